@@ -1,0 +1,1 @@
+"""Turnout: an open LLM router. Start reading at docs/architecture.md."""

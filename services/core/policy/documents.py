@@ -1,0 +1,247 @@
+"""What operators write: the policy documents as immutable values.
+
+Field by field the same as `protos/turnout/policy/v1/policy.proto`, where every
+field is described; `tests/repo/test_documents.py` holds the two together and
+`wire/policy.py` converts by field name. Durations are float seconds. None
+means: not set, inherit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+NO_STRINGS: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """The six clocks of an attempt, in seconds; None: inherit from the level below."""
+
+    connect: float | None = None
+    headers: float | None = None
+    first_event: float | None = None
+    first_content: float | None = None
+    idle: float | None = None
+    total: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Retry rules; None: inherit. `max_wait` and `deadline` in seconds."""
+
+    max_retries: int | None = None
+    max_attempts: int | None = None
+    max_wait: float | None = None
+    deadline: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A model provider that requests can be sent to."""
+
+    name: str = ""
+    type: str = ""
+    base_url: str = ""
+    credentials: tuple[str, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    clocks: Clocks | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a model can do; None: not known, so not checked."""
+
+    tools: bool | None = None
+    vision: bool | None = None
+    prefill: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """US dollars per million tokens; None: not known."""
+
+    input_per_million: float | None = None
+    output_per_million: float | None = None
+    cache_read_per_million: float | None = None
+    cache_write_per_million: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Facts about one model that overlay the shipped catalogue."""
+
+    name: str = ""
+    context_length: int = 0
+    capabilities: Capabilities | None = None
+    prices: Prices | None = None
+    upstream_model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageTemplate:
+    """A message placed before the caller's."""
+
+    role: str = ""
+    content: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """How much a model reasons before it answers."""
+
+    effort: str = ""
+    max_tokens: int | None = None
+    exclude: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextGenerationConfig:
+    """Generation parameters laid over the caller's request; None: the caller's own."""
+
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    stop_sequences: tuple[str, ...] = ()
+    seed: int | None = None
+    reasoning: Reasoning | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderPreference:
+    """Preferences among the providers of a model."""
+
+    order: tuple[str, ...] = ()
+    allow_fallbacks: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSelection:
+    """Which models may serve a variant after its first one."""
+
+    models: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    provider: ProviderPreference | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way to serve a route."""
+
+    variant_id: str = ""
+    model_id: str = ""
+    model_selection: ModelSelection | None = None
+    text_generation_config: TextGenerationConfig | None = None
+    message_templates: tuple[MessageTemplate, ...] = ()
+    clocks: Clocks | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedVariant:
+    """A variant and its share of a route's traffic, in percent."""
+
+    weight: int = 0
+    variant: Variant | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Weighted variants, of which each request is served by one."""
+
+    route_id: str = ""
+    variants: tuple[WeightedVariant, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A condition over the request."""
+
+    cel_expression: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionalRoute:
+    """A rule: a condition and the route it leads to."""
+
+    condition: Condition | None = None
+    route: Route | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RouterDefaults:
+    """Defaults of a router for all its variants."""
+
+    message_templates: tuple[MessageTemplate, ...] = ()
+    text_generation_config: TextGenerationConfig | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """A routing policy."""
+
+    name: str = ""
+    display_name: str = ""
+    routes: tuple[ConditionalRoute, ...] = ()
+    default_route: Route | None = None
+    defaults: RouterDefaults | None = None
+    clocks: Clocks | None = None
+    retry: Retry | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A caller's key, hashed."""
+
+    name: str = ""
+    hash: str = ""
+    scopes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """Another name of a model."""
+
+    name: str = ""
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Deployment-wide defaults; the one document named "default"."""
+
+    name: str = ""
+    namespace: str = ""
+    clocks: Clocks | None = None
+    retry: Retry | None = None
+
+
+Document = Provider | Model | Router | ApiKey | Alias | Settings
+
+KINDS: Mapping[str, type[Document]] = {
+    "Provider": Provider,
+    "Model": Model,
+    "Router": Router,
+    "ApiKey": ApiKey,
+    "Alias": Alias,
+    "Settings": Settings,
+}
+"""Kind in the spelling of policy files, to its document type."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ResourceKey:
+    """Where a document lives: its kind and its name."""
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.name}"
+
+
+def key_of(document: Document) -> ResourceKey:
+    """Return the key under which `document` is stored."""
+    return ResourceKey(type(document).__name__, document.name)

@@ -1,0 +1,39 @@
+"""The facts of a request that a decision may use. Never the prompt, unless a condition reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """What `decide` knows of a request.
+
+    Attributes:
+        model: `model` as the caller wrote it; empty when only `models` was given.
+        models: Fallback models after `model`, in order.
+        ignore: Models or providers that must not be used.
+        provider_order: Providers to try first, in order.
+        allow_fallbacks: False: only the first candidate is tried.
+        metadata: What conditions read, by key.
+        messages: The messages as plain values, contents flattened to text; empty unless
+            `CompiledRouter.reads_messages`.
+        user: Sticky unit; empty: each request draws anew.
+        needs: Capabilities that the request uses: "tools", "vision".
+        clocks: Clocks of this request by name, in seconds, above all other levels.
+        deadline: Seconds that the caller will wait; None: no bound of its own.
+    """
+
+    model: str
+    models: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    provider_order: tuple[str, ...] = ()
+    allow_fallbacks: bool = True
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    messages: tuple[Mapping[str, Any], ...] = ()
+    user: str = ""
+    needs: frozenset[str] = frozenset()
+    clocks: Mapping[str, float] = field(default_factory=dict)
+    deadline: float | None = None

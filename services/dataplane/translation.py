@@ -1,0 +1,157 @@
+"""The port between the runner and the protocols: how one attempt speaks, and what its answer means.
+
+The runner knows no JSON. For every attempt it asks the inbound dialect for a
+`Translation` towards the target, sends what `request` says, and gives the
+answer back to it. A translation pairs one inbound dialect with one provider
+codec (`dialects/` × `providers/`); where both speak the same protocol, bytes
+pass through and only `model`, routing fields and evidence are touched.
+
+Lifecycle: a `Translation` belongs to one attempt and is not shared. For
+streams: `feed` for every read, then `end` once the upstream closed. After the
+attempt succeeded, `closing` renders the last frames, which carry the evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from services.core.errors import Failure, RouterError
+from services.core.routing.context import RequestContext
+from services.core.routing.plan import Candidate
+from services.dataplane.transport.port import UpstreamRequest
+
+
+@dataclass(slots=True)
+class TokenUsage:
+    """Tokens of one answer, in OpenAI's sense: input includes cached tokens, output includes reasoning."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the caller is shown of a finished request.
+
+    Attributes:
+        metadata: The `metadata` object of the answer, ready for JSON.
+        cost_usd: Cost in US dollars; None: not known.
+        model: Model that answered, "provider/model".
+        generation_id: Id of the request.
+    """
+
+    metadata: Mapping[str, Any]
+    cost_usd: float | None
+    model: str
+    generation_id: str
+
+
+@dataclass(slots=True)
+class Facts:
+    """What a translation has learned of the answer so far."""
+
+    usage: TokenUsage | None = None
+    finish_reason: str = ""
+    response_id: str = ""
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Progress:
+    """What one `feed` brought.
+
+    Attributes:
+        frames: Whole frames for the caller, in order; may be empty. Before the first content they
+            are lifecycle frames, which the runner holds back until the commit.
+        event: True: at least one whole event was decoded (any kind but comments and pings).
+        content: True: some frame carries content, a tool call or reasoning.
+        done: True: the terminal event was seen; feed no more.
+        failure: The stream failed inside the protocol (error event, garbage); frames before it stand.
+    """
+
+    frames: bytes = b""
+    event: bool = False
+    content: bool = False
+    done: bool = False
+    failure: Failure | None = None
+
+
+class Translation(Protocol):
+    """One attempt's way from the caller's dialect to a provider's protocol and back."""
+
+    facts: Facts
+
+    def request(self, credential: str) -> UpstreamRequest:
+        """What to send; `credential` is the secret itself, "" when the provider needs none.
+
+        Raises:
+            Untranslatable: This provider cannot take this request.
+        """
+
+    def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+        """Classify an answer whose status is not a success."""
+
+    def answer(self, body: bytes) -> Failure | None:
+        """Read a whole answer with a success status; None: it is good and `render` may be called."""
+
+    def render(self, evidence: Evidence) -> bytes:
+        """The answer's body in the caller's dialect, with its evidence."""
+
+    def feed(self, data: bytes) -> Progress:
+        """Read a piece of a streamed answer, cut anywhere."""
+
+    def end(self) -> Progress:
+        """The upstream closed cleanly; without a terminal event the progress holds STREAM_TRUNCATED."""
+
+    def closing(self, evidence: Evidence) -> bytes:
+        """The last frames of a stream that succeeded: finish, usage, evidence, terminal event."""
+
+    def broken(self, error: RouterError, evidence: Evidence) -> bytes:
+        """The in-band error that ends a stream which broke after its commit. Never a terminal event."""
+
+
+class Untranslatable(Exception):
+    """The provider cannot take this request; the attempt fails as `failure` without being sent."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+class InboundRequest(Protocol):
+    """A caller's request, read by its dialect."""
+
+    context: RequestContext
+    """Facts for the decision; `messages` is empty, see `condition_messages`."""
+
+    stream: bool
+    """The caller asked for a stream."""
+
+    def condition_messages(self) -> tuple[Mapping[str, Any], ...]:
+        """The messages as conditions see them; called only if a condition reads them."""
+
+    def translate(self, candidate: Candidate) -> Translation:
+        """A fresh translation towards `candidate`."""
+
+
+class Dialect(Protocol):
+    """An inbound API: reads requests and writes errors in the caller's words."""
+
+    api: str
+    """Name in records, such as "chat.completions"."""
+
+    def read(self, body: bytes, headers: Mapping[str, str]) -> InboundRequest:
+        """Read a request.
+
+        Raises:
+            InvalidRequest: With the field in `param`.
+        """
+
+    def error(self, error: RouterError, evidence: Evidence | None) -> tuple[int, bytes]:
+        """HTTP status and body of an error in this dialect."""

@@ -1,0 +1,1 @@
+"""How bytes reach providers: a port with exact clocks and prompt cancellation, and its adapters."""

@@ -1,0 +1,80 @@
+"""The upstream-transport port: one HTTP exchange with a provider.
+
+Rules of the port, proven by the contract suite in `tests/contract/test_transport.py`:
+
+1. `open` returns when the response's headers are there. Its two clocks, connect and
+   headers, trip apart and under their own names.
+2. `read` returns everything that has arrived, as one piece; b"" only at a *clean* end.
+   A connection that breaks, or a body shorter than announced, raises.
+3. Cancelling the task that awaits `open` or `read`, or calling `close`, closes the
+   socket at once (within 100 ms), unless the answer was read to its end.
+4. No redirects, no cookies, no proxies from the environment, no retries, no content
+   encoding: `accept-encoding: identity` is sent, an encoded answer raises BAD_RESPONSE.
+5. Every failure is a `TransportFailed`; no other exception but CancelledError leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.core.errors import Failure
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamRequest:
+    """One HTTP request to a provider. Holds credentials in its headers: never log it."""
+
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+    method: str = "POST"
+
+
+class TransportFailed(Exception):
+    """The exchange failed below the provider's protocol; `failure` says how."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+class UpstreamResponse(Protocol):
+    """A response whose headers have arrived. Use from one task; always `close` it."""
+
+    @property
+    def status(self) -> int:
+        """HTTP status."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Headers by lower-case name; the last of repeated ones."""
+
+    async def read(self) -> bytes:
+        """Everything that has arrived since the last read; waits for at least one byte; b"" at a clean end."""
+
+    async def read_all(self, limit: int) -> bytes:
+        """The whole rest of the body; a body above `limit` bytes raises BAD_RESPONSE."""
+
+    def close(self) -> None:
+        """End the exchange: reuse the connection if the body was read to its end, else close the socket now."""
+
+
+class Transport(Protocol):
+    """Opens exchanges. One per process; safe for concurrent use."""
+
+    async def open(self, request: UpstreamRequest, *, connect: float, headers: float) -> UpstreamResponse:
+        """Send `request` and wait for the response's headers.
+
+        Args:
+            connect: Seconds until the connection must stand.
+            headers: Seconds from then until the headers must be there.
+
+        Raises:
+            TransportFailed: CONNECT_FAILED, TLS_FAILED, CONNECT_TIMEOUT, HEADERS_TIMEOUT,
+                DISCONNECTED or BAD_RESPONSE.
+        """
+
+    async def aclose(self) -> None:
+        """Close all connections."""

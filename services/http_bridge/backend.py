@@ -1,0 +1,38 @@
+"""What the bridge needs of a data plane: the same calls over gRPC and in one process.
+
+The messages are the generated ones of `turnout.inference.v1`, so the gRPC
+adapter (`grpc_backend.py`) is the plain stub, and the fused process passes the
+worker's own service object. Errors that are not answers (the worker is gone)
+are `RouterError`s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from turnout.inference.v1.inference_service_pb2 import (
+    InvokeEvent,
+    InvokeRequest,
+    InvokeResponse,
+    ListModelsResponse,
+)
+
+
+class InferenceBackend(Protocol):
+    """A data plane. Cancelling a call, or closing its iterator, closes the upstream connection."""
+
+    async def invoke(self, request: InvokeRequest) -> InvokeResponse:
+        """Serve a request whole."""
+
+    def invoke_stream(self, request: InvokeRequest) -> AsyncIterator[InvokeEvent]:
+        """Serve a request as a stream; the first event carries status and headers."""
+
+    async def list_models(self) -> ListModelsResponse:
+        """The models that the policy can reach."""
+
+    async def ready(self) -> bool:
+        """Whether requests can be served now."""
+
+    async def aclose(self) -> None:
+        """Let go of connections."""
