@@ -165,8 +165,8 @@ class InvalidRequest(RouterError):
     reason = "INVALID_REQUEST"
     http_status = 400
 
-    def __init__(self, message: str, *, param: str = "", **fields: str) -> None:
-        super().__init__(message, **fields)
+    def __init__(self, message: str, *, param: str = "") -> None:
+        super().__init__(message)
         self.param = param
         if param:
             self.fields["param"] = param
