@@ -8,7 +8,7 @@ are `RouterError`s.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Protocol
 
 from turnout.inference.v1.inference_service_pb2 import (
@@ -28,8 +28,8 @@ class InferenceBackend(Protocol):
     def invoke_stream(self, request: InvokeRequest) -> AsyncIterator[InvokeEvent]:
         """Serve a request as a stream; the first event carries status and headers."""
 
-    async def list_models(self) -> ListModelsResponse:
-        """The models that the policy can reach."""
+    async def list_models(self, headers: Mapping[str, str]) -> ListModelsResponse:
+        """The models that the policy can reach; `headers` carry the caller's key (over gRPC: as call metadata)."""
 
     async def ready(self) -> bool:
         """Whether requests can be served now."""

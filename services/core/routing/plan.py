@@ -10,10 +10,16 @@ from services.core.policy.snapshot import ClockRule, RetryRule, Target
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One target of a plan with everything its attempts need."""
+    """One target of a plan with everything its attempts need.
+
+    Attributes:
+        clocks: All six clocks, merged from settings, provider, router, variant and request.
+        named_clocks: Which of them anybody set, as against the built-in defaults.
+    """
 
     target: Target
     clocks: ClockRule
+    named_clocks: frozenset[str] = frozenset()
     generation: TextGenerationConfig | None = None
     templates: tuple[MessageTemplate, ...] = ()
 

@@ -1,0 +1,249 @@
+"""One attempt: an exchange with one target, under its clocks.
+
+Everything that can go wrong ends as `AttemptError` with a `Failure`; the caller
+decides nothing here. Clocks run from the attempt's start, but for idle, which
+runs from the last read. A whole answer has no first event: its connect and
+total clocks apply, and the headers clock only when policy names it, because
+the headers of a whole answer come when the model has finished.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from services.core.errors import Clock, Failure, FailureKind
+from services.core.policy.snapshot import ClockRule
+from services.dataplane.trail import AttemptTrail
+from services.dataplane.translation import Translation
+from services.dataplane.transport.port import Transport, TransportFailed, UpstreamRequest, UpstreamResponse
+from services.runtime.clock import Clock as MachineClock
+
+ERROR_BODY_LIMIT = 1024 * 1024
+ANSWER_BODY_LIMIT = 64 * 1024 * 1024
+
+_TIMEOUTS = {
+    Clock.CONNECT: FailureKind.CONNECT_TIMEOUT,
+    Clock.HEADERS: FailureKind.HEADERS_TIMEOUT,
+    Clock.FIRST_EVENT: FailureKind.FIRST_EVENT_TIMEOUT,
+    Clock.FIRST_CONTENT: FailureKind.FIRST_CONTENT_TIMEOUT,
+    Clock.IDLE: FailureKind.IDLE_TIMEOUT,
+    Clock.TOTAL: FailureKind.TOTAL_TIMEOUT,
+    Clock.DEADLINE: FailureKind.TOTAL_TIMEOUT,
+}
+
+
+class AttemptError(Exception):
+    """The attempt failed."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def timeout_failure(clock: Clock, seconds: float) -> Failure:
+    """The failure of a clock that tripped after `seconds`."""
+    return Failure(_TIMEOUTS[clock], f"the {clock.value} clock tripped after {seconds:.3g} s", clock=clock)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """An attempt's clocks and its hard end; `total` is already cut by the request's deadline."""
+
+    clocks: ClockRule
+    total: float
+    stream: bool
+    headers_named: bool
+    """True: policy or the caller set the headers clock, so it applies to whole answers too."""
+
+
+class Attempt:
+    """Drives one exchange. Use from one task; always `close`."""
+
+    def __init__(
+        self, transport: Transport, translation: Translation, trail: AttemptTrail, bounds: Bounds, clock: MachineClock
+    ) -> None:
+        self.translation = translation
+        self.trail = trail
+        self._transport = transport
+        self._bounds = bounds
+        self._clock = clock
+        self._response: UpstreamResponse | None = None
+        self._last_read = 0.0
+        self._saw_event = False
+        self._ended = False
+
+    async def open(self, request: UpstreamRequest) -> None:
+        """Send the request and read the status; an error status is read and classified.
+
+        Raises:
+            AttemptError: The provider refused, or could not be reached in time.
+        """
+        clocks, bounds = self._bounds.clocks, self._bounds
+        headers = clocks.headers if bounds.stream or bounds.headers_named else bounds.total
+        if bounds.stream:
+            headers = min(headers, clocks.first_event, clocks.first_content)
+        try:
+            response = await self._transport.open(
+                request, connect=min(clocks.connect, bounds.total), headers=min(headers, bounds.total)
+            )
+        except TransportFailed as error:
+            raise AttemptError(self._named(error.failure)) from error
+        self._response = response
+        now = self._clock.monotonic()
+        self.trail.headers_at = self._last_read = now
+        self.trail.phase = "waiting"
+        self.trail.status = response.status
+        if not 200 <= response.status < 300:
+            body = await self._read_all(ERROR_BODY_LIMIT)
+            raise AttemptError(self.translation.failure(response.status, response.headers, body))
+
+    def _named(self, failure: Failure) -> Failure:
+        """Name the clock that really bound: `open` knows only connect and headers."""
+        clocks, bounds = self._bounds.clocks, self._bounds
+        if failure.clock is Clock.CONNECT and clocks.connect > bounds.total:
+            return timeout_failure(Clock.TOTAL, bounds.total)
+        if failure.clock is not Clock.HEADERS:
+            return failure
+        named = [(bounds.total, Clock.TOTAL)]
+        if bounds.stream or bounds.headers_named:
+            named.append((clocks.headers, Clock.HEADERS))
+        if bounds.stream:
+            named += [(clocks.first_event, Clock.FIRST_EVENT), (clocks.first_content, Clock.FIRST_CONTENT)]
+        seconds, clock = min(named, key=lambda pair: pair[0])
+        return failure if clock is Clock.HEADERS else timeout_failure(clock, seconds)
+
+    async def whole(self) -> None:
+        """Read a whole answer.
+
+        Raises:
+            AttemptError: It is not a good answer.
+        """
+        body = await self._read_all(ANSWER_BODY_LIMIT)
+        failure = self.translation.answer(body)
+        if failure is not None:
+            raise AttemptError(failure)
+
+    async def first(self) -> tuple[bytes, bool]:
+        """Read until the first content; return the frames up to it, and whether the stream is already done.
+
+        Raises:
+            AttemptError: The stream failed before its first content.
+        """
+        response = self._opened()
+        if "event-stream" not in response.headers.get("content-type", "text/event-stream"):
+            await self._refuse_whole_answer()
+        held: list[bytes] = []
+        while True:
+            frames, content, done = await self._next()
+            held.append(frames)
+            if content:
+                self.trail.content_at = self._clock.monotonic()
+                self.trail.phase = "streaming"
+            if content or done:
+                return b"".join(held), done
+
+    async def _refuse_whole_answer(self) -> None:
+        """A stream was asked for and a whole answer came: often an error in a 200."""
+        failure = self.translation.answer(await self._read_all(ERROR_BODY_LIMIT))
+        raise AttemptError(
+            failure or Failure(FailureKind.BAD_RESPONSE, "the provider answered a stream request with a whole answer")
+        )
+
+    async def more(self) -> tuple[bytes, bool]:
+        """Read on after the first content; return frames (maybe none) and whether the stream is done.
+
+        Raises:
+            StreamBroken: The stream failed; its frames are the good ones before the failure.
+        """
+        frames, _, done = await self._next()
+        return frames, done
+
+    async def _next(self) -> tuple[bytes, bool, bool]:
+        data = await self._read()
+        progress = self.translation.feed(data) if data else self.translation.end()
+        self._ended = not data
+        if progress.event:
+            self._saw_event = True
+        if progress.failure is not None:
+            raise StreamBroken(progress.failure, progress.frames if progress.content else b"")
+        if not data and not progress.done:
+            failure = Failure(FailureKind.STREAM_TRUNCATED, "the stream ended without its terminal event")
+            raise StreamBroken(failure, progress.frames if progress.content else b"")
+        return progress.frames, progress.content, progress.done
+
+    async def _read(self) -> bytes:
+        when, clock, seconds = self._next_bound()
+        try:
+            async with asyncio.timeout(when - self._clock.monotonic()):
+                data = await self._opened().read()
+        except TimeoutError:
+            raise AttemptError(timeout_failure(clock, seconds)) from None
+        except TransportFailed as error:
+            raise AttemptError(error.failure) from error
+        self._last_read = self._clock.monotonic()
+        return data
+
+    def _next_bound(self) -> tuple[float, Clock, float]:
+        """The instant at which the next clock trips, which one it is, and its length."""
+        clocks, started = self._bounds.clocks, self.trail.started
+        when, clock, seconds = started + self._bounds.total, Clock.TOTAL, self._bounds.total
+        if not self._saw_event and started + clocks.first_event < when:
+            when, clock, seconds = started + clocks.first_event, Clock.FIRST_EVENT, clocks.first_event
+        if not self.trail.content_at and started + clocks.first_content < when:
+            when, clock, seconds = started + clocks.first_content, Clock.FIRST_CONTENT, clocks.first_content
+        if self._saw_event and self._last_read + clocks.idle < when:
+            when, clock, seconds = self._last_read + clocks.idle, Clock.IDLE, clocks.idle
+        return when, clock, seconds
+
+    async def _read_all(self, limit: int) -> bytes:
+        left = self.trail.started + self._bounds.total - self._clock.monotonic()
+        try:
+            async with asyncio.timeout(left):
+                body = await self._opened().read_all(limit)
+        except TimeoutError:
+            raise AttemptError(timeout_failure(Clock.TOTAL, self._bounds.total)) from None
+        except TransportFailed as error:
+            raise AttemptError(error.failure) from error
+        self._ended = True
+        return body
+
+    def _opened(self) -> UpstreamResponse:
+        assert self._response is not None, "open comes first"
+        return self._response
+
+    async def drain(self, seconds: float) -> None:
+        """After the terminal event: read the few bytes that may follow, so that the connection can be used again."""
+        response = self._response
+        if response is None:
+            return
+        try:
+            if not self._ended:
+                async with asyncio.timeout(seconds):
+                    while await response.read():
+                        pass
+        except (TimeoutError, TransportFailed):
+            pass  # the answer is whole; only the connection is not worth keeping
+        finally:
+            self.close()
+
+    @property
+    def drained(self) -> bool:
+        """Whether the upstream's end was already read."""
+        return self._ended
+
+    def close(self) -> None:
+        """End the exchange now."""
+        response, self._response = self._response, None
+        if response is not None:
+            response.close()
+
+
+class StreamBroken(AttemptError):
+    """A stream failed inside its protocol; `frames` are good content that came before."""
+
+    def __init__(self, failure: Failure, frames: bytes) -> None:
+        super().__init__(failure)
+        self.frames = frames
+
+

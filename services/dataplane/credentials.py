@@ -1,0 +1,65 @@
+"""Credentials of providers: references of policy become secrets here, and nowhere else.
+
+`env:NAME` is read from the environment; `file:/path` from a file, such as a
+mounted Kubernetes Secret, and read anew when the file changes. A secret never
+leaves through a repr, a log or an error; policy and records name the reference.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_CHECK_SECONDS = 5.0
+"""How long a file's secret is used before the file is looked at again."""
+
+
+@dataclass(slots=True, repr=False)
+class _FileSecret:
+    value: str
+    stamp: tuple[int, int]
+    checked: float
+
+
+class Credentials:
+    """Resolves credential references, with a small cache for files.
+
+    Args:
+        environment: Where `env:` references are looked up.
+        now: Monotonic seconds.
+    """
+
+    def __init__(self, now: Callable[[], float], environment: Mapping[str, str] | None = None) -> None:
+        self._environment = os.environ if environment is None else environment
+        self._now = now
+        self._files: dict[str, _FileSecret] = {}
+
+    def secret(self, reference: str) -> str | None:
+        """The secret that `reference` names; None when it names nothing, or nothing but white space."""
+        kind, _, name = reference.partition(":")
+        if kind == "env":
+            return self._environment.get(name, "").strip() or None
+        if kind == "file":
+            return self._from_file(name)
+        return None
+
+    def _from_file(self, name: str) -> str | None:
+        known = self._files.get(name)
+        now = self._now()
+        if known is not None and now - known.checked < _CHECK_SECONDS:
+            return known.value or None
+        path = Path(name)
+        try:
+            status = path.stat()
+            stamp = (status.st_mtime_ns, status.st_ino)
+            if known is not None and known.stamp == stamp:
+                known.checked = now
+                return known.value or None
+            value = path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            # A Secret is swapped by renaming; for an instant it may be gone. The last value stays good.
+            return known.value or None if known is not None else None
+        self._files[name] = _FileSecret(value, stamp, now)
+        return value or None

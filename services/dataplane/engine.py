@@ -1,0 +1,197 @@
+"""The engine: one request from bytes in the caller's dialect to bytes in the caller's dialect.
+
+read (dialect) → authenticate → decide (core) → run (runner ⇄ core) → render (dialect),
+with one trail that is finished exactly once, however the request ends. The
+request pins the snapshot it starts with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+
+from services.core.errors import NoRoute, PolicyNotReady, RouterError, UnknownModel
+from services.core.policy.snapshot import Snapshot
+from services.core.routing.context import RequestContext
+from services.core.routing.decide import decide, router_named
+from services.core.routing.plan import Plan, Undecided
+from services.dataplane.auth import INFERENCE, authenticate
+from services.dataplane.policy_holder import PolicyHolder
+from services.dataplane.records import RecordLog
+from services.dataplane.runner import Runner
+from services.dataplane.trail import Trail, evidence_of
+from services.dataplane.translation import Dialect, InboundRequest
+from services.runtime.clock import Clock
+from services.runtime.trace_context import Sampler, begin_span
+
+JSON = "application/json"
+EVENT_STREAM = "text/event-stream; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request as it reaches the worker. `headers` by lower-case name."""
+
+    body: bytes
+    headers: Mapping[str, str]
+    traceparent: str = ""
+    tracestate: str = ""
+    timeout: float | None = None
+    inbound_span: bool = False
+    """True: nobody made a SERVER span for this request yet."""
+
+
+@dataclass(slots=True)
+class Reply:
+    """A part of an answer; `status` 0 on all but the first part."""
+
+    status: int
+    headers: dict[str, str]
+    data: bytes
+    error: RouterError | None = None
+    """Why the request was not served; the data says the same in the caller's dialect."""
+
+
+class Engine:
+    """Serves requests. One per worker process."""
+
+    def __init__(
+        self, policy: PolicyHolder, runner: Runner, records: RecordLog, clock: Clock, sampler: Sampler
+    ) -> None:
+        self.policy = policy
+        self.runner = runner
+        self.records = records
+        self.clock = clock
+        self.sampler = sampler
+        self.in_flight = 0
+
+    async def whole(self, dialect: Dialect, call: Call) -> Reply:
+        """Serve a request whole. Never raises but CancelledError: errors are replies in the dialect."""
+        trail = self._begin(dialect, call, stream=False)
+        try:
+            inbound, plan = self._prepare(dialect, call, trail)
+            if inbound.stream:
+                return await self._gathered(inbound, plan, trail)
+            translation = await self.runner.whole(inbound, plan, trail)
+            body = translation.render(evidence_of(trail, self.clock.monotonic()))
+            trail.status = 200
+            return Reply(200, self._headers(trail, JSON), body)
+        except RouterError as error:
+            return self._refused(dialect, error, trail)
+        except asyncio.CancelledError:
+            trail.outcome = "cancelled"
+            raise
+        finally:
+            self._end(trail)
+
+    async def stream(self, dialect: Dialect, call: Call) -> AsyncGenerator[Reply, None]:
+        """Serve a request as a stream; a failure before the first content is one reply with its status."""
+        trail = self._begin(dialect, call, stream=True)
+        try:
+            inbound, plan = self._prepare(dialect, call, trail)
+            if not inbound.stream:
+                translation = await self.runner.whole(inbound, plan, trail)
+                trail.status = 200
+                body = translation.render(evidence_of(trail, self.clock.monotonic()))
+                yield Reply(200, self._headers(trail, JSON), body)
+                return
+            frames = self.runner.stream(inbound, plan, trail)
+            try:
+                async for piece in frames:
+                    if trail.status:
+                        yield Reply(0, {}, piece)
+                    else:
+                        trail.status = 200
+                        yield Reply(200, self._headers(trail, EVENT_STREAM), piece)
+            finally:
+                await frames.aclose()
+        except RouterError as error:
+            yield self._refused(dialect, error, trail)
+        except (asyncio.CancelledError, GeneratorExit):
+            trail.outcome = trail.outcome or "cancelled"
+            raise
+        finally:
+            self._end(trail)
+
+    async def _gathered(self, inbound: InboundRequest, plan: Plan, trail: Trail) -> Reply:
+        """A stream for a caller that reads whole answers: its frames in one body."""
+        pieces = [piece async for piece in self.runner.stream(inbound, plan, trail)]
+        trail.status = 200
+        return Reply(200, self._headers(trail, EVENT_STREAM), b"".join(pieces))
+
+    def _begin(self, dialect: Dialect, call: Call, *, stream: bool) -> Trail:
+        self.in_flight += 1
+        clock = self.clock
+        high, low = clock.seed(), clock.seed()
+        text = f"{high & (1 << 64) - 1:016x}{low & (1 << 64) - 1:016x}"
+        return Trail(
+            generation_id=f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}",
+            trace=begin_span(call.traceparent, call.tracestate, clock.seed, self.sampler),
+            api=dialect.api,
+            started=clock.monotonic(),
+            started_wall=clock.wall(),
+            stream=stream,
+            seed=low,
+            inbound_span=call.inbound_span,
+        )
+
+    def _prepare(self, dialect: Dialect, call: Call, trail: Trail) -> tuple[InboundRequest, Plan]:
+        """Authenticate, read and decide.
+
+        Raises:
+            RouterError: The request cannot be served; in the order in which a caller would fix it.
+        """
+        snapshot = self.policy.current()
+        if snapshot is None:
+            raise PolicyNotReady("this worker has no policy yet; it is waiting for the control plane", retry_after=1.0)
+        trail.policy_version, trail.policy_revision = snapshot.version, snapshot.revision
+        trail.api_key_name = authenticate(snapshot, call.headers, INFERENCE).name
+        inbound = dialect.read(call.body, call.headers)
+        context = _context(inbound, snapshot, call.timeout)
+        trail.stream = inbound.stream
+        trail.requested_model = context.model
+        if context.user:
+            trail.user_hash = blake2b(context.user.encode(), digest_size=8).hexdigest()
+        plan = decide(snapshot, context, self.runner.health.view(), trail.started, trail.seed)
+        if isinstance(plan, Undecided):
+            raise (NoRoute if plan.reason == NoRoute.reason else UnknownModel)(plan.message)
+        trail.plan = plan
+        return inbound, plan
+
+    def _refused(self, dialect: Dialect, error: RouterError, trail: Trail) -> Reply:
+        trail.error_reason = error.reason
+        if not trail.outcome:
+            trail.outcome = "refused" if trail.plan is None else "failed"
+        status, body = dialect.error(error, evidence_of(trail, self.clock.monotonic()))
+        trail.status = status
+        headers = self._headers(trail, JSON)
+        if error.retry_after is not None:
+            headers["retry-after"] = str(max(1, round(error.retry_after + 0.5)))
+        return Reply(status, headers, body, error)
+
+    def _headers(self, trail: Trail, content_type: str) -> dict[str, str]:
+        headers = {"content-type": content_type, "x-generation-id": trail.generation_id}
+        headers["request-id"] = headers["x-request-id"] = trail.generation_id
+        return headers
+
+    def _end(self, trail: Trail) -> None:
+        self.in_flight -= 1
+        trail.ended = self.clock.monotonic()
+        if not trail.outcome:
+            trail.outcome = "failed"
+        if trail.outcome == "cancelled" and not trail.status:
+            trail.status = 499
+        self.records.append(trail)
+
+
+def _context(inbound: InboundRequest, snapshot: Snapshot, timeout: float | None) -> RequestContext:
+    """The request's facts, with the messages only if a condition of its router reads them."""
+    context = inbound.context
+    router = router_named(snapshot, context.model)
+    if router is not None and router.reads_messages:
+        context = replace(context, messages=inbound.condition_messages())
+    if timeout is not None and (context.deadline is None or timeout < context.deadline):
+        context = replace(context, deadline=timeout)
+    return context

@@ -1,0 +1,195 @@
+"""`turnout.inference.v1.InferenceService`: thin handlers between messages and the engine.
+
+`LocalInference` is the worker's service without gRPC: the fused process hands
+it to the bridge, and the gRPC servicer below calls the very same methods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
+
+import grpc
+from turnout.inference.v1 import chat_pb2, inference_service_pb2_grpc
+from turnout.inference.v1.inference_service_pb2 import (
+    Api,
+    InvokeEvent,
+    InvokeRequest,
+    InvokeResponse,
+    ListModelsRequest,
+    ListModelsResponse,
+    ModelInfo,
+)
+from turnout.record.v1.record_pb2 import RequestRecord
+
+from services.core.errors import ChainFailed, Failure, FailureKind, InvalidRequest, PolicyNotReady, RouterError
+from services.core.policy.snapshot import Snapshot, Target
+from services.dataplane.auth import ADMIN, INFERENCE, READ, authenticate
+from services.dataplane.dialects.registry import dialect_of
+from services.dataplane.dialects.typed_chat import TYPED, split_events
+from services.dataplane.engine import Call, Engine
+from services.dataplane.trail import PER_MILLION
+from services.dataplane.translation import Dialect
+from services.wire.status import abort
+
+_APIS = {Api.API_CHAT_COMPLETIONS: "chat.completions", Api.API_MESSAGES: "messages"}
+
+Context = grpc.aio.ServicerContext  # type: ignore[type-arg]
+
+
+class LocalInference:
+    """The worker's inference, in process. It has the shape of the bridge's backend."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def invoke(self, request: InvokeRequest) -> InvokeResponse:
+        reply = await self._engine.whole(_dialect(request), _call(request))
+        return InvokeResponse(status=reply.status, headers=reply.headers, body=reply.data)
+
+    async def invoke_stream(self, request: InvokeRequest) -> AsyncGenerator[InvokeEvent, None]:
+        async with aclosing(self._engine.stream(_dialect(request), _call(request))) as replies:
+            async for reply in replies:
+                yield InvokeEvent(status=reply.status, headers=reply.headers, data=reply.data)
+
+    async def list_models(self, headers: Mapping[str, str]) -> ListModelsResponse:
+        snapshot = self._engine.policy.current()
+        if snapshot is None:
+            raise PolicyNotReady("this worker has no policy yet", retry_after=1.0)
+        authenticate(snapshot, headers, INFERENCE, READ, ADMIN)
+        return ListModelsResponse(models=models_of(snapshot))
+
+    async def ready(self) -> bool:
+        return self._engine.policy.current() is not None
+
+    async def aclose(self) -> None:
+        """Nothing to let go of: the worker's process owns the connections."""
+
+
+class InferenceServicer(inference_service_pb2_grpc.InferenceServiceServicer):
+    """The gRPC face of the worker."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._local = LocalInference(engine)
+
+    async def Invoke(self, request: InvokeRequest, context: Context) -> InvokeResponse:
+        if request.api not in _APIS:
+            await abort(context, InvalidRequest("`api` is not set or not known", param="api"))
+        return await self._local.invoke(request)
+
+    async def InvokeStream(self, request: InvokeRequest, context: Context) -> AsyncIterator[InvokeEvent]:
+        if request.api not in _APIS:
+            await abort(context, InvalidRequest("`api` is not set or not known", param="api"))
+        async with aclosing(self._local.invoke_stream(request)) as events:
+            async for event in events:
+                yield event
+
+    async def CreateChatCompletion(self, request: chat_pb2.ChatRequest, context: Context) -> chat_pb2.ChatResponse:
+        reply = await self._engine.whole(TYPED, _typed_call(request, context, stream=False))
+        if reply.error is not None:
+            await abort(context, reply.error)
+        response = chat_pb2.ChatResponse.FromString(reply.data)
+        response.record.CopyFrom(self._record(reply.headers))
+        return response
+
+    async def StreamChatCompletion(
+        self, request: chat_pb2.ChatRequest, context: Context
+    ) -> AsyncIterator[chat_pb2.ChatEvent]:
+        end: chat_pb2.ChatEvent | None = None
+        headers: dict[str, str] = {}
+        call = _typed_call(request, context, stream=True)
+        async with aclosing(self._engine.stream(TYPED, call)) as replies:
+            async for reply in replies:
+                headers = reply.headers or headers
+                if reply.error is not None:
+                    await abort(context, reply.error)
+                for event in split_events(reply.data):
+                    if event.WhichOneof("event") == "end":
+                        end = event
+                    else:
+                        yield event
+        record = self._record(headers)
+        if end is None:
+            await abort(context, _broken(record))
+            return
+        end.end.record.CopyFrom(record)
+        yield end
+
+    async def ListModels(self, request: ListModelsRequest, context: Context) -> ListModelsResponse:
+        del request
+        try:
+            return await self._local.list_models(_metadata(context))
+        except RouterError as error:
+            await abort(context, error)
+            raise
+
+    def _record(self, headers: Mapping[str, str]) -> RequestRecord:
+        return self._engine.records.get(headers["x-generation-id"])
+
+
+def _dialect(request: InvokeRequest) -> Dialect:
+    api = _APIS.get(request.api)
+    if api is None:
+        raise InvalidRequest("`api` is not set or not known", param="api")
+    return dialect_of(api)
+
+
+def _call(request: InvokeRequest) -> Call:
+    timeout = request.timeout_ms / 1000.0 if request.timeout_ms > 0 else None
+    return Call(request.body, request.headers, request.traceparent, request.tracestate, timeout)
+
+
+def _typed_call(request: chat_pb2.ChatRequest, context: Context, *, stream: bool) -> Call:
+    """A typed request as a call; the caller's gRPC deadline bounds it."""
+    headers = _metadata(context)
+    headers["x-turnout-stream"] = "true" if stream else "false"
+    remaining = context.time_remaining()
+    return Call(
+        request.SerializeToString(),
+        headers,
+        headers.get("traceparent", ""),
+        headers.get("tracestate", ""),
+        # grpc says a huge number instead of None when the caller set no deadline.
+        remaining if remaining is not None and remaining < 1e6 else None,
+        inbound_span=True,
+    )
+
+
+def _metadata(context: Context) -> dict[str, str]:
+    return {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+
+
+def _broken(record: RequestRecord) -> ChainFailed:
+    """The error of a stream that broke after its first content."""
+    last = record.attempts[-1] if record.attempts else None
+    kind = FailureKind(last.failure) if last is not None and last.failure else FailureKind.STREAM_TRUNCATED
+    message = last.error_message if last is not None and last.error_message else "the stream broke"
+    return ChainFailed(message, failure=Failure(kind, message), status=502, generation_id=record.generation_id)
+
+
+def models_of(snapshot: Snapshot) -> list[ModelInfo]:
+    """Everything that callers can name: routers, aliases, and the models that policy or catalogue price."""
+    found = [_model_info(target) for target in snapshot.models.values()]
+    for name, router in snapshot.routers.items():
+        found.append(
+            ModelInfo(id=f"{snapshot.namespace}/{name}", owned_by="router", display_name=router.display_name or name)
+        )
+    for name, model in snapshot.aliases.items():
+        found.append(ModelInfo(id=name, owned_by="alias", display_name=f"{name} → {model}"))
+    return sorted({info.id: info for info in found}.values(), key=lambda info: info.id)
+
+
+def _model_info(target: Target) -> ModelInfo:
+    info = ModelInfo(
+        id=target.model,
+        owned_by=target.provider.name,
+        context_length=target.context_length,
+        display_name=target.model,
+    )
+    if target.prices.input_per_million is not None:
+        info.input_price = target.prices.input_per_million / PER_MILLION
+    if target.prices.output_per_million is not None:
+        info.output_price = target.prices.output_per_million / PER_MILLION
+    info.labels.update(dict(target.provider.labels))
+    return info

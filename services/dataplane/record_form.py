@@ -1,0 +1,97 @@
+"""Trails as records: the wire form of a request's evidence, built off the hot path."""
+
+from __future__ import annotations
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from turnout.record.v1.record_pb2 import AttemptRecord, RequestRecord, Usage
+
+from services.dataplane.trail import AttemptTrail, Trail, reasoning_of
+from services.dataplane.translation import TokenUsage
+
+
+def record_of(trail: Trail, node_id: str) -> RequestRecord:
+    """The record of a finished request."""
+    plan = trail.plan
+    record = RequestRecord(
+        generation_id=trail.generation_id,
+        trace_id=trail.trace.trace_id,
+        span_id=trail.trace.span_id,
+        parent_span_id=trail.trace.parent_span_id,
+        sampled=trail.trace.sampled,
+        api=trail.api,
+        stream=trail.stream,
+        requested_model=trail.requested_model,
+        model=trail.model,
+        policy_version=trail.policy_version,
+        policy_revision=trail.policy_revision,
+        seed=trail.seed,
+        user_hash=trail.user_hash,
+        api_key_name=trail.api_key_name,
+        started_at=_timestamp(trail.started_wall),
+        duration_ms=(trail.ended - trail.started) * 1000.0,
+        attempts=[_attempt_record(a, trail.started) for a in trail.attempts],
+        outcome=trail.outcome,
+        status=trail.status,
+        error_reason=trail.error_reason,
+        reasoning=reasoning_of(trail),
+        warnings=trail.warnings,
+        node_id=node_id,
+        finish_reason=trail.finish_reason,
+        response_id=trail.response_id,
+    )
+    if plan is not None:
+        record.router_id, record.route_id, record.variant_id = plan.router_id, plan.route_id, plan.variant_id
+    if trail.content_at:
+        record.time_to_first_token_ms = (trail.content_at - trail.started) * 1000.0
+    _fill_usage(record.usage, trail.usage, trail.cost_usd)
+    return record
+
+
+def _attempt_record(attempt: AttemptTrail, began: float) -> AttemptRecord:
+    failure = attempt.failure
+    target = attempt.candidate.target
+    record = AttemptRecord(
+        number=attempt.number,
+        model=target.model,
+        provider=target.provider.name,
+        credential=attempt.credential,
+        success=attempt.success,
+        phase=attempt.phase,
+        status=attempt.status,
+        verdict=attempt.verdict,
+        start_ms=(attempt.started - began) * 1000.0,
+        duration_ms=((attempt.ended or attempt.started) - attempt.started) * 1000.0,
+        span_id=attempt.span_id,
+        server_address=target.provider.base_url.split("://", 1)[-1].split("/", 1)[0],
+    )
+    if failure is not None:
+        record.failure = failure.kind.value
+        record.clock = failure.clock.value if failure.clock else ""
+        record.provider_code = failure.code
+        record.error_message = failure.message
+        if failure.retry_after is not None:
+            record.retry_after_seconds = failure.retry_after
+    if attempt.headers_at:
+        record.headers_ms = (attempt.headers_at - attempt.started) * 1000.0
+    if attempt.content_at:
+        record.time_to_first_token_ms = (attempt.content_at - attempt.started) * 1000.0
+    _fill_usage(record.usage, attempt.usage, attempt.cost_usd)
+    return record
+
+
+def _fill_usage(record: Usage, usage: TokenUsage | None, cost_usd: float | None) -> None:
+    if usage is None:
+        return
+    record.input_tokens = usage.input_tokens
+    record.output_tokens = usage.output_tokens
+    record.cache_read_tokens = usage.cache_read_tokens
+    record.cache_write_tokens = usage.cache_write_tokens
+    record.reasoning_tokens = usage.reasoning_tokens
+    record.estimated = usage.estimated
+    if cost_usd is not None:
+        record.cost_usd = cost_usd
+
+
+def _timestamp(seconds: float) -> Timestamp:
+    whole = int(seconds)
+    return Timestamp(seconds=whole, nanos=int((seconds - whole) * 1e9))

@@ -1,0 +1,55 @@
+"""`turnout.record.v1.RecordService`: this worker's evidence over gRPC."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import grpc
+from turnout.record.v1 import record_service_pb2_grpc
+from turnout.record.v1.record_pb2 import RequestRecord
+from turnout.record.v1.record_service_pb2 import FollowRecordsRequest, GetRecordRequest
+
+from services.core.errors import PolicyNotReady, RouterError
+from services.dataplane.auth import ADMIN, READ, authenticate
+from services.dataplane.policy_holder import PolicyHolder
+from services.dataplane.records import RecordLog
+from services.wire.status import abort
+
+Context = grpc.aio.ServicerContext  # type: ignore[type-arg]
+MAX_TAIL = 1_000
+
+
+class RecordServicer(record_service_pb2_grpc.RecordServiceServicer):
+    """Serves records to keys of scope `read` or `admin`."""
+
+    def __init__(self, policy: PolicyHolder, records: RecordLog) -> None:
+        self._policy = policy
+        self._records = records
+
+    async def FollowRecords(self, request: FollowRecordsRequest, context: Context) -> AsyncIterator[RequestRecord]:
+        await self._authorise(context)
+        # Headers at once: a follower learns that it is connected before the first record exists.
+        await context.send_initial_metadata(())
+        tail = min(max(request.tail, 0), MAX_TAIL)
+        async with aclosing(self._records.follow(tail, end=request.no_follow)) as records:
+            async for record in records:
+                yield record
+
+    async def GetRecord(self, request: GetRecordRequest, context: Context) -> RequestRecord:
+        await self._authorise(context)
+        try:
+            return self._records.get(request.generation_id)
+        except RouterError as error:
+            await abort(context, error)
+            raise
+
+    async def _authorise(self, context: Context) -> None:
+        headers = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+        try:
+            snapshot = self._policy.current()
+            if snapshot is None:
+                raise PolicyNotReady("this worker has no policy yet", retry_after=1.0)
+            authenticate(snapshot, headers, READ, ADMIN)
+        except RouterError as error:
+            await abort(context, error)

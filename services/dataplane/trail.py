@@ -1,0 +1,152 @@
+"""The trail of a request: what happened so far, kept as cheaply as it can be while the request runs.
+
+A finished trail turns into a `RequestRecord` (the one evidence type behind
+spans, log rows and metrics) off the hot path, and into the `metadata` object
+of the caller's answer on it. It never holds prompts, answers or keys.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.core.errors import Clock, Failure
+from services.core.policy.documents import Prices
+from services.core.routing.plan import Candidate, Plan
+from services.dataplane.translation import Evidence, TokenUsage
+from services.runtime.trace_context import TraceContext
+
+PER_MILLION = 1_000_000.0
+
+
+@dataclass(slots=True)
+class AttemptTrail:
+    """One attempt. Instants are monotonic seconds; 0.0: not reached."""
+
+    number: int
+    candidate: Candidate
+    credential: str
+    span_id: str
+    started: float
+    headers_at: float = 0.0
+    content_at: float = 0.0
+    ended: float = 0.0
+    phase: str = "connecting"
+    status: int = 0
+    success: bool = False
+    failure: Failure | None = None
+    verdict: str = ""
+    usage: TokenUsage | None = None
+    cost_usd: float | None = None
+
+
+@dataclass(slots=True)
+class Trail:
+    """One request. `started` is monotonic, `started_wall` seconds since the Unix epoch."""
+
+    generation_id: str
+    trace: TraceContext
+    api: str
+    started: float
+    started_wall: float
+    stream: bool = False
+    requested_model: str = ""
+    user_hash: str = ""
+    api_key_name: str = ""
+    plan: Plan | None = None
+    policy_version: str = ""
+    policy_revision: int = 0
+    seed: int = 0
+    attempts: list[AttemptTrail] = field(default_factory=list)
+    outcome: str = ""
+    status: int = 0
+    error_reason: str = ""
+    ended: float = 0.0
+    content_at: float = 0.0
+    usage: TokenUsage | None = None
+    cost_usd: float | None = None
+    model: str = ""
+    finish_reason: str = ""
+    response_id: str = ""
+    warnings: list[str] = field(default_factory=list)
+    inbound_span: bool = False
+    """True: no bridge made a SERVER span, so the record's spans begin with one."""
+
+
+def cost(prices: Prices, usage: TokenUsage | None) -> float | None:
+    """US dollars for `usage`; None when a price that it needs is not known. Cached tokens fall back to the input price."""
+    if usage is None or prices.input_per_million is None or prices.output_per_million is None:
+        return None
+    fresh = max(0, usage.input_tokens - usage.cache_read_tokens - usage.cache_write_tokens)
+    total = fresh * prices.input_per_million + usage.output_tokens * prices.output_per_million
+    read, write = prices.cache_read_per_million, prices.cache_write_per_million
+    total += usage.cache_read_tokens * (prices.input_per_million if read is None else read)
+    total += usage.cache_write_tokens * (prices.input_per_million if write is None else write)
+    return total / PER_MILLION
+
+
+def evidence_of(trail: Trail, now: float) -> Evidence:
+    """What the caller is shown, at `now`."""
+    plan = trail.plan
+    metadata: dict[str, Any] = {
+        "attempts": [_shown_attempt(attempt, now) for attempt in trail.attempts],
+        "generation_id": trail.generation_id,
+        "reasoning": reasoning_of(trail),
+        "total_duration_ms": _ms(now - trail.started),
+        "policy_version": trail.policy_version,
+    }
+    if plan is not None and plan.router_id:
+        metadata["router_id"] = plan.router_id
+        metadata["route_id"] = plan.route_id
+        metadata["variant_id"] = plan.variant_id
+    if trail.warnings:
+        metadata["warnings"] = list(trail.warnings)
+    return Evidence(metadata, trail.cost_usd, trail.model, trail.generation_id)
+
+
+def _shown_attempt(attempt: AttemptTrail, now: float) -> dict[str, Any]:
+    shown: dict[str, Any] = {"model": attempt.candidate.target.model, "success": attempt.success}
+    if attempt.content_at:
+        shown["time_to_first_token_ms"] = _ms(attempt.content_at - attempt.started)
+    shown["duration_ms"] = _ms((attempt.ended or now) - attempt.started)
+    failure = attempt.failure
+    if failure is not None:
+        shown["error"] = failure.kind.value
+        shown["error_message"] = failure.message
+        if failure.status:
+            shown["status"] = failure.status
+        if failure.code:
+            shown["error_code"] = failure.code
+        if failure.clock is not None:
+            shown["clock"] = failure.clock.value
+    return shown
+
+
+def reasoning_of(trail: Trail) -> str:
+    """One sentence on the decision and its outcome."""
+    plan = trail.plan
+    if plan is None:
+        return "No decision was made."
+    if plan.router_id:
+        chosen = f"Router '{plan.router_id}' chose route '{plan.route_id}', variant '{plan.variant_id}'"
+    else:
+        chosen = f"Using specified model: '{trail.requested_model or plan.candidates[0].target.model}'"
+    told = [f"'{a.candidate.target.model}' {_told_outcome(a)}" for a in trail.attempts]
+    return f"{chosen} - {', then '.join(told)}" if told else chosen
+
+
+def _told_outcome(attempt: AttemptTrail) -> str:
+    if attempt.success:
+        return "success"
+    failure = attempt.failure
+    if failure is None:
+        return "answering"
+    if failure.clock is not None and failure.clock is not Clock.DEADLINE:
+        return f"failed ({failure.kind.value}, clock {failure.clock.value})"
+    return f"failed ({failure.kind.value}{f', status {failure.status}' if failure.status else ''})"
+
+
+def _ms(seconds: float) -> float | int:
+    """Milliseconds for people: whole from 10 ms on, else with one decimal."""
+    ms = seconds * 1000.0
+    return round(ms) if ms >= 10 else round(max(ms, 0.0), 1)
