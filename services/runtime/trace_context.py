@@ -66,21 +66,19 @@ class Sampler:
         self._bound = round(ratio * (1 << 64))
         self._respect_parent = respect_parent
 
-    def sampled(self, trace_id: str, parent_sampled: bool | None) -> bool:
+    def sampled(self, trace_id: str, *, parent: bool | None) -> bool:
         """Whether the trace is exported."""
-        if parent_sampled is not None and self._respect_parent:
-            return parent_sampled
+        if parent is not None and self._respect_parent:
+            return parent
         return int(trace_id[16:], 16) < self._bound
 
 
-def begin_span(
-    traceparent: str, tracestate: str, seed: Callable[[], int], sampler: Sampler
-) -> TraceContext:
+def begin_span(traceparent: str, tracestate: str, seed: Callable[[], int], sampler: Sampler) -> TraceContext:
     """The context of a new span below `traceparent`, or of a new trace when that is empty or not valid."""
     parent = parse_traceparent(traceparent) if traceparent else None
     if parent is not None:
         trace_id, parent_span, parent_sampled = parent
-        sampled = sampler.sampled(trace_id, parent_sampled)
+        sampled = sampler.sampled(trace_id, parent=parent_sampled)
         return TraceContext(trace_id, span_id_of(seed()), parent_span, sampled, tracestate)
     trace_id = f"{seed() & _MASK:016x}{seed() & _MASK or 1:016x}"
-    return TraceContext(trace_id, span_id_of(seed()), "", sampler.sampled(trace_id, None))
+    return TraceContext(trace_id, span_id_of(seed()), "", sampler.sampled(trace_id, parent=None))
