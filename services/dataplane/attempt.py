@@ -245,5 +245,3 @@ class StreamBroken(AttemptError):
     def __init__(self, failure: Failure, frames: bytes) -> None:
         super().__init__(failure)
         self.frames = frames
-
-

@@ -267,7 +267,7 @@ class _Run:
         trail, facts = attempt.trail, attempt.translation.facts
         trail.success = True
         self._end_attempt(trail)
-        self._runner.health.succeeded(trail.candidate.target, trail.credential, trail.ended)
+        self._runner.health.succeeded(trail.candidate.target, trail.credential)
         total = self._trail
         total.outcome = Outcome.OK.value
         total.model = trail.candidate.target.model
@@ -308,7 +308,9 @@ class _Run:
     def _chain_failed(self, effect: Finish) -> ChainFailed:
         failure = effect.failure or Failure(FailureKind.SERVER_ERROR, "the request was given up")
         tried = len(self._trail.attempts)
-        told = f"{failure.message}" if tried <= 1 else f"all {tried} attempts failed; the most telling: {failure.message}"
+        told = (
+            f"{failure.message}" if tried <= 1 else f"all {tried} attempts failed; the most telling: {failure.message}"
+        )
         model = self._trail.attempts[-1].candidate.target.model if self._trail.attempts else ""
         error = ChainFailed(told, failure=failure, status=caller_status(failure), attempts=str(tried), model=model)
         self._trail.outcome = effect.outcome.value

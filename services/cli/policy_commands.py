@@ -1,0 +1,255 @@
+"""Commands over policy: apply, validate, diff, get, delete, simulate, nodes."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from cyclopts import Parameter
+from turnout.policy.v1 import policy_service_pb2 as api
+from turnout.policy.v1.policy_pb2 import Facts, Problem, Resource, ResourceName
+from turnout.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
+
+from services.cli.connection import TIMEOUT_SECONDS, Connection, rpc_errors
+from services.cli.output import Fail, err, escape, out, show_json, show_table
+from services.core.policy.documents import KINDS
+from services.wire.document_form import read_yaml, to_form, to_yaml
+
+Files = Annotated[tuple[Path, ...], Parameter(name=["--file", "-f"], help="policy file or folder; - is standard input")]
+Json = Annotated[bool, Parameter(name="--json", negative=(), help="print JSON")]
+
+_SIGNS = {
+    api.Change.ACTION_CREATED: "[green]+ created[/]  ",
+    api.Change.ACTION_UPDATED: "[yellow]~ updated[/]  ",
+    api.Change.ACTION_UNCHANGED: "[dim]= unchanged[/]",
+    api.Change.ACTION_DELETED: "[red]- deleted[/]  ",
+}
+DEFAULT_CONNECTION = Connection()
+
+
+def read_files(files: tuple[Path, ...]) -> list[Resource]:
+    """The documents of files and folders (*.yaml, *.yml, *.json), with every problem of all of them at once.
+
+    Raises:
+        Fail: Something cannot be read, or is not a policy document.
+    """
+    if not files:
+        raise Fail("name a policy file or folder with -f", code=2)
+    resources: list[Resource] = []
+    problems: list[str] = []
+    for path in _expand(files):
+        text = sys.stdin.read() if str(path) == "-" else _read(path)
+        found, wrong = read_yaml(text)
+        resources.extend(found)
+        problems.extend(f"{path}: {problem}" for problem in wrong if not problem.warning)
+    if problems:
+        raise Fail("\n".join(problems), code=2)
+    return resources
+
+
+def _expand(files: tuple[Path, ...]) -> list[Path]:
+    found: list[Path] = []
+    for path in files:
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.suffix in {".yaml", ".yml", ".json"})
+            if not inside:
+                raise Fail(f"{path}: no policy file (*.yaml, *.yml, *.json) in this folder", code=2)
+            found.extend(inside)
+        else:
+            found.append(path)
+    return found
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Fail(f"{path}: {getattr(error, 'strerror', None) or error}", code=2) from error
+
+
+def apply(
+    *, file: Files = (), dry_run: bool = False, as_json: Json = False, connection: Connection = DEFAULT_CONNECTION
+) -> None:
+    """Write policy documents: all of them, or none if anything is wrong."""
+    resources = read_files(file)
+    answer = _call(connection, "Apply", api.ApplyRequest(resources=resources, dry_run=dry_run))
+    if as_json:
+        show_json(answer)
+        return
+    for change in answer.changes:
+        out.print(f"{_SIGNS.get(change.action, '?')} {escape(_label(change.name))}")
+    _show_problems(answer.warnings)
+    out.print(f"[dim]{'would be written at' if dry_run else 'written; store is at'} revision {answer.revision}[/]")
+
+
+def validate(
+    *, file: Files = (), offline: bool = False, as_json: Json = False, connection: Connection = DEFAULT_CONNECTION
+) -> None:
+    """Check policy documents on top of what the control plane holds; --offline checks them by themselves, here."""
+    resources = read_files(file)
+    if offline:
+        problems = _check_here(resources)
+    else:
+        problems = list(_call(connection, "Validate", api.ValidateRequest(resources=resources)).problems)
+    wrong = [p for p in problems if not p.warning]
+    if as_json:
+        show_json({"valid": not wrong, "problems": problems})
+    else:
+        _show_problems(problems)
+        if not wrong:
+            out.print(f"[green]valid[/]: {len(resources)} document{'s' if len(resources) != 1 else ''}")
+    if wrong:
+        raise SystemExit(2)
+
+
+def _check_here(resources: list[Resource]) -> list[Problem]:
+    from services.cli.offline import check
+
+    return check(resources)
+
+
+def diff(*, file: Files = (), as_json: Json = False, connection: Connection = DEFAULT_CONNECTION) -> None:
+    """Show what `apply` would change; exit code 1 when anything would."""
+    answer = _call(connection, "Apply", api.ApplyRequest(resources=read_files(file), dry_run=True))
+    changes = [c for c in answer.changes if c.action != api.Change.ACTION_UNCHANGED]
+    if as_json:
+        show_json(changes)
+    for change in changes if not as_json else ():
+        before = _text(change.before) if change.HasField("before") else ""
+        after = _text(change.after) if change.HasField("after") else ""
+        label = _label(change.name)
+        for line in difflib.unified_diff(
+            before.splitlines(), after.splitlines(), f"stored {label}", f"given {label}", lineterm=""
+        ):
+            colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "default")
+            out.print(f"[{colour}]{escape(line)}[/]")
+    if not changes:
+        if not as_json:
+            out.print("[dim]no difference[/]")
+        return
+    raise SystemExit(1)
+
+
+def get(
+    kind: str = "", name: str = "", /, *, as_json: Json = False, connection: Connection = DEFAULT_CONNECTION
+) -> None:
+    """Print policy documents as YAML: all, one kind (`turnout get Router`), or one (`turnout get Router user-aware`)."""
+    wanted = _kind(kind) if kind else ""
+    if name:
+        found = [_call(connection, "GetResource", api.GetResourceRequest(name=ResourceName(kind=wanted, name=name)))]
+    else:
+        found = list(_call(connection, "ListResources", api.ListResourcesRequest(kind=wanted)).resources)
+    if as_json:
+        show_json([{**to_form(r), "etag": r.etag} for r in found])
+    elif found:
+        sys.stdout.write(to_yaml(found))
+    else:
+        out.print("[dim]no documents[/]")
+
+
+def delete(kind: str, name: str, /, *, connection: Connection = DEFAULT_CONNECTION) -> None:
+    """Delete a policy document; refused while others refer to it."""
+    request = api.DeleteResourceRequest(name=ResourceName(kind=_kind(kind), name=name))
+    answer = _call(connection, "DeleteResource", request)
+    out.print(f"[red]- deleted[/] {_kind(kind)}/{escape(name)} [dim](revision {answer.revision})[/]")
+
+
+def nodes(*, as_json: Json = False, connection: Connection = DEFAULT_CONNECTION) -> None:
+    """Show the workers: which policy each one runs, and why it refused a newer one."""
+    answer = _call(connection, "ListNodes", api.ListNodesRequest())
+    if as_json:
+        show_json(answer)
+        return
+    rows = []
+    for node in answer.nodes:
+        state = "current" if node.applied_version == answer.version else f"behind (store at {answer.revision})"
+        if node.nack_problems:
+            state = "REFUSED: " + "; ".join(p.message for p in node.nack_problems)
+        if not node.connected:
+            state = "not connected"
+        rows.append((node.id, node.address, node.applied_revision, node.applied_version[:12], state))
+    show_table(("NODE", "ADDRESS", "REVISION", "VERSION", "STATE"), rows, empty="no worker is connected")
+
+
+def simulate(
+    model: str = "",
+    /,
+    *,
+    metadata: Annotated[tuple[str, ...], Parameter(name=["--metadata", "-m"], help="KEY=VALUE; JSON values work")] = (),
+    user: str = "",
+    body: Annotated[Path | None, Parameter(help="a JSON chat request; - is standard input")] = None,
+    seed: int = 0,
+    file: Files = (),
+    as_json: Json = False,
+    connection: Connection = DEFAULT_CONNECTION,
+) -> None:
+    """Show which model a request would be sent to, and why, with the very function that the workers use."""
+    request = api.SimulateRequest(model=model, user=user, seed=seed, overlay=read_files(file) if file else ())
+    request.facts.CopyFrom(_facts(metadata))
+    if body is not None:
+        request.body = (sys.stdin.read() if str(body) == "-" else _read(body)).encode()
+    answer = _call(connection, "Simulate", request)
+    if as_json:
+        show_json(answer)
+    elif answer.no_route:
+        out.print(f"[red]{escape(answer.no_route)}[/]")
+    else:
+        if answer.router_id:
+            names = f"{answer.router_id} → {answer.route_id} → {answer.variant_id}"
+            out.print(f"[bold]{escape(names)}[/]")
+        for number, candidate in enumerate(answer.candidates, 1):
+            out.print(f"  {number}. {escape(candidate)}")
+    for reason in answer.reasons if not as_json else ():
+        out.print(f"[dim]{escape(reason)}[/]")
+    if answer.no_route:
+        raise SystemExit(1)
+
+
+def _facts(pairs: tuple[str, ...]) -> Facts:
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key:
+            raise Fail(f"--metadata {pair!r}: expected KEY=VALUE", code=2)
+        try:
+            values[key] = json.loads(text)
+        except ValueError:
+            values[key] = text
+    facts = Facts()
+    facts.metadata.update(values)
+    return facts
+
+
+def _call(connection: Connection, method: str, request: Any) -> Any:
+    address = connection.address()
+    with connection.channel(address) as channel, rpc_errors(address):
+        return getattr(PolicyServiceStub(channel), method)(
+            request, timeout=TIMEOUT_SECONDS, metadata=connection.metadata()
+        )
+
+
+def _kind(text: str) -> str:
+    """The kind that `text` means: any case, with or without a plural s."""
+    for kind in KINDS:
+        if text.lower().rstrip("s") == kind.lower().rstrip("s"):
+            return kind
+    raise Fail(f"unknown kind {text!r}; known are {', '.join(KINDS)}", code=2)
+
+
+def _label(name: ResourceName) -> str:
+    return f"{name.kind}/{name.name}"
+
+
+def _text(resource: Resource) -> str:
+    return yaml.safe_dump(to_form(resource), sort_keys=False, allow_unicode=True)
+
+
+def _show_problems(problems: Any) -> None:
+    for problem in problems:
+        colour, word = ("yellow", "warning") if problem.warning else ("red", "error")
+        where = _label(problem.resource) + (f" {problem.field}" if problem.field else "")
+        err.print(f"[{colour}]{word}:[/] {escape(where)}: {escape(problem.message)}")
