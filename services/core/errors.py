@@ -26,7 +26,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 class FailureKind(StrEnum):
@@ -148,10 +148,12 @@ class RouterError(Exception):
     reason: ClassVar[str] = "INTERNAL"
     http_status: ClassVar[int] = 500
 
-    def __init__(self, message: str, *, retry_after: float | None = None, **fields: str) -> None:
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, fields: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
-        self.fields: dict[str, str] = fields
+        self.fields: dict[str, str] = dict(fields or {})
         self.retry_after = retry_after
 
     @property
@@ -231,8 +233,8 @@ class ChainFailed(RouterError):
 
     reason = "CHAIN_FAILED"
 
-    def __init__(self, message: str, *, failure: Failure, status: int, **fields: str) -> None:
-        super().__init__(message, retry_after=failure.retry_after, **fields)
+    def __init__(self, message: str, *, failure: Failure, status: int, fields: Mapping[str, str] | None = None) -> None:
+        super().__init__(message, retry_after=failure.retry_after, fields=fields)
         self.failure = failure
         self._status = status
 
@@ -267,7 +269,7 @@ class StoreConflict(RouterError):
     http_status = 409
 
     def __init__(self, message: str, *, current_revision: int) -> None:
-        super().__init__(message, current_revision=str(current_revision))
+        super().__init__(message, fields={"current_revision": str(current_revision)})
         self.current_revision = current_revision
 
 

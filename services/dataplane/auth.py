@@ -31,5 +31,7 @@ def authenticate(snapshot: Snapshot, headers: Mapping[str, str], *scopes: str) -
     if key is None:
         raise Unauthenticated("the API key is not known; ask for one, or make one with 'turnout keys create'")
     if not key.scopes.intersection(scopes):
-        raise PermissionDenied(f"the API key {key.name!r} lacks the scope {' or '.join(scopes)!r}", key=key.name)
+        raise PermissionDenied(
+            f"the API key {key.name!r} lacks the scope {' or '.join(scopes)!r}", fields={"key": key.name}
+        )
     return key

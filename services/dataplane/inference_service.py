@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
+from typing import Any
 
 import grpc
 from turnout.inference.v1 import chat_pb2, inference_service_pb2_grpc
@@ -34,7 +35,7 @@ from services.wire.status import abort
 
 _APIS = {Api.API_CHAT_COMPLETIONS: "chat.completions", Api.API_MESSAGES: "messages"}
 
-Context = grpc.aio.ServicerContext  # type: ignore[type-arg]
+Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class LocalInference:
@@ -165,7 +166,9 @@ def _broken(record: RequestRecord) -> ChainFailed:
     last = record.attempts[-1] if record.attempts else None
     kind = FailureKind(last.failure) if last is not None and last.failure else FailureKind.STREAM_TRUNCATED
     message = last.error_message if last is not None and last.error_message else "the stream broke"
-    return ChainFailed(message, failure=Failure(kind, message), status=502, generation_id=record.generation_id)
+    return ChainFailed(
+        message, failure=Failure(kind, message), status=502, fields={"generation_id": record.generation_id}
+    )
 
 
 def models_of(snapshot: Snapshot) -> list[ModelInfo]:

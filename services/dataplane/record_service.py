@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from typing import Any
 
 import grpc
 from turnout.record.v1 import record_service_pb2_grpc
@@ -16,7 +17,7 @@ from services.dataplane.policy_holder import PolicyHolder
 from services.dataplane.records import RecordLog
 from services.wire.status import abort
 
-Context = grpc.aio.ServicerContext  # type: ignore[type-arg]
+Context = grpc.aio.ServicerContext[Any, Any]
 MAX_TAIL = 1_000
 
 

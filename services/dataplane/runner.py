@@ -312,7 +312,9 @@ class _Run:
             f"{failure.message}" if tried <= 1 else f"all {tried} attempts failed; the most telling: {failure.message}"
         )
         model = self._trail.attempts[-1].candidate.target.model if self._trail.attempts else ""
-        error = ChainFailed(told, failure=failure, status=caller_status(failure), attempts=str(tried), model=model)
+        error = ChainFailed(
+            told, failure=failure, status=caller_status(failure), fields={"attempts": str(tried), "model": model}
+        )
         self._trail.outcome = effect.outcome.value
         return error
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from services.core.errors import Problem
 from services.core.policy.documents import (
     Capabilities,
     MessageTemplate,
     Prices,
     TextGenerationConfig,
 )
-from services.core.policy.ports import Condition
+from services.core.policy.ports import Catalogue, Condition
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,16 +132,24 @@ class Snapshot:
         revision: Store revision of the newest document; 0: not from a store.
         namespace: Word before the slash in `model: "<namespace>/<router>"`.
         keys: API keys by hash ("blake2b:<hex>").
-        models: Known targets by model id. `resolve.py` makes targets for ids not listed here.
+        models: Targets by model id, for every model that policy names; `resolve.py` makes the others.
+        bare_models: Model ids by bare name, for the models in `models`.
+        catalogue: Where prices and limits of models that policy does not name come from.
+        warnings: What is odd, but no reason to refuse the policy.
     """
 
     version: str
     revision: int
     namespace: str
     clocks: ClockRule
+    settings_clocks: frozenset[str]
+    """Which clocks the settings set, as against the built-in defaults."""
     retry: RetryRule
     providers: Mapping[str, CompiledProvider]
     models: Mapping[str, Target]
     routers: Mapping[str, CompiledRouter]
     aliases: Mapping[str, str]
     keys: Mapping[str, CompiledKey]
+    bare_models: Mapping[str, tuple[str, ...]]
+    catalogue: Catalogue
+    warnings: tuple[Problem, ...] = ()

@@ -1,0 +1,221 @@
+"""Checks of single documents: what can be said without looking at any other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+
+from services.core.errors import Problem
+from services.core.policy.documents import (
+    Alias,
+    ApiKey,
+    Clocks,
+    Document,
+    Model,
+    Provider,
+    Retry,
+    Route,
+    Router,
+    Settings,
+    TextGenerationConfig,
+    key_of,
+)
+from services.core.policy.names import ID, PROVIDER, ROUTER, split_model, valid_model
+
+PROVIDER_TYPES = ("openai", "openai_compatible", "anthropic")
+SCOPES = ("inference", "read", "admin")
+ROLES = ("system", "developer", "user", "assistant")
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
+_HASH = re.compile(r"\Ablake2b:[0-9a-f]{64}\Z")
+_URL = re.compile(r"\Ahttps?://[A-Za-z0-9.\-\[\]:_]+(/[^\s?#]*)?\Z")
+_CREDENTIAL = re.compile(r"\A(env:[A-Za-z_][A-Za-z0-9_]*|file:/\S+)\Z")
+_HEADER = re.compile(r"\A[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
+_SECRET_HEADERS = {"authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "proxy-authorization"}
+
+Found = Iterator[tuple[str, str]]
+"""(field path, message) pairs."""
+
+
+def check(document: Document) -> list[Problem]:
+    """Everything that is wrong with `document` by itself."""
+    key = key_of(document)
+    found = _CHECKS[key.kind](document)
+    return [Problem(key.kind, key.name, path, message) for path, message in found]
+
+
+def _provider(document: Provider) -> Found:
+    if not PROVIDER.match(document.name):
+        yield (
+            "name",
+            "expected lower-case letters, digits, dots, dashes or underscores, starting with a letter or digit",
+        )
+    if document.type not in PROVIDER_TYPES:
+        yield "type", f"expected one of {', '.join(PROVIDER_TYPES)}, got {document.type!r}"
+    if not document.base_url and document.type == "openai_compatible":
+        yield "base_url", "is required for the type openai_compatible"
+    if document.base_url and not _URL.match(document.base_url):
+        yield "base_url", "expected an address such as https://api.example.com/v1, without query and user name"
+    for index, reference in enumerate(document.credentials):
+        if not _CREDENTIAL.match(reference):
+            # The text may be a key that somebody pasted: it is not repeated.
+            yield f"credentials[{index}]", "expected a reference, env:NAME or file:/absolute/path, never a key itself"
+    for name, value in document.headers.items():
+        if not _HEADER.match(name) or any(c in value for c in "\r\n\0"):
+            yield f"headers.{name}", "is not a valid HTTP header"
+        if name.lower() in _SECRET_HEADERS:
+            yield f"headers.{name}", "carries a secret; use credentials"
+    yield from _clocks(document.clocks, "clocks")
+
+
+def _model(document: Model) -> Found:
+    provider, rest = split_model(document.name)
+    if not provider or not rest or not valid_model(document.name):
+        yield "name", "expected a model id, provider/model"
+    if document.context_length < 0:
+        yield "context_length", "must not be negative"
+    prices = document.prices
+    for field in fields(prices) if prices is not None else ():
+        value = getattr(prices, field.name)
+        if value is not None and value < 0:
+            yield f"prices.{field.name}", "must not be negative"
+
+
+def _router(document: Router) -> Found:
+    if not ROUTER.match(document.name):
+        yield "name", "expected lower-case letters, digits and dashes, starting with a letter or digit"
+    if not document.routes and document.default_route is None:
+        yield "", "has neither routes nor a default_route, so it could serve nothing"
+    seen: set[str] = set()
+    for index, rule in enumerate(document.routes):
+        path = f"routes[{index}]"
+        if rule.condition is None or not rule.condition.cel_expression.strip():
+            yield f"{path}.condition.cel_expression", "is missing; use default_route for a route without a condition"
+        if rule.route is None:
+            yield f"{path}.route", "is missing"
+        else:
+            yield from _route(rule.route, f"{path}.route", seen)
+    if document.default_route is not None:
+        yield from _route(document.default_route, "default_route", seen)
+    if document.defaults is not None:
+        yield from _generation(document.defaults.text_generation_config, "defaults.text_generation_config")
+        for index, template in enumerate(document.defaults.message_templates):
+            if template.role not in ROLES:
+                yield f"defaults.message_templates[{index}].role", f"expected one of {', '.join(ROLES)}"
+    yield from _clocks(document.clocks, "clocks")
+    yield from _retry(document.retry, "retry")
+
+
+def _route(route: Route, path: str, seen: set[str]) -> Found:
+    if route.route_id:
+        if not ID.match(route.route_id):
+            yield f"{path}.route_id", "expected letters, digits, dots, dashes or underscores"
+        if route.route_id in seen:
+            yield f"{path}.route_id", f"{route.route_id!r} is already the id of another route of this router"
+        seen.add(route.route_id)
+    if not route.variants:
+        yield f"{path}.variants", "is empty"
+        return
+    for index, weighted in enumerate(route.variants):
+        if not 0 <= weighted.weight <= 100:
+            yield f"{path}.variants[{index}].weight", f"expected 0 to 100, got {weighted.weight}"
+    total = sum(w.weight for w in route.variants)
+    if total != 100:
+        weights = " + ".join(str(w.weight) for w in route.variants)
+        yield f"{path}.variants", f"weights must sum to exactly 100; {weights} is {total}"
+    ids: set[str] = set()
+    for index, weighted in enumerate(route.variants):
+        where = f"{path}.variants[{index}].variant"
+        variant = weighted.variant
+        if variant is None:
+            yield where, "is missing"
+            continue
+        if variant.variant_id in ids:
+            yield f"{where}.variant_id", f"{variant.variant_id!r} is already the id of another variant of this route"
+        if variant.variant_id:
+            ids.add(variant.variant_id)
+            if not ID.match(variant.variant_id):
+                yield f"{where}.variant_id", "expected letters, digits, dots, dashes or underscores"
+        yield from _generation(variant.text_generation_config, f"{where}.text_generation_config")
+        yield from _clocks(variant.clocks, f"{where}.clocks")
+        for number, template in enumerate(variant.message_templates):
+            if template.role not in ROLES:
+                yield f"{where}.message_templates[{number}].role", f"expected one of {', '.join(ROLES)}"
+
+
+def _generation(config: TextGenerationConfig | None, path: str) -> Found:
+    if config is None:
+        return
+    ranges = (
+        ("max_tokens", config.max_tokens, 1, None),
+        ("temperature", config.temperature, 0, 2),
+        ("top_p", config.top_p, 0, 1),
+        ("frequency_penalty", config.frequency_penalty, -2, 2),
+        ("presence_penalty", config.presence_penalty, -2, 2),
+    )
+    for name, value, low, high in ranges:
+        if value is not None and (value < low or (high is not None and value > high)):
+            yield f"{path}.{name}", f"expected {low} to {high}" if high is not None else f"expected at least {low}"
+    if len(config.stop_sequences) > 4:
+        yield f"{path}.stop_sequences", "expected at most 4"
+    if config.reasoning is not None and config.reasoning.effort not in {"", "unspecified", *EFFORTS}:
+        yield f"{path}.reasoning.effort", f"expected one of {', '.join(EFFORTS)}"
+
+
+def _api_key(document: ApiKey) -> Found:
+    if not ID.match(document.name):
+        yield "name", "expected letters, digits, dots, dashes or underscores"
+    if not _HASH.match(document.hash):
+        # The text may be a key that somebody pasted: it is not repeated.
+        yield "hash", "expected blake2b: and 64 hex digits, as 'turnout keys create' prints; never the key itself"
+    if not document.scopes:
+        yield "scopes", f"is empty; expected some of {', '.join(SCOPES)}"
+    for index, scope in enumerate(document.scopes):
+        if scope not in SCOPES:
+            yield f"scopes[{index}]", f"expected one of {', '.join(SCOPES)}, got {scope!r}"
+
+
+def _alias(document: Alias) -> Found:
+    if not valid_model(document.name):
+        yield "name", "expected a model name without white space"
+    if not valid_model(document.model):
+        yield "model", "expected a model id, provider/model"
+
+
+def _settings(document: Settings) -> Found:
+    if document.name != "default":
+        yield "name", 'there is one Settings document, named "default"'
+    if document.namespace and not PROVIDER.match(document.namespace):
+        yield "namespace", "expected lower-case letters, digits, dots, dashes or underscores"
+    yield from _clocks(document.clocks, "clocks")
+    yield from _retry(document.retry, "retry")
+
+
+def _clocks(clocks: Clocks | None, path: str) -> Found:
+    for field in fields(clocks) if clocks is not None else ():
+        value = getattr(clocks, field.name)
+        if value is not None and not 0.001 <= value <= 86_400:
+            yield f"{path}.{field.name}", "expected 1ms to 24h"
+
+
+def _retry(retry: Retry | None, path: str) -> Found:
+    if retry is None:
+        return
+    if retry.max_retries is not None and not 0 <= retry.max_retries <= 10:
+        yield f"{path}.max_retries", "expected 0 to 10"
+    if retry.max_attempts is not None and not 1 <= retry.max_attempts <= 20:
+        yield f"{path}.max_attempts", "expected 1 to 20"
+    if retry.max_wait is not None and not 0 <= retry.max_wait <= 600:
+        yield f"{path}.max_wait", "expected 0s to 10m"
+    if retry.deadline is not None and not 0.001 <= retry.deadline <= 86_400:
+        yield f"{path}.deadline", "expected 1ms to 24h"
+
+
+_CHECKS: dict[str, Callable[..., Found]] = {
+    "Provider": _provider,
+    "Model": _model,
+    "Router": _router,
+    "ApiKey": _api_key,
+    "Alias": _alias,
+    "Settings": _settings,
+}

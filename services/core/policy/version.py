@@ -1,0 +1,47 @@
+"""The content version of a policy: equal documents give an equal version on every machine.
+
+It ignores store revisions and order, so that a worker can prove that it has
+what the control plane has.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any
+
+from services.core.policy.documents import Document, key_of
+
+
+def content_version(documents: Iterable[Document]) -> str:
+    """The version of a set of documents, 32 hex digits."""
+    lines = sorted(f"{key_of(d)}={document_digest(d)}" for d in documents)
+    return blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
+
+
+def document_digest(document: Document) -> str:
+    """The digest of one document, 32 hex digits."""
+    return _digest_of(_canonical(document))
+
+
+@lru_cache(maxsize=8192)
+def _digest_of(canonical: str) -> str:
+    return blake2b(canonical.encode(), digest_size=16).hexdigest()
+
+
+def _canonical(value: Any) -> str:
+    """A text that is equal exactly for equal values: fields that are unset do not appear."""
+    if dataclasses.is_dataclass(value):
+        parts = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
+        inner = ",".join(f"{name}:{_canonical(v)}" for name, v in parts if v is not None and v != () and v != {})
+        return f"{type(value).__name__}{{{inner}}}"
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{k!r}:{_canonical(value[k])}" for k in sorted(value)) + "}"
+    if isinstance(value, tuple):
+        return "[" + ",".join(_canonical(v) for v in value) + "]"
+    if isinstance(value, float):
+        # Durations cross the wire as whole nanoseconds.
+        return repr(round(value, 9))
+    return repr(value)
