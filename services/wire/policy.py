@@ -6,7 +6,6 @@ import dataclasses
 import types
 import typing
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
@@ -79,8 +78,16 @@ def to_problem(message: policy_pb2.Problem) -> Problem:
     )
 
 
-@cache
+_READERS: dict[Any, Read] = {}
+
+
 def _reader(kind: Any) -> Read:
+    if kind not in _READERS:
+        _READERS[kind] = _make_reader(kind)
+    return _READERS[kind]
+
+
+def _make_reader(kind: Any) -> Read:
     """A function from the message of `kind` to its dataclass; made once per type."""
     hints = typing.get_type_hints(kind)
     fields = [(f.name, _field_reader(f.name, hints[f.name])) for f in dataclasses.fields(kind)]

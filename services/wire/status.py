@@ -50,8 +50,8 @@ _BY_REASON = {kind.reason: kind for kind in CODES}
 def code_of(error: RouterError) -> int:
     """The canonical code of `error`."""
     if isinstance(error, ChainFailed):
-        return _CODES_OF_STATUS.get(error.status, code_pb2.UNAVAILABLE)
-    return CODES.get(type(error), code_pb2.INTERNAL)
+        return int(_CODES_OF_STATUS.get(error.status, code_pb2.UNAVAILABLE))
+    return int(CODES.get(type(error), code_pb2.INTERNAL))
 
 
 def to_status(error: RouterError) -> status_pb2.Status:

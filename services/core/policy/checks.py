@@ -19,6 +19,7 @@ from services.core.policy.documents import (
     Router,
     Settings,
     TextGenerationConfig,
+    Variant,
     key_of,
 )
 from services.core.policy.names import ID, PROVIDER, ROUTER, split_model, valid_model
@@ -126,21 +127,24 @@ def _route(route: Route, path: str, seen: set[str]) -> Found:
     ids: set[str] = set()
     for index, weighted in enumerate(route.variants):
         where = f"{path}.variants[{index}].variant"
-        variant = weighted.variant
-        if variant is None:
+        if weighted.variant is None:
             yield where, "is missing"
-            continue
+        else:
+            yield from _variant(weighted.variant, where, ids)
+
+
+def _variant(variant: Variant, path: str, ids: set[str]) -> Found:
+    if variant.variant_id:
         if variant.variant_id in ids:
-            yield f"{where}.variant_id", f"{variant.variant_id!r} is already the id of another variant of this route"
-        if variant.variant_id:
-            ids.add(variant.variant_id)
-            if not ID.match(variant.variant_id):
-                yield f"{where}.variant_id", "expected letters, digits, dots, dashes or underscores"
-        yield from _generation(variant.text_generation_config, f"{where}.text_generation_config")
-        yield from _clocks(variant.clocks, f"{where}.clocks")
-        for number, template in enumerate(variant.message_templates):
-            if template.role not in ROLES:
-                yield f"{where}.message_templates[{number}].role", f"expected one of {', '.join(ROLES)}"
+            yield f"{path}.variant_id", f"{variant.variant_id!r} is already the id of another variant of this route"
+        if not ID.match(variant.variant_id):
+            yield f"{path}.variant_id", "expected letters, digits, dots, dashes or underscores"
+        ids.add(variant.variant_id)
+    yield from _generation(variant.text_generation_config, f"{path}.text_generation_config")
+    yield from _clocks(variant.clocks, f"{path}.clocks")
+    for number, template in enumerate(variant.message_templates):
+        if template.role not in ROLES:
+            yield f"{path}.message_templates[{number}].role", f"expected one of {', '.join(ROLES)}"
 
 
 def _generation(config: TextGenerationConfig | None, path: str) -> Found:

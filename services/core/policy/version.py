@@ -14,6 +14,8 @@ from typing import Any
 
 from services.core.policy.documents import Document, key_of
 
+_EMPTY: tuple[Any, ...] = ((), {})
+
 
 def content_version(documents: Iterable[Document]) -> str:
     """The version of a set of documents, 32 hex digits."""
@@ -35,7 +37,7 @@ def _canonical(value: Any) -> str:
     """A text that is equal exactly for equal values: fields that are unset do not appear."""
     if dataclasses.is_dataclass(value):
         parts = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
-        inner = ",".join(f"{name}:{_canonical(v)}" for name, v in parts if v is not None and v != () and v != {})
+        inner = ",".join(f"{name}:{_canonical(v)}" for name, v in parts if v is not None and v not in _EMPTY)
         return f"{type(value).__name__}{{{inner}}}"
     if isinstance(value, Mapping):
         return "{" + ",".join(f"{k!r}:{_canonical(value[k])}" for k in sorted(value)) + "}"

@@ -1,0 +1,129 @@
+"""The inbound dialect of OpenAI's chat completions, with Inworld's and OpenRouter's routing fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from services.core.errors import InvalidRequest, RouterError
+from services.core.routing.context import RequestContext
+from services.core.routing.plan import Candidate
+from services.dataplane.dialects.openai_errors import error_body
+from services.dataplane.dialects.openai_overrides import ROUTED_EXTRAS, upstream_body
+from services.dataplane.dialects.openai_passthrough import OpenAiPassthrough
+from services.dataplane.dialects.openai_read import read_chat
+from services.dataplane.dialects.openai_write import OpenAiWriter
+from services.dataplane.exchange import ChatRequest, ProviderCodec
+from services.dataplane.members import Members, decoded, request_members
+from services.dataplane.translate import CrossTranslation, laid_over
+from services.dataplane.translation import Evidence, InboundRequest, Translation
+from services.wire.chat_facts import condition_messages, read_facts
+
+_FACTS = ("model", "models", "ignore", "provider", "fallback", "extra_body", "metadata", "user", "session_id")
+_NOT_NULL = b"null"
+
+CodecFor = Callable[[str], ProviderCodec]
+
+
+class OpenAiChat:
+    """The dialect. Stateless; one per process."""
+
+    api = "chat.completions"
+
+    def __init__(self, codec_for: CodecFor, wall: Callable[[], float]) -> None:
+        self._codec_for = codec_for
+        self._wall = wall
+
+    def read(self, body: bytes, headers: Mapping[str, str]) -> InboundRequest:
+        members = request_members(body)
+        messages = members.get("messages")
+        if messages is None:
+            raise InvalidRequest("`messages` is missing; give a list of messages", param="messages")
+        if not bytes(messages).startswith(b"["):
+            raise InvalidRequest("`messages` must be a list", param="messages")
+        stream = bytes(members.get("stream", b"false"))
+        if stream not in {b"true", b"false", _NOT_NULL}:
+            raise InvalidRequest("`stream` must be true or false", param="stream")
+        facts = decoded(members, _FACTS)
+        user = headers.get("x-session-id", "")
+        session = facts.get("session_id")
+        context = read_facts(
+            facts, user=session if isinstance(session, str) and session else user, needs=_needs(members)
+        )
+        extra = facts.get("extra_body") or {}
+        return _OpenAiRequest(self, members, context, extra, headers, stream=stream == b"true")
+
+    def error(self, error: RouterError, evidence: Evidence | None) -> tuple[int, bytes]:
+        return error.status, error_body(error, evidence)
+
+    def codec_for(self, provider_type: str) -> ProviderCodec:
+        """The codec of a provider type."""
+        return self._codec_for(provider_type)
+
+    def now(self) -> int:
+        """Whole seconds since the Unix epoch, for `created`."""
+        return int(self._wall())
+
+
+def _needs(members: Members) -> frozenset[str]:
+    needs = []
+    tools = members.get("tools")
+    if tools is not None and bytes(tools) not in {_NOT_NULL, b"[]"}:
+        needs.append("tools")
+    if b'"image_url"' in bytes(members["messages"]):
+        needs.append("vision")
+    return frozenset(needs)
+
+
+class _OpenAiRequest:
+    """One request."""
+
+    def __init__(
+        self,
+        dialect: OpenAiChat,
+        members: Members,
+        context: RequestContext,
+        extra: Mapping[str, Any],
+        headers: Mapping[str, str],
+        *,
+        stream: bool,
+    ) -> None:
+        self.context = context
+        self.stream = stream
+        self._dialect = dialect
+        self._members = members
+        self._extra = extra
+        self._headers = headers
+        self._chat: ChatRequest | None = None
+
+    def condition_messages(self) -> tuple[Mapping[str, Any], ...]:
+        return condition_messages(decoded(self._members, ("messages",))["messages"])
+
+    def translate(self, candidate: Candidate) -> Translation:
+        codec = self._dialect.codec_for(candidate.target.provider.type)
+        if codec.api == OpenAiChat.api:
+            metadata = self.context.metadata
+            body = upstream_body(self._members, candidate, self._extra, metadata, stream=self.stream)
+            return OpenAiPassthrough(
+                codec, candidate, body, self._headers, show_usage=self._asks_usage(), warnings=self._warnings()
+            )
+        if self._chat is None:
+            body_values = decoded(self._members, self._members)
+            self._chat = read_chat(body_values, self._extra)
+        writer = OpenAiWriter(candidate.target.model, self._dialect.now(), include_usage=self._asks_usage())
+        request = laid_over(self._chat, candidate, self.context.metadata)
+        translation = CrossTranslation(codec, candidate, request, writer, self._headers)
+        translation.facts.warnings.extend(self._warnings())
+        return translation
+
+    def _asks_usage(self) -> bool:
+        raw = self._members.get("stream_options")
+        options = msgspec.json.decode(raw) if raw is not None else None
+        return isinstance(options, dict) and options.get("include_usage") is True
+
+    def _warnings(self) -> list[str]:
+        return [
+            f"extra_body.{name} was dropped: it is not known here" for name in self._extra if name not in ROUTED_EXTRAS
+        ]

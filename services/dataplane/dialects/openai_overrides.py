@@ -1,0 +1,73 @@
+"""What a policy lays over a caller's OpenAI-style body: the model, parameters, templates, usage of streams."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from services.core.policy.documents import TextGenerationConfig
+from services.core.routing.plan import Candidate
+from services.dataplane.dialects.templates import fill
+from services.dataplane.members import Members, join_members, raw
+from services.wire.chat_facts import ROUTING_FIELDS
+
+_DROPPED = (*ROUTING_FIELDS, "extra_body")
+_PENALTIES = ("temperature", "top_p", "frequency_penalty", "presence_penalty", "seed")
+ROUTED_EXTRAS = {"metadata", "models", "ignore", "sort", "fallback", "provider", "reasoning", "user"}
+
+
+def upstream_body(
+    members: Members, candidate: Candidate, extra: Mapping[str, Any], metadata: Mapping[str, Any], *, stream: bool
+) -> bytes:
+    """The body for `candidate`: the caller's members byte for byte, but for routing fields and what policy sets.
+
+    Args:
+        extra: The decoded `extra_body`.
+        metadata: The request's metadata, for templates.
+    """
+    body: dict[str, msgspec.Raw] = {name: value for name, value in members.items() if name not in _DROPPED}
+    body["model"] = raw(candidate.target.upstream_model)
+    if "metadata" in body and bytes(body.get("store", b"")) != b"true":
+        # OpenAI accepts metadata only for stored completions; here it is for routing.
+        del body["metadata"]
+    reasoning = extra.get("reasoning")
+    if isinstance(reasoning, Mapping) and isinstance(reasoning.get("effort"), str):
+        body["reasoning_effort"] = raw(reasoning["effort"])
+    if candidate.generation is not None:
+        _lay_over(body, candidate.generation, proper=candidate.target.provider.type == "openai")
+    if candidate.templates:
+        placed = [{"role": t.role, "content": fill(t, metadata)} for t in candidate.templates]
+        body["messages"] = _placed_before(placed, body.get("messages"))
+    if stream:
+        body["stream_options"] = _with_usage(body.get("stream_options"))
+    return join_members(body)
+
+
+def _lay_over(body: dict[str, msgspec.Raw], config: TextGenerationConfig, *, proper: bool) -> None:
+    if config.max_tokens is not None:
+        name = "max_completion_tokens" if proper or "max_completion_tokens" in body else "max_tokens"
+        body.pop("max_tokens", None)
+        body[name] = raw(config.max_tokens)
+    for name in _PENALTIES:
+        value = getattr(config, name)
+        if value is not None:
+            body[name] = raw(value)
+    if config.stop_sequences:
+        body["stop"] = raw(list(config.stop_sequences))
+    if config.reasoning is not None and config.reasoning.effort not in {"", "unspecified"}:
+        body["reasoning_effort"] = raw(config.reasoning.effort)
+
+
+def _placed_before(placed: list[dict[str, Any]], messages: msgspec.Raw | None) -> msgspec.Raw:
+    head = msgspec.json.encode(placed)
+    tail = bytes(messages or b"[]").strip()
+    inside = tail[1:-1].strip()
+    return msgspec.Raw(head[:-1] + (b"," + inside if inside else b"") + b"]")
+
+
+def _with_usage(options: msgspec.Raw | None) -> msgspec.Raw:
+    """The caller's `stream_options` with usage asked for."""
+    found = msgspec.json.decode(options) if options is not None else None
+    return raw({**(found if isinstance(found, dict) else {}), "include_usage": True})

@@ -1,0 +1,223 @@
+"""OpenAI-style caller, OpenAI-style provider: bytes pass through.
+
+Requests keep their bytes but for what `openai_overrides` names. Answers keep
+theirs but for `model` (the one that answered), `usage.cost` and `metadata`. In
+a stream the chunk with the finish reason is held until the end, so that the
+evidence can ride on the last chunk that carries something; content never waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from services.core.errors import Failure, FailureKind, RouterError
+from services.core.routing.plan import Candidate
+from services.dataplane.dialects.openai_errors import error_object_of
+from services.dataplane.exchange import ProviderCodec
+from services.dataplane.members import Members, NotAnObject, join_members, raw, split_members
+from services.dataplane.providers.openai import DONE, EMPTY, NOT_PROTOCOL, TRUNCATED, read_answer
+from services.dataplane.providers.openai_errors import error_object, in_stream
+from services.dataplane.providers.openai_wire import WireAnswer, decode_answer, shows, to_usage
+from services.dataplane.sse import SseOverflow, SseParser, frame
+from services.dataplane.translation import Evidence, Facts, Progress
+from services.dataplane.transport.port import UpstreamRequest
+
+_CHOICES = b'"choices"'
+
+
+class OpenAiPassthrough:
+    """One attempt's passthrough."""
+
+    def __init__(
+        self,
+        codec: ProviderCodec,
+        candidate: Candidate,
+        body: bytes,
+        inbound: Mapping[str, str],
+        *,
+        show_usage: bool,
+        warnings: list[str],
+    ) -> None:
+        self.facts = Facts(warnings=warnings)
+        self._codec = codec
+        self._candidate = candidate
+        self._body = body
+        self._inbound = inbound
+        self._show_usage = show_usage
+        self._members: Members = {}
+        self._parser = SseParser()
+        self._model = msgspec.json.encode(candidate.target.model)
+        self._last: bytes | None = None
+        self._usage_chunk: bytes | None = None
+        self._usage: bytes | None = None
+        self._finished = False
+        self._shown = False
+        self._over = False
+
+    def request(self, credential: str) -> UpstreamRequest:
+        target = self._candidate.target
+        headers = self._codec.headers(target, credential, self._inbound)
+        return UpstreamRequest(self._codec.endpoint(target), headers, self._body)
+
+    def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+        return self._codec.classify(status, headers, body)
+
+    def answer(self, body: bytes) -> Failure | None:
+        answer = read_answer(body)
+        if isinstance(answer, Failure):
+            return answer
+        try:
+            self._members = split_members(body)
+        except NotAnObject:
+            return NOT_PROTOCOL
+        self._learn(answer)
+        return None
+
+    def render(self, evidence: Evidence) -> bytes:
+        return self._with_evidence(self._members, evidence)
+
+    def feed(self, data: bytes) -> Progress:
+        try:
+            events = self._parser.feed(data)
+        except SseOverflow as error:
+            return Progress(failure=Failure(FailureKind.BAD_RESPONSE, str(error)))
+        frames: list[bytes] = []
+        progress = Progress()
+        for event in events:
+            progress.event = True
+            if event.data == DONE:
+                self._finish(progress)
+                break
+            try:
+                chunk = decode_answer(event.data)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                progress.failure = Failure(FailureKind.BAD_RESPONSE, "the stream holds a chunk that is not JSON")
+                break
+            if chunk.error or event.event == "error":
+                progress.failure = in_stream(chunk.error or error_object(event.data))
+                break
+            if self._read(chunk, event.data, frames):
+                progress.content = self._shown = True
+        progress.frames = b"".join(frames)
+        return progress
+
+    def _read(self, chunk: WireAnswer, data: bytes, frames: list[bytes]) -> bool:
+        """Forward or hold one chunk; whether it carries content."""
+        self._learn(chunk)
+        choices = chunk.choices or ()
+        content = any(shows(c.delta) for c in choices)
+        if chunk.usage is not None:
+            self._usage = bytes(split_members(data).get("usage", b"null"))
+            if not choices:
+                self._usage_chunk = data
+                return False
+        if any(c.finish_reason for c in choices):
+            self._finished = True
+            if self._last is not None:
+                frames.append(frame(self._named(self._last)))
+            self._last = data
+            if not content:
+                return False
+            # Content rides on the finish chunk: show it now, and finish with an empty delta later.
+            frames.append(frame(self._named(_without_finish(data))))
+            self._last = _without_content(data)
+            return True
+        if choices or not self._shown:
+            frames.append(frame(self._named(data)))
+        return content
+
+    def _learn(self, answer: WireAnswer) -> None:
+        facts = self.facts
+        if answer.usage is not None:
+            facts.usage = to_usage(answer.usage)
+        if answer.id and not facts.response_id:
+            facts.response_id = answer.id
+        for choice in answer.choices or ():
+            if choice.finish_reason:
+                facts.finish_reason = choice.finish_reason
+
+    def _finish(self, progress: Progress) -> None:
+        self._over = True
+        if not self._finished:
+            progress.failure = TRUNCATED
+        elif not self._shown and not self._spent():
+            progress.failure = EMPTY
+        else:
+            progress.done = True
+
+    def _spent(self) -> bool:
+        usage = self.facts.usage
+        return (usage is not None and usage.output_tokens > 0) or self.facts.finish_reason not in {"stop", "eos"}
+
+    def end(self) -> Progress:
+        progress = Progress()
+        if self._over:
+            return progress
+        if self._parser.rest().strip():
+            progress = self.feed(b"\n\n")
+        if not self._over and progress.failure is None:
+            self._finish(progress)
+        return progress
+
+    def closing(self, evidence: Evidence) -> bytes:
+        frames = []
+        if self._show_usage and self._usage_chunk is not None:
+            if self._last is not None:
+                frames.append(frame(self._named(self._last)))
+            frames.append(frame(self._with_evidence(split_members(self._usage_chunk), evidence)))
+        elif self._last is not None:
+            members = split_members(self._last)
+            if self._usage is not None:
+                members["usage"] = msgspec.Raw(self._usage)
+            frames.append(frame(self._with_evidence(members, evidence)))
+        frames.append(frame(DONE))
+        return b"".join(frames)
+
+    def broken(self, error: RouterError, evidence: Evidence) -> bytes:
+        body = {"error": error_object_of(error), "metadata": evidence.metadata}
+        return frame(msgspec.json.encode(body))
+
+    def _with_evidence(self, members: Members, evidence: Evidence) -> bytes:
+        body = dict(members)
+        body["model"] = msgspec.Raw(self._model)
+        usage = body.get("usage")
+        if evidence.cost_usd is not None and usage is not None and bytes(usage).startswith(b"{"):
+            body["usage"] = msgspec.Raw(join_members({**split_members(bytes(usage)), "cost": raw(evidence.cost_usd)}))
+        body["metadata"] = raw(evidence.metadata)
+        return join_members(body)
+
+    def _named(self, data: bytes) -> bytes:
+        """`data` with the model that really answers; by replacement where that is surely right, else by members."""
+        at = data.find(b'"model":')
+        choices = data.find(_CHOICES)
+        if at >= 0 and (choices < 0 or at < choices):
+            start = data.find(b'"', at + 8)
+            stop = data.find(b'"', start + 1)
+            if start >= 0 and stop > start and data[at + 8 : start].strip() == b"" and b"\\" not in data[start:stop]:
+                return data[:start] + self._model + data[stop + 1 :]
+        members = split_members(data)
+        members["model"] = msgspec.Raw(self._model)
+        return join_members(members)
+
+
+def _without_finish(data: bytes) -> bytes:
+    """A chunk without its finish reasons and usage."""
+    members = split_members(data)
+    choices = msgspec.json.decode(members["choices"])
+    for choice in choices:
+        choice["finish_reason"] = None
+    members["choices"] = raw(choices)
+    members.pop("usage", None)
+    return join_members(members)
+
+
+def _without_content(data: bytes) -> bytes:
+    """A chunk with nothing but its finish reasons."""
+    members = split_members(data)
+    choices = msgspec.json.decode(members["choices"])
+    for choice in choices:
+        choice["delta"] = {}
+    members["choices"] = raw(choices)
+    return join_members(members)

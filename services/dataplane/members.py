@@ -1,0 +1,76 @@
+"""JSON objects by their top-level members, each value kept byte for byte.
+
+What a translation does not touch reaches the other side as it came: number
+spellings, escapes and white space inside values survive, and so do prompt caches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from services.core.errors import InvalidRequest
+
+Members = dict[str, msgspec.Raw]
+
+_decoder = msgspec.json.Decoder(Members)
+_encode = msgspec.json.encode
+
+
+class NotAnObject(Exception):
+    """The bytes are not a JSON object."""
+
+
+def split_members(body: bytes) -> Members:
+    """The members of a JSON object, in order; of a name that is given twice, the last one.
+
+    Raises:
+        NotAnObject: It is not one; the message says where it breaks.
+    """
+    try:
+        return _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise NotAnObject(str(error) or "nested too deeply") from error
+
+
+def request_members(body: bytes) -> Members:
+    """The members of a request body.
+
+    Raises:
+        InvalidRequest: It is not a JSON object.
+    """
+    if not body.strip():
+        raise InvalidRequest("the request body is empty; expected a JSON object")
+    try:
+        return split_members(body)
+    except NotAnObject as error:
+        raise InvalidRequest(f"the request body is not a JSON object: {error}") from error
+
+
+def join_members(members: Mapping[str, msgspec.Raw | bytes]) -> bytes:
+    """The object of `members`."""
+    return b"{" + b",".join(_encode(name) + b":" + bytes(value) for name, value in members.items()) + b"}"
+
+
+def decoded(members: Members, names: Iterable[str]) -> dict[str, Any]:
+    """The values of `names`, those that are there.
+
+    Raises:
+        InvalidRequest: A value is not JSON that can be read.
+    """
+    found = {}
+    for name in names:
+        raw = members.get(name)
+        if raw is not None:
+            try:
+                found[name] = msgspec.json.decode(raw)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                raise InvalidRequest(f"`{name}` cannot be read: {error}", param=name) from error
+    return found
+
+
+def raw(value: Any) -> msgspec.Raw:
+    """A value as a member's bytes."""
+    return msgspec.Raw(_encode(value))

@@ -1,0 +1,110 @@
+"""Server-sent events: bytes cut anywhere in, whole events out; and the frames that we write.
+
+As the WHATWG standard says: lines end in CR, LF or CRLF, a blank line ends an event, a byte
+order mark at the start is skipped, comments are ignored. Events without data are dropped.
+https://html.spec.whatwg.org/multipage/server-sent-events.html
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+MAX_EVENT = 4 * 1024 * 1024
+
+# Atomic, so that a CRLF never counts as two line ends.
+_BOUNDARY = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class SseEvent:
+    """One event. `raw` is the event as it came, without the blank line that ends it."""
+
+    event: str
+    data: bytes
+    raw: bytes
+
+
+class SseOverflow(Exception):
+    """An event is larger than the limit."""
+
+
+class SseParser:
+    """Parses one stream."""
+
+    def __init__(self, max_event: int = MAX_EVENT) -> None:
+        self._buffer = b""
+        self._max_event = max_event
+        self._started = False
+        self._skip_newline = False
+
+    def feed(self, data: bytes) -> list[SseEvent]:
+        """The events that `data` completes.
+
+        Raises:
+            SseOverflow: An event exceeds the limit.
+        """
+        if self._skip_newline and data:
+            # The last event ended in a CR; an LF that follows belongs to it.
+            self._skip_newline = False
+            data = data.removeprefix(b"\n")
+        searched = max(0, len(self._buffer) - 3)
+        buffer = self._buffer + data if self._buffer else data
+        if not self._started:
+            if len(buffer) < len(_BOM) and _BOM.startswith(buffer):
+                self._buffer = buffer
+                return []
+            self._started = True
+            buffer = buffer.removeprefix(_BOM)
+            searched = 0
+        events = self._split_plain(buffer) if b"\r" not in buffer else self._split(buffer, searched)
+        if len(self._buffer) > self._max_event:
+            raise SseOverflow(f"an event is larger than {self._max_event:,} bytes")
+        return events
+
+    def _split_plain(self, buffer: bytes) -> list[SseEvent]:
+        """The common case: lines end in LF."""
+        *blocks, self._buffer = buffer.split(b"\n\n")
+        return [event for block in blocks if (event := _event_of(block)) is not None]
+
+    def _split(self, buffer: bytes, searched: int) -> list[SseEvent]:
+        events: list[SseEvent] = []
+        start = 0
+        for match in _BOUNDARY.finditer(buffer, searched):
+            event = _event_of(buffer[start : match.start()])
+            if event is not None:
+                events.append(event)
+            start = match.end()
+        self._buffer = buffer[start:]
+        self._skip_newline = not self._buffer and buffer.endswith(b"\r") and start > 0
+        return events
+
+    def rest(self) -> bytes:
+        """Bytes of an event that was not completed."""
+        return self._buffer
+
+
+def _event_of(block: bytes) -> SseEvent | None:
+    block = block.lstrip(b"\r\n")
+    if block.startswith(b"data: ") and b"\n" not in block and b"\r" not in block:
+        return SseEvent("", block[6:], block)
+    event, data = "", []
+    for line in _LINE_END.split(block):
+        name, colon, value = line.partition(b":")
+        if not name:
+            continue
+        value = value.removeprefix(b" ") if colon else b""
+        if name == b"data":
+            data.append(value)
+        elif name == b"event":
+            event = value.decode("utf-8", "replace")
+    return SseEvent(event, b"\n".join(data), block) if data else None
+
+
+def frame(data: bytes, event: str = "") -> bytes:
+    """A frame with `data`, which must not hold a line end (JSON of ours never does)."""
+    if event:
+        return b"event: " + event.encode() + b"\ndata: " + data + b"\n\n"
+    return b"data: " + data + b"\n\n"

@@ -1,0 +1,154 @@
+"""The generic translation: a caller's dialect on one side, another protocol on the other.
+
+Exchange model in the middle: the dialect's reader made the `ChatRequest`, the
+provider's codec encodes it and decodes the answer, the dialect's writer renders it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from services.core.errors import Failure, FailureKind, RouterError
+from services.core.policy.documents import TextGenerationConfig
+from services.core.routing.plan import Candidate
+from services.dataplane.dialects.templates import fill
+from services.dataplane.exchange import (
+    AnswerWriter,
+    ChatAnswer,
+    ChatRequest,
+    Failed,
+    Finished,
+    Message,
+    ProviderCodec,
+    Started,
+    StreamEvent,
+    Terminal,
+    Text,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallDelta,
+    ToolCallStarted,
+    UsageReported,
+)
+from services.dataplane.translation import Evidence, Facts, Progress
+from services.dataplane.transport.port import UpstreamRequest
+
+_CONTENT = (TextDelta, ThinkingDelta, ToolCallStarted, ToolCallDelta)
+EMPTY = Failure(FailureKind.EMPTY_ANSWER, "the provider's answer holds nothing, and no reason for it")
+
+
+class CrossTranslation:
+    """One attempt between different protocols."""
+
+    def __init__(
+        self,
+        codec: ProviderCodec,
+        candidate: Candidate,
+        request: ChatRequest,
+        writer: AnswerWriter,
+        inbound: Mapping[str, str],
+    ) -> None:
+        self.facts = Facts(warnings=list(request.warnings))
+        self._codec = codec
+        self._candidate = candidate
+        self._request = request
+        self._writer = writer
+        self._inbound = inbound
+        self._decoder = codec.decoder()
+        self._answer: ChatAnswer | None = None
+        self._shown = False
+
+    def request(self, credential: str) -> UpstreamRequest:
+        target = self._candidate.target
+        body, dropped = self._codec.encode(self._request, target)
+        self.facts.warnings.extend(dropped)
+        return UpstreamRequest(
+            self._codec.endpoint(target), self._codec.headers(target, credential, self._inbound), body
+        )
+
+    def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+        # The provider's words are in another dialect than the caller's; only what they mean is kept.
+        return replace(self._codec.classify(status, headers, body), body=b"", content_type="")
+
+    def answer(self, body: bytes) -> Failure | None:
+        decoded = self._codec.decode(body)
+        if isinstance(decoded, Failure):
+            return decoded
+        self._answer = decoded
+        self.facts.usage = decoded.usage
+        self.facts.finish_reason = decoded.finish_reason
+        self.facts.response_id = decoded.id
+        return None
+
+    def render(self, evidence: Evidence) -> bytes:
+        assert self._answer is not None, "render follows a good answer"
+        return self._writer.answer(self._answer, evidence)
+
+    def feed(self, data: bytes) -> Progress:
+        return self._progress(self._decoder.feed(data))
+
+    def end(self) -> Progress:
+        return self._progress(self._decoder.end())
+
+    def _progress(self, events: Sequence[StreamEvent]) -> Progress:
+        progress = Progress(event=bool(events))
+        shown: list[StreamEvent] = []
+        for event in events:
+            if isinstance(event, _CONTENT):
+                progress.content = self._shown = True
+                shown.append(event)
+            elif isinstance(event, Failed):
+                progress.failure = event.failure
+                break
+            elif isinstance(event, Terminal):
+                progress.done = True
+            else:
+                self._learn(event)
+                shown.append(event)
+        if progress.done and not self._shown and self._is_empty():
+            progress.done, progress.failure = False, EMPTY
+        progress.frames = self._writer.frames(shown)
+        return progress
+
+    def _learn(self, event: StreamEvent) -> None:
+        facts = self.facts
+        if isinstance(event, Started):
+            facts.response_id = event.id
+            facts.usage = event.usage or facts.usage
+        elif isinstance(event, UsageReported):
+            facts.usage = event.usage
+        elif isinstance(event, Finished):
+            facts.finish_reason = event.reason
+
+    def _is_empty(self) -> bool:
+        usage = self.facts.usage
+        return self.facts.finish_reason in {"", "stop"} and (usage is None or usage.output_tokens == 0)
+
+    def closing(self, evidence: Evidence) -> bytes:
+        return self._writer.closing(evidence)
+
+    def broken(self, error: RouterError, evidence: Evidence) -> bytes:
+        return self._writer.broken(error, evidence)
+
+
+def laid_over(request: ChatRequest, candidate: Candidate, metadata: Mapping[str, Any]) -> ChatRequest:
+    """`request` with the policy's parameters and templates."""
+    if candidate.templates:
+        placed = tuple(Message(t.role, (Text(fill(t, metadata)),)) for t in candidate.templates)
+        request = replace(request, messages=placed + request.messages)
+    return _generation(request, candidate.generation) if candidate.generation is not None else request
+
+
+def _generation(request: ChatRequest, config: TextGenerationConfig) -> ChatRequest:
+    names = ("max_tokens", "temperature", "top_p", "frequency_penalty", "presence_penalty", "seed")
+    changes: dict[str, Any] = {n: v for n in names if (v := getattr(config, n)) is not None}
+    if config.stop_sequences:
+        changes["stop"] = config.stop_sequences
+    if config.reasoning is not None:
+        if config.reasoning.effort not in {"", "unspecified"}:
+            changes["reasoning_effort"] = config.reasoning.effort
+        if config.reasoning.max_tokens is not None:
+            changes["reasoning_budget"] = config.reasoning.max_tokens
+    return replace(request, **changes)
