@@ -26,8 +26,8 @@ from turnout.record.v1.record_pb2 import RequestRecord
 from services.core.errors import ChainFailed, Failure, FailureKind, InvalidRequest, PolicyNotReady, RouterError
 from services.core.policy.snapshot import Snapshot, Target
 from services.dataplane.auth import ADMIN, INFERENCE, READ, authenticate
-from services.dataplane.dialects.registry import dialect_of
-from services.dataplane.dialects.typed_chat import TYPED, split_events
+from services.dataplane.dialects.registry import TYPED, dialect_of
+from services.dataplane.dialects.typed_chat import STREAM_HEADER, split_events
 from services.dataplane.engine import Call, Engine
 from services.dataplane.trail import PER_MILLION
 from services.dataplane.translation import Dialect
@@ -144,7 +144,7 @@ def _call(request: InvokeRequest) -> Call:
 def _typed_call(request: chat_pb2.ChatRequest, context: Context, *, stream: bool) -> Call:
     """A typed request as a call; the caller's gRPC deadline bounds it."""
     headers = _metadata(context)
-    headers["x-turnout-stream"] = "true" if stream else "false"
+    headers[STREAM_HEADER] = "true" if stream else "false"
     remaining = context.time_remaining()
     return Call(
         request.SerializeToString(),

@@ -50,7 +50,7 @@ EMPTY = Failure(FailureKind.EMPTY_ANSWER, "the provider's answer holds nothing, 
 class OpenAiCodec:
     """Stateless; one per process."""
 
-    types = ("openai", "openai_compatible")
+    types: tuple[str, ...] = ("openai", "openai_compatible")
     api = "chat.completions"
 
     def endpoint(self, target: Target) -> str:

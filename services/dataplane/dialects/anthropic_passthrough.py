@@ -1,0 +1,177 @@
+"""Anthropic-style caller, Anthropic-style provider: bytes pass through.
+
+Requests keep their bytes but for `model` and routing fields, answers but for
+`model`, `usage.cost` and `metadata`. In a stream `message_delta` waits for
+`message_stop`, so that the evidence can ride on it; content never waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from services.core.errors import Failure, FailureKind, RouterError
+from services.core.routing.plan import Candidate
+from services.dataplane.dialects.anthropic_errors import error_form
+from services.dataplane.exchange import ProviderCodec
+from services.dataplane.members import Members, NotAnObject, join_members, raw, split_members
+from services.dataplane.providers.anthropic import EMPTY, NOT_JSON, NOT_PROTOCOL, TRUNCATED, read_message
+from services.dataplane.providers.anthropic_errors import in_stream
+from services.dataplane.providers.anthropic_wire import (
+    FINISH_REASONS,
+    WireEvent,
+    WireUsage,
+    decode_event,
+    merged,
+    shows,
+    to_usage,
+)
+from services.dataplane.sse import SseEvent, SseOverflow, SseParser, frame
+from services.dataplane.translation import Evidence, Facts, Progress
+from services.dataplane.transport.port import UpstreamRequest
+
+
+class AnthropicPassthrough:
+    """One attempt's passthrough."""
+
+    def __init__(
+        self,
+        codec: ProviderCodec,
+        candidate: Candidate,
+        body: bytes,
+        inbound: Mapping[str, str],
+        warnings: list[str],
+    ) -> None:
+        self.facts = Facts(warnings=warnings)
+        self._codec = codec
+        self._candidate = candidate
+        self._body = body
+        self._inbound = inbound
+        self._members: Members = {}
+        self._parser = SseParser()
+        self._model = raw(candidate.target.model)
+        self._usage: WireUsage | None = None
+        self._delta: bytes | None = None
+        self._shown = False
+        self._over = False
+
+    def request(self, credential: str) -> UpstreamRequest:
+        target = self._candidate.target
+        headers = self._codec.headers(target, credential, self._inbound)
+        return UpstreamRequest(self._codec.endpoint(target), headers, self._body)
+
+    def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+        return self._codec.classify(status, headers, body)
+
+    def answer(self, body: bytes) -> Failure | None:
+        message = read_message(body)
+        if isinstance(message, Failure):
+            return message
+        try:
+            self._members = split_members(body)
+        except NotAnObject:
+            return NOT_PROTOCOL
+        self.facts.response_id = message.id
+        self.facts.finish_reason = FINISH_REASONS.get(message.stop_reason or "", "")
+        if message.usage is not None:
+            self.facts.usage = to_usage(message.usage)
+        return None
+
+    def render(self, evidence: Evidence) -> bytes:
+        body = dict(self._members)
+        body["model"] = self._model
+        return join_members(_with_evidence(body, evidence))
+
+    def feed(self, data: bytes) -> Progress:
+        try:
+            events = self._parser.feed(data)
+        except SseOverflow as error:
+            return Progress(failure=Failure(FailureKind.BAD_RESPONSE, str(error)))
+        frames: list[bytes] = []
+        progress = Progress()
+        for event in events:
+            if self._over:
+                break
+            try:
+                decoded = decode_event(event.data)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                progress.failure = NOT_JSON
+                break
+            if decoded.type == "ping":
+                if self._shown:
+                    frames.append(event.raw + b"\n\n")
+                continue
+            progress.event = True
+            if decoded.type == "error":
+                progress.failure = in_stream(decoded.error)
+                break
+            if self._read(decoded, event, frames, progress):
+                progress.content = self._shown = True
+        progress.frames = b"".join(frames)
+        return progress
+
+    def _read(self, decoded: WireEvent, event: SseEvent, frames: list[bytes], progress: Progress) -> bool:
+        """Forward or hold one event; whether it carries content."""
+        if decoded.type == "message_stop":
+            self._over = True
+            if not self._shown and not self._spent():
+                progress.failure = EMPTY
+            else:
+                progress.done = True
+            return False
+        if decoded.type == "message_delta":
+            if decoded.usage is not None:
+                self._learn(decoded.usage)
+            if decoded.delta is not None and decoded.delta.stop_reason:
+                self.facts.finish_reason = FINISH_REASONS.get(decoded.delta.stop_reason, "stop")
+            self._delta = event.data
+            return False
+        if decoded.type == "message_start" and decoded.message is not None:
+            self.facts.response_id = decoded.message.id
+            if decoded.message.usage is not None:
+                self._learn(decoded.message.usage)
+            frames.append(frame(self._named(event.data), "message_start"))
+            return False
+        frames.append(event.raw + b"\n\n")
+        return shows(decoded.content_block) or shows(decoded.delta)
+
+    def _learn(self, usage: WireUsage) -> None:
+        self._usage = merged(self._usage, usage)
+        self.facts.usage = to_usage(self._usage)
+
+    def _spent(self) -> bool:
+        usage = self.facts.usage
+        return bool(self.facts.finish_reason) and usage is not None and usage.output_tokens > 0
+
+    def end(self) -> Progress:
+        progress = Progress()
+        if not self._over and self._parser.rest().strip():
+            progress = self.feed(b"\n\n")
+        if not self._over and progress.failure is None:
+            progress.failure = TRUNCATED
+        return progress
+
+    def closing(self, evidence: Evidence) -> bytes:
+        members = split_members(self._delta) if self._delta is not None else {"type": raw("message_delta")}
+        last = frame(join_members(_with_evidence(dict(members), evidence)), "message_delta")
+        return last + frame(b'{"type":"message_stop"}', "message_stop")
+
+    def broken(self, error: RouterError, evidence: Evidence) -> bytes:
+        return frame(msgspec.json.encode(error_form(error, evidence)), "error")
+
+    def _named(self, data: bytes) -> bytes:
+        """`message_start` with the model that really answers."""
+        members = split_members(data)
+        message = split_members(bytes(members["message"]))
+        message["model"] = self._model
+        members["message"] = msgspec.Raw(join_members(message))
+        return join_members(members)
+
+
+def _with_evidence(members: Members, evidence: Evidence) -> Members:
+    usage = members.get("usage")
+    if evidence.cost_usd is not None and usage is not None and bytes(usage).startswith(b"{"):
+        members["usage"] = msgspec.Raw(join_members({**split_members(bytes(usage)), "cost": raw(evidence.cost_usd)}))
+    members["metadata"] = raw(evidence.metadata)
+    return members

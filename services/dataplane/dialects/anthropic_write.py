@@ -1,0 +1,185 @@
+"""Exchange answers in Anthropic's wire format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from services.core.errors import RouterError
+from services.dataplane.dialects.anthropic_errors import error_form
+from services.dataplane.exchange import (
+    ChatAnswer,
+    Finished,
+    Started,
+    StreamEvent,
+    Text,
+    TextDelta,
+    Thinking,
+    ThinkingDelta,
+    ToolCall,
+    ToolCallDelta,
+    ToolCallStarted,
+    UsageReported,
+)
+from services.dataplane.providers.anthropic_wire import STOP_REASONS
+from services.dataplane.sse import frame
+from services.dataplane.translation import Evidence, TokenUsage
+
+
+class AnthropicWriter:
+    """Writes one answer: exactly one start, blocks with rising indexes, exactly one end."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._id = ""
+        self._started = False
+        self._open = ""
+        self._index = -1
+        self._call = -1
+        self._stop: tuple[str, str | None] = ("end_turn", None)
+        self._usage: TokenUsage | None = None
+
+    def answer(self, answer: ChatAnswer, evidence: Evidence) -> bytes:
+        body = {
+            "id": answer.id or f"msg_{evidence.generation_id}",
+            "type": "message",
+            "role": "assistant",
+            "model": self._model,
+            "content": [_block(p) for p in answer.parts] or ([_block(Text(answer.refusal))] if answer.refusal else []),
+            "stop_reason": _stop_reason(answer.finish_reason, answer.stop_sequence),
+            "stop_sequence": answer.stop_sequence or None,
+            "usage": usage_form(answer.usage or TokenUsage(), evidence.cost_usd),
+            "metadata": evidence.metadata,
+        }
+        return msgspec.json.encode(body)
+
+    def frames(self, events: Sequence[StreamEvent]) -> bytes:
+        out: list[bytes] = []
+        for event in events:
+            if isinstance(event, Started):
+                self._id = event.id
+                self._usage = event.usage or self._usage
+            elif isinstance(event, UsageReported):
+                self._usage = event.usage
+            elif isinstance(event, Finished):
+                self._stop = (_stop_reason(event.reason, event.stop_sequence), event.stop_sequence or None)
+            else:
+                self._begin(out)
+                self._content(event, out)
+        return b"".join(out)
+
+    def _begin(self, out: list[bytes]) -> None:
+        if self._started:
+            return
+        self._started = True
+        usage = usage_form(TokenUsage(input_tokens=self._usage.input_tokens if self._usage else 0), None)
+        message = {
+            "id": self._id or "msg_turnout",
+            "type": "message",
+            "role": "assistant",
+            "model": self._model,
+            "content": [],
+            "stop_reason": None,
+            "stop_sequence": None,
+            "usage": usage,
+        }
+        out.append(_event("message_start", {"message": message}))
+
+    def _content(self, event: StreamEvent, out: list[bytes]) -> None:
+        if isinstance(event, TextDelta):
+            self._block("text", {"type": "text", "text": ""}, out)
+            self._delta({"type": "text_delta", "text": event.text}, out)
+        elif isinstance(event, ThinkingDelta):
+            if event.redacted:
+                self._close(out)
+                self._block("redacted", {"type": "redacted_thinking", "data": event.redacted}, out)
+                self._close(out)
+                return
+            self._block("thinking", {"type": "thinking", "thinking": "", "signature": ""}, out)
+            if event.text:
+                self._delta({"type": "thinking_delta", "thinking": event.text}, out)
+            if event.signature:
+                self._delta({"type": "signature_delta", "signature": event.signature}, out)
+        elif isinstance(event, ToolCallStarted):
+            self._close(out)
+            self._call = event.index
+            block = {"type": "tool_use", "id": event.id, "name": event.name, "input": {}}
+            self._block(f"tool {event.index}", block, out)
+        elif isinstance(event, ToolCallDelta) and event.index == self._call:
+            self._delta({"type": "input_json_delta", "partial_json": event.arguments}, out)
+
+    def _block(self, kind: str, block: dict[str, Any], out: list[bytes]) -> None:
+        """Make sure that a block of `kind` is open."""
+        if self._open == kind:
+            return
+        self._close(out)
+        self._open = kind
+        self._index += 1
+        out.append(_event("content_block_start", {"index": self._index, "content_block": block}))
+
+    def _delta(self, delta: dict[str, Any], out: list[bytes]) -> None:
+        out.append(_event("content_block_delta", {"index": self._index, "delta": delta}))
+
+    def _close(self, out: list[bytes]) -> None:
+        if self._open:
+            self._open = ""
+            out.append(_event("content_block_stop", {"index": self._index}))
+
+    def closing(self, evidence: Evidence) -> bytes:
+        out: list[bytes] = []
+        self._begin(out)
+        self._close(out)
+        reason, sequence = self._stop
+        body = {
+            "delta": {"stop_reason": reason, "stop_sequence": sequence},
+            "usage": usage_form(self._usage or TokenUsage(), evidence.cost_usd),
+            "metadata": evidence.metadata,
+        }
+        out.append(_event("message_delta", body))
+        out.append(_event("message_stop", {}))
+        return b"".join(out)
+
+    def broken(self, error: RouterError, evidence: Evidence) -> bytes:
+        return frame(msgspec.json.encode(error_form(error, evidence)), "error")
+
+
+def usage_form(usage: TokenUsage, cost_usd: float | None) -> dict[str, Any]:
+    """Usage in Anthropic's shape, where cached input is counted apart."""
+    form: dict[str, Any] = {
+        "input_tokens": max(0, usage.input_tokens - usage.cache_read_tokens - usage.cache_write_tokens),
+        "output_tokens": usage.output_tokens,
+        "cache_read_input_tokens": usage.cache_read_tokens,
+        "cache_creation_input_tokens": usage.cache_write_tokens,
+    }
+    if cost_usd is not None:
+        form["cost"] = cost_usd
+    return form
+
+
+def _stop_reason(finish: str, sequence: str) -> str:
+    return "stop_sequence" if sequence else STOP_REASONS.get(finish, "end_turn")
+
+
+def _block(part: Text | Thinking | ToolCall) -> dict[str, Any]:
+    if isinstance(part, Text):
+        return {"type": "text", "text": part.text}
+    if isinstance(part, Thinking):
+        if part.redacted:
+            return {"type": "redacted_thinking", "data": part.redacted}
+        return {"type": "thinking", "thinking": part.text, "signature": part.signature}
+    return {"type": "tool_use", "id": part.id, "name": part.name, "input": _input(part.arguments)}
+
+
+def _input(arguments: str) -> Any:
+    """Arguments as the object that the protocol has; text that is not JSON is kept as it is."""
+    try:
+        value = msgspec.json.decode(arguments or "{}")
+    except msgspec.DecodeError:
+        return {"arguments": arguments}
+    return value if isinstance(value, dict) else {"value": value}
+
+
+def _event(name: str, body: dict[str, Any]) -> bytes:
+    return frame(msgspec.json.encode({"type": name, **body}), name)

@@ -1,0 +1,27 @@
+"""The inbound dialects by API. Adding one is adding a line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from services.dataplane.dialects.anthropic_messages import AnthropicMessages
+from services.dataplane.dialects.openai_chat import OpenAiChat
+from services.dataplane.dialects.typed_chat import TypedChat
+from services.dataplane.providers.registry import codec_for
+from services.dataplane.translation import Dialect
+from services.runtime.clock import SystemClock
+
+TYPED = TypedChat(codec_for)
+
+DIALECTS: tuple[Dialect, ...] = (OpenAiChat(codec_for, SystemClock().wall), AnthropicMessages(codec_for), TYPED)
+
+_BY_API: Mapping[str, Dialect] = {dialect.api: dialect for dialect in DIALECTS}
+
+
+def dialect_of(api: str) -> Dialect:
+    """The dialect of `api`.
+
+    Raises:
+        KeyError: There is none; APIs are a closed set.
+    """
+    return _BY_API[api]

@@ -1,0 +1,206 @@
+"""The codec of Anthropic's messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from services.core.errors import Failure, FailureKind
+from services.core.policy.snapshot import Target
+from services.dataplane.exchange import (
+    ChatAnswer,
+    ChatRequest,
+    Failed,
+    Finished,
+    Started,
+    StreamDecoder,
+    StreamEvent,
+    Terminal,
+    Text,
+    TextDelta,
+    Thinking,
+    ThinkingDelta,
+    ToolCall,
+    ToolCallDelta,
+    ToolCallStarted,
+    UsageReported,
+)
+from services.dataplane.providers.anthropic_encode import encode_body
+from services.dataplane.providers.anthropic_errors import classify, in_stream
+from services.dataplane.providers.anthropic_wire import (
+    FINISH_REASONS,
+    WireBlock,
+    WireEvent,
+    WireMessage,
+    WireUsage,
+    decode_event,
+    decode_message,
+    merged,
+    to_usage,
+)
+from services.dataplane.sse import SseOverflow, SseParser
+
+DEFAULT_VERSION = "2023-06-01"
+_FORWARDED = ("anthropic-version", "anthropic-beta", "idempotency-key")
+
+TRUNCATED = Failure(FailureKind.STREAM_TRUNCATED, "the stream ended without its terminal event")
+NOT_PROTOCOL = Failure(FailureKind.BAD_RESPONSE, "the provider's answer is not a message")
+EMPTY = Failure(FailureKind.EMPTY_ANSWER, "the provider's answer holds nothing, and no reason for it")
+NOT_JSON = Failure(FailureKind.BAD_RESPONSE, "the stream holds an event that is not JSON")
+
+
+class AnthropicCodec:
+    """Stateless; one per process."""
+
+    types: tuple[str, ...] = ("anthropic",)
+    api = "messages"
+
+    def endpoint(self, target: Target) -> str:
+        return f"{target.provider.base_url}/v1/messages"
+
+    def headers(self, target: Target, credential: str, inbound: Mapping[str, str]) -> dict[str, str]:
+        headers = {"content-type": "application/json", "user-agent": "turnout", "anthropic-version": DEFAULT_VERSION}
+        headers.update({name: inbound[name] for name in _FORWARDED if name in inbound})
+        headers.update({name.lower(): value for name, value in target.provider.headers.items()})
+        if credential:
+            headers["x-api-key"] = credential
+        return headers
+
+    def encode(self, request: ChatRequest, target: Target) -> tuple[bytes, list[str]]:
+        body, dropped = encode_body(request, target.upstream_model)
+        return msgspec.json.encode(body), dropped
+
+    def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+        return classify(status, headers, body)
+
+    def decode(self, body: bytes) -> ChatAnswer | Failure:
+        message = read_message(body)
+        if isinstance(message, Failure):
+            return message
+        return ChatAnswer(
+            id=message.id,
+            parts=tuple(part for block in message.content or () if (part := _part(block)) is not None),
+            finish_reason=FINISH_REASONS.get(message.stop_reason or "", "stop"),
+            usage=to_usage(message.usage) if message.usage is not None else None,
+            stop_sequence=message.stop_sequence or "",
+        )
+
+    def decoder(self) -> StreamDecoder:
+        return AnthropicStreamDecoder()
+
+
+def read_message(body: bytes) -> WireMessage | Failure:
+    """A whole answer that is one: JSON, no error inside, not empty without a reason."""
+    try:
+        message = decode_message(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return NOT_PROTOCOL
+    if message.type == "error" or message.error:
+        return in_stream(message.error)
+    if message.content is None:
+        return NOT_PROTOCOL
+    spent = message.usage.output_tokens if message.usage is not None else 0
+    return EMPTY if not message.content and not (message.stop_reason and spent) else message
+
+
+def _part(block: WireBlock) -> Text | Thinking | ToolCall | None:
+    if block.type == "text":
+        return Text(block.text or "")
+    if block.type == "thinking":
+        return Thinking(block.thinking or "", block.signature or "")
+    if block.type == "redacted_thinking":
+        return Thinking(redacted=block.data or "")
+    if block.type == "tool_use":
+        arguments = bytes(block.input).decode() if block.input is not None else "{}"
+        return ToolCall(block.id or "", block.name or "", arguments)
+    return None
+
+
+class AnthropicStreamDecoder:
+    """Decodes one stream; `message_stop` is its terminal event."""
+
+    def __init__(self) -> None:
+        self._parser = SseParser()
+        self._over = False
+        self._usage: WireUsage | None = None
+        self._calls: dict[int, int] = {}
+
+    def feed(self, data: bytes) -> Sequence[StreamEvent]:
+        if self._over:
+            return ()
+        out: list[StreamEvent] = []
+        try:
+            events = self._parser.feed(data)
+        except SseOverflow as error:
+            self._over = True
+            return [Failed(Failure(FailureKind.BAD_RESPONSE, str(error)))]
+        for event in events:
+            try:
+                self._read(decode_event(event.data), out)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                self._over = True
+                out.append(Failed(NOT_JSON))
+            if self._over:
+                break
+        return out
+
+    def _read(self, event: WireEvent, out: list[StreamEvent]) -> None:
+        if event.type == "content_block_delta":
+            self._read_delta(event, out)
+        elif event.type == "content_block_start":
+            self._read_start(event, out)
+        elif event.type == "message_start" and event.message is not None:
+            self._usage = event.message.usage
+            out.append(Started(event.message.id, to_usage(self._usage) if self._usage is not None else None))
+        elif event.type == "message_delta":
+            if event.usage is not None:
+                self._usage = merged(self._usage, event.usage)
+                out.append(UsageReported(to_usage(self._usage)))
+            if event.delta is not None and event.delta.stop_reason:
+                reason = FINISH_REASONS.get(event.delta.stop_reason, "stop")
+                out.append(Finished(reason, event.delta.stop_sequence or ""))
+        elif event.type == "message_stop":
+            self._over = True
+            out.append(Terminal())
+        elif event.type == "error":
+            self._over = True
+            out.append(Failed(in_stream(event.error)))
+
+    def _read_start(self, event: WireEvent, out: list[StreamEvent]) -> None:
+        block = event.content_block
+        if block is None:
+            return
+        if block.type == "tool_use":
+            self._calls[event.index] = len(self._calls)
+            out.append(ToolCallStarted(self._calls[event.index], block.id or "", block.name or ""))
+        elif block.type == "redacted_thinking":
+            out.append(ThinkingDelta(redacted=block.data or ""))
+        elif block.type == "text" and block.text:
+            out.append(TextDelta(block.text))
+        elif block.type == "thinking" and block.thinking:
+            out.append(ThinkingDelta(block.thinking))
+
+    def _read_delta(self, event: WireEvent, out: list[StreamEvent]) -> None:
+        delta = event.delta
+        if delta is None:
+            return
+        if delta.text:
+            out.append(TextDelta(delta.text))
+        elif delta.thinking:
+            out.append(ThinkingDelta(delta.thinking))
+        elif delta.signature:
+            out.append(ThinkingDelta(signature=delta.signature))
+        elif delta.partial_json and event.index in self._calls:
+            out.append(ToolCallDelta(self._calls[event.index], delta.partial_json))
+
+    def end(self) -> Sequence[StreamEvent]:
+        if self._over:
+            return ()
+        out: list[StreamEvent] = []
+        if self._parser.rest().strip():
+            out.extend(self.feed(b"\n\n"))
+        if not self._over:
+            self._over = True
+            out.append(Failed(TRUNCATED))
+        return out

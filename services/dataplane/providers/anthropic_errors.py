@@ -1,0 +1,87 @@
+"""Anthropic's errors: by status and `error.type`, never by the words of a message.
+
+A prompt that exceeds the context window is an ordinary invalid_request_error
+there, unless `error.details.error_code` says more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from services.core.errors import Failure, FailureKind
+from services.dataplane.providers.openai_errors import error_object
+from services.dataplane.retry_after import retry_after
+
+_K = FailureKind
+
+BY_TYPE: Mapping[str, FailureKind] = {
+    "invalid_request_error": _K.INVALID_REQUEST,
+    "authentication_error": _K.CREDENTIALS_REJECTED,
+    "permission_error": _K.CREDENTIALS_REJECTED,
+    "billing_error": _K.QUOTA_EXHAUSTED,
+    "not_found_error": _K.MODEL_MISSING,
+    "request_too_large": _K.REQUEST_TOO_LARGE,
+    "rate_limit_error": _K.RATE_LIMITED,
+    "timeout_error": _K.SERVER_ERROR,
+    "api_error": _K.SERVER_ERROR,
+    "overloaded_error": _K.OVERLOADED,
+    # llama.cpp's server speaks this protocol too
+    "exceed_context_size_error": _K.CONTEXT_TOO_LONG,
+}
+
+BY_STATUS: Mapping[int, FailureKind] = {
+    400: _K.INVALID_REQUEST,
+    401: _K.CREDENTIALS_REJECTED,
+    402: _K.QUOTA_EXHAUSTED,
+    403: _K.CREDENTIALS_REJECTED,
+    404: _K.MODEL_MISSING,
+    413: _K.REQUEST_TOO_LARGE,
+    422: _K.INVALID_REQUEST,
+    429: _K.RATE_LIMITED,
+    503: _K.OVERLOADED,
+    529: _K.OVERLOADED,
+}
+
+_CONTEXT_CODES = {"context_window_exceeded", "prompt_too_long", "context_length_exceeded"}
+
+
+def classify(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+    """The failure that an answer with an error status means."""
+    error = error_object(body)
+    kind_word, code = _words(error)
+    if 300 <= status < 400:
+        return Failure(_K.BAD_RESPONSE, f"the provider answered with a redirect ({status})", status=status)
+    kind = BY_STATUS.get(status, _K.SERVER_ERROR if status >= 500 else _K.INVALID_REQUEST)
+    if kind is _K.INVALID_REQUEST:
+        refined = BY_TYPE.get(kind_word, kind)
+        kind = _K.CONTEXT_TOO_LONG if code in _CONTEXT_CODES else refined
+    elif kind is _K.SERVER_ERROR and BY_TYPE.get(kind_word) is _K.OVERLOADED:
+        kind = _K.OVERLOADED
+    return Failure(
+        kind,
+        f"the provider answered {status}" + (f" ({kind_word})" if kind_word else ""),
+        status=status,
+        code=code or kind_word,
+        retry_after=retry_after(headers),
+        body=body,
+        content_type=headers.get("content-type", "application/json"),
+    )
+
+
+def in_stream(error: Any) -> Failure:
+    """The failure that an error event means."""
+    kind_word, code = _words(error)
+    kind = BY_TYPE.get(kind_word, _K.STREAM_ERROR)
+    told = f"the provider reported an error inside the stream ({kind_word or 'no type'})"
+    return Failure(kind, told, code=code or kind_word)
+
+
+def _words(error: Any) -> tuple[str, str]:
+    """(`type`, `details.error_code`) of an error object."""
+    if not isinstance(error, Mapping):
+        return "", ""
+    kind = error.get("type")
+    details = error.get("details")
+    code = details.get("error_code") if isinstance(details, Mapping) else ""
+    return (kind if isinstance(kind, str) else ""), (code if isinstance(code, str) else "")

@@ -1,0 +1,123 @@
+"""What Anthropic's answers look like on the wire: only the fields that are read, decoded by type."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from services.dataplane.translation import TokenUsage
+
+FINISH_REASONS = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "pause_turn": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "refusal": "content_filter",
+}
+"""Anthropic's stop reasons in OpenAI's words."""
+
+STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
+"""And back."""
+
+
+class OutputDetails(msgspec.Struct):
+    thinking_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+class WireUsage(msgspec.Struct):
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    output_tokens_details: OutputDetails | None = None
+
+
+class WireBlock(msgspec.Struct):
+    """A content block, or the delta of one."""
+
+    type: str = ""
+    text: str | None = None
+    thinking: str | None = None
+    signature: str | None = None
+    data: str | None = None
+    id: str | None = None
+    name: str | None = None
+    input: msgspec.Raw | None = None
+    partial_json: str | None = None
+    stop_reason: str | None = None
+    stop_sequence: str | None = None
+
+
+class WireMessage(msgspec.Struct):
+    """A whole answer."""
+
+    type: str = ""
+    id: str = ""
+    model: str = ""
+    content: list[WireBlock] | None = None
+    stop_reason: str | None = None
+    stop_sequence: str | None = None
+    usage: WireUsage | None = None
+    error: Any = None
+
+
+class WireEvent(msgspec.Struct):
+    """One event of a stream."""
+
+    type: str = ""
+    index: int = 0
+    message: WireMessage | None = None
+    content_block: WireBlock | None = None
+    delta: WireBlock | None = None
+    usage: WireUsage | None = None
+    error: Any = None
+
+
+decode_message = msgspec.json.Decoder(WireMessage, strict=False).decode
+decode_event = msgspec.json.Decoder(WireEvent, strict=False).decode
+
+
+def to_usage(usage: WireUsage) -> TokenUsage:
+    """Tokens in our sense: Anthropic counts cached input apart, we count it in."""
+    read, write = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
+    details = usage.output_tokens_details
+    return TokenUsage(
+        input_tokens=(usage.input_tokens or 0) + read + write,
+        output_tokens=usage.output_tokens or 0,
+        cache_read_tokens=read,
+        cache_write_tokens=write,
+        reasoning_tokens=((details.thinking_tokens or details.reasoning_tokens) if details is not None else None) or 0,
+    )
+
+
+def merged(old: WireUsage | None, new: WireUsage) -> WireUsage:
+    """Usage of a stream: later events give totals, and leave out what did not change."""
+    if old is None:
+        return new
+    return WireUsage(
+        input_tokens=new.input_tokens if new.input_tokens is not None else old.input_tokens,
+        output_tokens=new.output_tokens if new.output_tokens is not None else old.output_tokens,
+        cache_read_input_tokens=_later(new.cache_read_input_tokens, old.cache_read_input_tokens),
+        cache_creation_input_tokens=_later(new.cache_creation_input_tokens, old.cache_creation_input_tokens),
+        output_tokens_details=new.output_tokens_details or old.output_tokens_details,
+    )
+
+
+def _later(new: int | None, old: int | None) -> int | None:
+    return old if new is None else new
+
+
+def shows(block: WireBlock | None) -> bool:
+    """Whether a block or delta shows the caller anything."""
+    if block is None:
+        return False
+    if block.type in {"text", "text_delta"}:
+        return bool(block.text)
+    if block.type in {"thinking", "thinking_delta"}:
+        return bool(block.thinking)
+    # Tool calls, redacted thinking, results of server tools: their mere existence is content. Signatures are not.
+    return block.type not in {"", "signature_delta", "input_json_delta", "citations_delta"} or bool(block.partial_json)
