@@ -75,7 +75,7 @@ class AnthropicWriter:
             return
         self._started = True
         usage = usage_form(TokenUsage(input_tokens=self._usage.input_tokens if self._usage else 0), None)
-        message = {
+        message: dict[str, Any] = {
             "id": self._id or "msg_turnout",
             "type": "message",
             "role": "assistant",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError
@@ -170,7 +170,7 @@ def split_events(data: bytes) -> Iterator[chat_pb2.ChatEvent]:
 
 
 def _read(request: chat_pb2.ChatRequest, *, stream: bool) -> ChatRequest:
-    def given(name: str) -> Any:
+    def given(name: Literal["max_tokens", "temperature", "top_p", "seed"]) -> Any:
         return getattr(request, name) if request.HasField(name) else None
 
     choice = request.tool_choice

@@ -1,0 +1,96 @@
+"""The control plane's end of one policy stream.
+
+Rules (after Envoy's incremental xDS)
+1. At most one push is in flight. What changes meanwhile goes out as one difference to the
+   newest set after the answer: latest wins, there is no queue, so a slow worker costs nothing.
+2. An answer counts only with the nonce of the push in flight; a stale one is ignored.
+3. After a NACK the refused version is not sent again; the next different one is, from what
+   the worker still holds.
+4. A worker of another store, or one that asks, gets the whole set.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from services.core.discovery.messages import Acknowledgement, PolicySet, Push, Resync, Subscription
+from services.core.errors import Problem
+from services.core.policy.documents import ResourceKey
+
+
+@dataclass(frozen=True, slots=True)
+class PublisherSession:
+    """State of one stream.
+
+    Attributes:
+        held: Revision of each document that the worker holds.
+        in_flight: The push that awaits its answer.
+        refused: Version that the worker refused last.
+        acked_version: What the worker said is in force.
+    """
+
+    subscription: Subscription
+    held: dict[ResourceKey, int]
+    full: bool
+    in_flight: Push | None = None
+    refused: str = ""
+    acked_version: str = ""
+    acked_revision: int = 0
+    nack_problems: tuple[Problem, ...] = ()
+    pushes: int = 0
+
+
+def open_session(subscription: Subscription, current: PolicySet) -> PublisherSession:
+    """A session for a worker that just subscribed."""
+    same_store = bool(subscription.store_id) and subscription.store_id == current.store_id
+    held = {_key(name): revision for name, revision in subscription.held.items()} if same_store else {}
+    return PublisherSession(subscription, held, full=not held)
+
+
+def next_push(session: PublisherSession, current: PolicySet) -> tuple[PublisherSession, Push | None]:
+    """The push that is due now, if one is."""
+    if session.in_flight is not None or not current.version or current.version == session.refused:
+        return session, None
+    if current.version == session.acked_version and current.revision == session.acked_revision and not session.full:
+        return session, None
+    upserts = {
+        key: entry for key, entry in current.entries.items() if session.full or session.held.get(key) != entry.revision
+    }
+    removals = () if session.full else tuple(sorted(key for key in session.held if key not in current.entries))
+    number = session.pushes + 1
+    push = Push(
+        nonce=str(number),
+        version=current.version,
+        revision=current.revision,
+        store_id=current.store_id,
+        full=session.full,
+        upserts=upserts,
+        removals=removals,
+    )
+    return replace(session, in_flight=push, pushes=number), push
+
+
+def on_acknowledgement(session: PublisherSession, answer: Acknowledgement) -> PublisherSession:
+    """The session after an ACK or NACK; a stale one changes nothing."""
+    push = session.in_flight
+    if push is None or answer.nonce != push.nonce:
+        return session
+    session = replace(session, in_flight=None, acked_version=answer.version, acked_revision=answer.revision)
+    if answer.problems:
+        return replace(session, refused=push.version, nack_problems=answer.problems)
+    held = {} if push.full else dict(session.held)
+    held.update({key: entry.revision for key, entry in push.upserts.items()})
+    for key in push.removals:
+        held.pop(key, None)
+    return replace(session, held=held, full=False, refused="", nack_problems=())
+
+
+def on_resync(session: PublisherSession, request: Resync) -> PublisherSession:
+    """The session after a worker asked for everything: what was in flight no longer counts."""
+    del request
+    return replace(session, held={}, full=True, in_flight=None, refused="", acked_version="", acked_revision=0)
+
+
+def _key(name: str) -> ResourceKey:
+    kind, _, rest = name.partition("/")
+    return ResourceKey(kind, rest)

@@ -1,0 +1,144 @@
+"""The transport over aiohttp's client.
+
+One session and one TLS context per process. Bodies are read raw, as they arrive.
+The pool has no limit, so that its queue never hides behind the connect clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+
+import aiohttp
+from aiohttp import ClientResponse, hdrs
+
+from services.core.errors import Clock, Failure, FailureKind
+from services.dataplane.transport.port import TransportFailed, UpstreamRequest
+
+KEEPALIVE_SECONDS = 15.0
+DNS_TTL_SECONDS = 30
+_MAX_LINE = 64 * 1024
+_READ_BUFFER = 256 * 1024
+
+_PLAIN = {"", "identity"}
+
+
+class AiohttpResponse:
+    """A response whose headers have arrived."""
+
+    __slots__ = ("_complete", "_response", "headers", "status")
+
+    def __init__(self, response: ClientResponse) -> None:
+        self._response = response
+        self._complete = False
+        self.status = response.status
+        self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
+
+    async def read(self) -> bytes:
+        try:
+            data = await self._response.content.readany()
+        except (aiohttp.ClientError, OSError) as error:
+            raise TransportFailed(_broken(error)) from error
+        if not data:
+            self._complete = True
+        return data
+
+    async def read_all(self, limit: int) -> bytes:
+        pieces: list[bytes] = []
+        size = 0
+        while data := await self.read():
+            size += len(data)
+            if size > limit:
+                raise TransportFailed(Failure(FailureKind.BAD_RESPONSE, f"the body is larger than {limit:,} bytes"))
+            pieces.append(data)
+        return b"".join(pieces)
+
+    def close(self) -> None:
+        if self._complete or self._response.content.is_eof():
+            self._response.release()
+        else:
+            self._response.close()
+
+
+class AiohttpTransport:
+    """Opens exchanges over one aiohttp session; make it inside the running loop."""
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        connector = aiohttp.TCPConnector(
+            limit=0,
+            ttl_dns_cache=DNS_TTL_SECONDS,
+            keepalive_timeout=KEEPALIVE_SECONDS,
+            ssl=tls or ssl.create_default_context(),
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+            raise_for_status=False,
+            timeout=aiohttp.ClientTimeout(total=None),
+            skip_auto_headers=(hdrs.USER_AGENT, hdrs.ACCEPT),
+            read_bufsize=_READ_BUFFER,
+            max_line_size=_MAX_LINE,
+            max_field_size=_MAX_LINE,
+        )
+        self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
+
+    async def open(self, request: UpstreamRequest, *, connect: float, headers: float) -> AiohttpResponse:
+        sent = {**request.headers, "accept-encoding": "identity"}
+        try:
+            async with asyncio.timeout(connect + headers):
+                response = await self._session.request(
+                    request.method,
+                    request.url,
+                    data=request.body,
+                    headers=sent,
+                    allow_redirects=False,
+                    timeout=self._timeout(connect),
+                )
+        except aiohttp.ConnectionTimeoutError as error:
+            told = f"the connect clock tripped after {connect:.3g} s"
+            raise TransportFailed(Failure(FailureKind.CONNECT_TIMEOUT, told, clock=Clock.CONNECT)) from error
+        except TimeoutError as error:
+            told = f"the headers clock tripped after {headers:.3g} s"
+            raise TransportFailed(Failure(FailureKind.HEADERS_TIMEOUT, told, clock=Clock.HEADERS)) from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise TransportFailed(_not_opened(error)) from error
+        if response.headers.get(hdrs.CONTENT_ENCODING, "").lower() not in _PLAIN:
+            response.close()
+            told = "the provider encoded its answer although it was asked not to"
+            raise TransportFailed(Failure(FailureKind.BAD_RESPONSE, told, status=response.status))
+        return AiohttpResponse(response)
+
+    def _timeout(self, connect: float) -> aiohttp.ClientTimeout:
+        """Aiohttp's own clock, for the connection only; there are few different values."""
+        found = self._timeouts.get(connect)
+        if found is None:
+            if len(self._timeouts) > 1_000:
+                self._timeouts.clear()
+            found = self._timeouts[connect] = aiohttp.ClientTimeout(total=None, sock_connect=connect)
+        return found
+
+    async def aclose(self) -> None:
+        await self._session.close()
+
+
+def _not_opened(error: Exception) -> Failure:
+    """The failure behind an error of `open`; foreign messages are not repeated, they may name anything."""
+    if isinstance(error, (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError, ssl.SSLError)):
+        return Failure(FailureKind.TLS_FAILED, "the provider's certificate was not accepted, or TLS failed")
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return Failure(FailureKind.CONNECT_FAILED, f"the name {error.host!r} cannot be resolved")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return Failure(FailureKind.CONNECT_FAILED, f"no connection to {error.host}:{error.port}: {error.strerror}")
+    if isinstance(error, aiohttp.InvalidURL):
+        return Failure(FailureKind.CONNECT_FAILED, "the provider's address is not valid")
+    if isinstance(error, (aiohttp.ClientResponseError, ValueError)):
+        return Failure(FailureKind.BAD_RESPONSE, "the provider's answer is not valid HTTP")
+    return Failure(FailureKind.DISCONNECTED, "the connection broke before the answer's headers")
+
+
+def _broken(error: Exception) -> Failure:
+    told = f"the connection broke inside the answer ({type(error).__name__})"
+    return Failure(FailureKind.DISCONNECTED, told)

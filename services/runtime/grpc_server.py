@@ -1,0 +1,70 @@
+"""gRPC servers of the suite: health, reflection and channelz on every one, and a graceful end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import grpc
+from grpc_channelz.v1 import channelz
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from services.runtime.grpc_channel import KEEPALIVE_MS, MAX_MESSAGE
+
+_OPTIONS: tuple[tuple[str, int | str], ...] = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE),
+    ("grpc.max_send_message_length", MAX_MESSAGE),
+    ("grpc.so_reuseport", 0),
+    # Pings as often as our own channels send them are welcome; the default punishes them.
+    ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_MS // 2),
+    ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.keepalive_permit_without_calls", 1),
+)
+
+
+class RunningServer:
+    """A started server."""
+
+    def __init__(
+        self, server: grpc.aio.Server, port: int, statuses: health.aio.HealthServicer, names: Sequence[str]
+    ) -> None:
+        self.port = port
+        self._server = server
+        self._statuses = statuses
+        self._names = tuple(names)
+
+    async def set_serving(self, *, serving: bool) -> None:
+        """What the health service says of every service."""
+        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+        for name in ("", *self._names):
+            await self._statuses.set(name, status)
+
+    async def stop(self, grace: float) -> None:
+        """Refuse new calls, let running ones finish for `grace` seconds, then end them."""
+        await self._statuses.enter_graceful_shutdown()
+        await self._server.stop(grace)
+
+
+async def start_server(
+    address: str, add_services: Callable[[grpc.aio.Server], None], service_names: Sequence[str]
+) -> RunningServer:
+    """Start a server on `address` (HOST:PORT, port 0: any); it is not serving until `set_serving` says so.
+
+    Raises:
+        OSError: The address cannot be bound.
+    """
+    server = grpc.aio.server(options=_OPTIONS)
+    statuses = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(statuses, server)
+    add_services(server)
+    channelz.add_channelz_servicer(server)
+    names = (*service_names, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server)
+    try:
+        port = server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise OSError(f"cannot listen on {address}: {error}") from error
+    running = RunningServer(server, port, statuses, service_names)
+    await running.set_serving(serving=False)
+    await server.start()
+    return running
