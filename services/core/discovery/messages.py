@@ -80,3 +80,8 @@ def apply_push(held: PolicySet, push: Push) -> PolicySet:
     for key in push.removals:
         entries.pop(key, None)
     return PolicySet(entries, push.revision, push.version, push.store_id)
+
+
+def documents_of(policy: PolicySet) -> dict[ResourceKey, Document]:
+    """The documents of a set, without their revisions."""
+    return {key: entry.document for key, entry in policy.entries.items()}

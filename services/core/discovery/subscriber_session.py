@@ -10,12 +10,18 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from services.core.discovery.messages import Acknowledgement, PolicySet, Push, Resync, Subscription, apply_push
+from services.core.discovery.messages import (
+    Acknowledgement,
+    PolicySet,
+    Push,
+    Resync,
+    Subscription,
+    apply_push,
+    documents_of,
+)
 from services.core.errors import Problem
-from services.core.policy.documents import Document, ResourceKey
 from services.core.policy.version import content_version
 
 
@@ -51,11 +57,6 @@ def on_push(held: PolicySet, push: Push) -> Accept | Acknowledgement | Resync:
 def acknowledge(push: Push, in_force: PolicySet, problems: tuple[Problem, ...] = ()) -> Acknowledgement:
     """The answer to `push`; `in_force` is what the worker runs now, `problems` why the push was refused."""
     return Acknowledgement(push.nonce, in_force.version, in_force.revision, problems)
-
-
-def documents_of(policy: PolicySet) -> Mapping[ResourceKey, Document]:
-    """The documents of a set, without their revisions."""
-    return {key: entry.document for key, entry in policy.entries.items()}
 
 
 def _refuse(held: PolicySet, push: Push, told: str) -> Acknowledgement:

@@ -1,0 +1,121 @@
+"""A store in memory: for tests and for trying things out. Same promises as etcd's, one process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from services.controlplane.store.base import Batch, Compacted, GenerationMoved, Listing, WatchEnded
+from services.core.discovery.messages import Entry
+from services.core.errors import StoreConflict, StoreUnavailable
+from services.core.policy.documents import Document, ResourceKey
+
+
+class MemoryStore:
+    """Documents, history and statuses in dictionaries."""
+
+    def __init__(self, store_id: str = "memory") -> None:
+        self._store_id = store_id
+        self._entries: dict[ResourceKey, Entry] = {}
+        self._history: list[Batch] = []
+        self._statuses: dict[str, bytes] = {}
+        self._revision = 0
+        self._compacted = 0
+        self._changed = asyncio.Condition()
+        self.available = True
+
+    async def list(self) -> Listing:
+        self._check()
+        return Listing(dict(self._entries), self._revision, self._revision, self._revision, self._store_id)
+
+    def watch(self, after: int) -> MemoryWatch:
+        return MemoryWatch(self, after)
+
+    async def write(
+        self,
+        puts: Mapping[ResourceKey, Document],
+        deletes: tuple[ResourceKey, ...],
+        *,
+        expected: Mapping[ResourceKey, int],
+        generation: int,
+    ) -> int:
+        self._check()
+        for key, revision in expected.items():
+            found = self._entries.get(key)
+            current = found.revision if found is not None else 0
+            if current != revision:
+                raise StoreConflict(f"{key} is at revision {current}, not {revision}", current_revision=current)
+        if generation != self._revision:
+            raise GenerationMoved
+        self._revision += 1
+        written = {key: Entry(document, self._revision) for key, document in puts.items()}
+        self._entries.update(written)
+        for key in deletes:
+            self._entries.pop(key, None)
+        self._history.append(Batch(self._revision, written, deletes))
+        async with self._changed:
+            self._changed.notify_all()
+        return self._revision
+
+    async def compact(self) -> None:
+        """Forget all history."""
+        self._compacted = self._revision
+        self._history.clear()
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def put_status(self, name: str, value: bytes, ttl: int) -> None:
+        self._check()
+        del ttl
+        self._statuses[name] = value
+
+    async def list_statuses(self) -> Mapping[str, bytes]:
+        self._check()
+        return dict(self._statuses)
+
+    async def aclose(self) -> None:
+        """Nothing to let go of."""
+
+    def _check(self) -> None:
+        if not self.available:
+            raise StoreUnavailable("the store is switched off")
+
+    async def after(self, revision: int, ended: asyncio.Event) -> Batch:
+        """The first batch after `revision`."""
+        async with self._changed:
+            while True:
+                if ended.is_set():
+                    raise WatchEnded
+                if revision < self._compacted:
+                    raise Compacted
+                for batch in self._history:
+                    if batch.revision > revision:
+                        return batch
+                await self._changed.wait()
+
+    def wake(self) -> None:
+        """Let waiting watches look again."""
+
+        async def notify() -> None:
+            async with self._changed:
+                self._changed.notify_all()
+
+        self._waking = asyncio.ensure_future(notify())
+
+
+class MemoryWatch:
+    """A watch of a `MemoryStore`."""
+
+    def __init__(self, store: MemoryStore, after: int) -> None:
+        self._store = store
+        self._revision = after
+        self._ended = asyncio.Event()
+
+    async def next(self) -> Batch:
+        batch = await self._store.after(self._revision, self._ended)
+        self._revision = batch.revision
+        return batch
+
+    def cancel(self) -> None:
+        self._ended.set()
+        self._store.wake()
