@@ -58,7 +58,7 @@ class Publisher:
         failures = 0
         while not self._stopped.is_set():
             try:
-                return await self._store.list()
+                return await self._store.listing()
             except StoreUnavailable as error:
                 failures += 1
                 if failures == 1 or failures % 20 == 0:

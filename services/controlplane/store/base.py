@@ -75,7 +75,7 @@ class Watch(Protocol):
 class PolicyStore(Protocol):
     """Where policy is kept."""
 
-    async def list(self) -> Listing:
+    async def listing(self) -> Listing:
         """All documents.
 
         Raises:

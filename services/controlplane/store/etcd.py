@@ -63,7 +63,7 @@ class EtcdStore:
         self._token = ""
         self._lease_of: dict[int, tuple[int, float]] = {}
 
-    async def list(self) -> Listing:
+    async def listing(self) -> Listing:
         ranges = [
             rpc.RequestOp(request_range=rpc.RangeRequest(key=self._policy, range_end=_end_of(self._policy))),
             rpc.RequestOp(request_range=rpc.RangeRequest(key=self._generation)),

@@ -24,7 +24,7 @@ class MemoryStore:
         self._changed = asyncio.Condition()
         self.available = True
 
-    async def list(self) -> Listing:
+    async def listing(self) -> Listing:
         self._check()
         return Listing(dict(self._entries), self._revision, self._revision, self._revision, self._store_id)
 

@@ -1,0 +1,105 @@
+"""The control plane as a process: wiring only."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from dataclasses import dataclass
+
+import grpc
+from prometheus_client import start_http_server
+from turnout.discovery.v1 import discovery_pb2, discovery_pb2_grpc
+from turnout.policy.v1 import policy_service_pb2, policy_service_pb2_grpc
+
+from services.controlplane.auth import Authoriser
+from services.controlplane.board import Board
+from services.controlplane.discovery_service import DiscoveryServicer
+from services.controlplane.nodes import Nodes
+from services.controlplane.policy import PolicyAdmin
+from services.controlplane.policy_service import PolicyServicer
+from services.controlplane.publish import Publisher
+from services.controlplane.store.base import PolicyStore
+from services.controlplane.store.etcd import EtcdOptions, EtcdStore
+from services.runtime.catalogue import GenaiPricesCatalogue
+from services.runtime.clock import Clock, SystemClock
+from services.runtime.conditions import CelCompiler
+from services.runtime.grpc_server import RunningServer, start_server
+from services.runtime.keys import hash_key
+from services.runtime.supervise import Background, Stop
+
+log = logging.getLogger(__name__)
+
+SERVICES = (
+    policy_service_pb2.DESCRIPTOR.services_by_name["PolicyService"].full_name,
+    discovery_pb2.DESCRIPTOR.services_by_name["DiscoveryService"].full_name,
+)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ControlPlaneSettings:
+    """How a replica of the control plane runs.
+
+    Attributes:
+        listen: gRPC address, HOST:PORT.
+        admin_key: A key that may do everything, for a store without keys; empty: none.
+        metrics_port: Port of Prometheus metrics; 0: none.
+        grace: Seconds that running calls get at the end.
+    """
+
+    etcd: EtcdOptions
+    listen: str = "127.0.0.1:7001"
+    admin_key: str = ""
+    metrics_port: int = 0
+    grace: float = 5.0
+    replica: str = ""
+
+
+class ControlPlane:
+    """One replica, around any store."""
+
+    def __init__(self, store: PolicyStore, settings: ControlPlaneSettings, clock: Clock) -> None:
+        self.board = Board()
+        self.publisher = Publisher(store, self.board, clock)
+        replica = settings.replica or f"{socket.gethostname()}-{os.getpid()}"
+        self.nodes = Nodes(store, replica, clock)
+        authoriser = Authoriser(self.board, hash_key(settings.admin_key) if settings.admin_key else "")
+        admin = PolicyAdmin(store, CelCompiler(), GenaiPricesCatalogue())
+        self._policy = PolicyServicer(admin, authoriser, self.board, self.nodes)
+        self._discovery = DiscoveryServicer(self.board, self.nodes)
+        self._settings = settings
+
+    async def start(self, background: Background) -> RunningServer:
+        """Start serving; the health service says SERVING once the store was read."""
+        server = await start_server(self._settings.listen, self._add, SERVICES)
+        background.start("publish", self.publisher.run())
+        background.start("nodes", self.nodes.run())
+        background.start("readiness", self._announce(server))
+        return server
+
+    def _add(self, server: grpc.aio.Server) -> None:
+        policy_service_pb2_grpc.add_PolicyServiceServicer_to_server(self._policy, server)
+        discovery_pb2_grpc.add_DiscoveryServiceServicer_to_server(self._discovery, server)
+
+    async def _announce(self, server: RunningServer) -> None:
+        await self.board.ready.wait()
+        await server.set_serving(serving=True)
+        log.info("serving policy at revision %d", self.board.current.revision)
+
+
+async def serve(settings: ControlPlaneSettings, stop: Stop) -> None:
+    """Run a replica until `stop`."""
+    clock = SystemClock()
+    store = EtcdStore(settings.etcd, clock)
+    background = Background(stop)
+    plane = ControlPlane(store, settings, clock)
+    server = await plane.start(background)
+    if settings.metrics_port:
+        start_http_server(settings.metrics_port)
+    log.info("control plane listens on %s, etcd at %s", settings.listen, ", ".join(settings.etcd.endpoints))
+    await stop.wait()
+    log.info("stopping")
+    plane.publisher.stop()
+    await server.stop(settings.grace)
+    await background.cancel()
+    await store.aclose()

@@ -1,0 +1,56 @@
+"""Simulation: a request decided by the very function that workers use, and explained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+from google.protobuf import json_format
+from turnout.policy.v1.policy_service_pb2 import SimulateRequest, SimulateResponse
+
+from services.core.errors import InvalidRequest
+from services.core.policy.snapshot import Snapshot
+from services.core.routing.context import RequestContext
+from services.core.routing.decide import decide
+from services.core.routing.health import HEALTHY
+from services.core.routing.plan import Undecided
+from services.wire.chat_facts import condition_messages, read_facts
+
+
+def simulate(snapshot: Snapshot, request: SimulateRequest) -> SimulateResponse:
+    """The plan for `request` under `snapshot`, with its reasons.
+
+    Raises:
+        InvalidRequest: The body cannot be read.
+    """
+    decision = decide(snapshot, _context(request), HEALTHY, 0.0, request.seed)
+    answer = SimulateResponse(policy_version=snapshot.version, reasons=decision.reasons)
+    if isinstance(decision, Undecided):
+        answer.no_route = decision.message
+        return answer
+    answer.router_id, answer.route_id, answer.variant_id = decision.router_id, decision.route_id, decision.variant_id
+    answer.candidates.extend(c.target.model for c in decision.candidates)
+    answer.reasons.extend(f"skipped {s.model}: {s.why}" for s in decision.skipped)
+    return answer
+
+
+def _context(request: SimulateRequest) -> RequestContext:
+    given: dict[str, Any] = {"model": request.model} if request.model else {}
+    if request.models:
+        given["models"] = list(request.models)
+    if request.user:
+        given["user"] = request.user
+    metadata = json_format.MessageToDict(request.facts.metadata)
+    if metadata:
+        given["metadata"] = metadata
+    if request.body:
+        try:
+            body = msgspec.json.decode(request.body)
+        except msgspec.DecodeError as error:
+            raise InvalidRequest(f"the body is not JSON: {error}", param="body") from error
+        if not isinstance(body, dict):
+            raise InvalidRequest("the body is not an object", param="body")
+        given = {**given, **body}
+    context = read_facts(given)
+    return replace(context, messages=condition_messages(given.get("messages")))
