@@ -51,7 +51,11 @@ class DiscoveryServicer(discovery_pb2_grpc.DiscoveryServiceServicer):
         self._board = board
         self._nodes = nodes
 
-    async def StreamPolicy(self, request_iterator: AsyncIterator[pb.StreamPolicyRequest], context: Context) -> None:
+    # The handler writes through the context instead of yielding, which grpc allows and its types do not.
+    async def StreamPolicy(  # type: ignore[override]
+        self, request_iterator: AsyncIterator[pb.StreamPolicyRequest], context: Context
+    ) -> None:
+        del request_iterator
         first = await context.read()
         subscription = to_request(first) if first is not grpc.aio.EOF else None
         if not isinstance(subscription, Subscription) or not subscription.node_id:

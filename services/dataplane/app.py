@@ -1,0 +1,150 @@
+"""The data-plane worker as a process: wiring only."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+from prometheus_client import CollectorRegistry, start_http_server
+from turnout.inference.v1 import inference_service_pb2, inference_service_pb2_grpc
+from turnout.record.v1 import record_service_pb2, record_service_pb2_grpc
+
+from services.core.policy.snapshot import Snapshot
+from services.dataplane.credentials import Credentials
+from services.dataplane.engine import Engine
+from services.dataplane.health_tracker import HealthTracker
+from services.dataplane.inference_service import InferenceServicer, LocalInference
+from services.dataplane.policy_client import NodeIdentity, PolicyClient
+from services.dataplane.policy_holder import PolicyHolder
+from services.dataplane.record_service import RecordServicer
+from services.dataplane.records import RecordLog
+from services.dataplane.runner import Runner
+from services.dataplane.sinks import metrics_sink, spans_sink
+from services.dataplane.snapshot_file import SnapshotFile
+from services.dataplane.transport.aiohttp_transport import AiohttpTransport
+from services.runtime.catalogue import GenaiPricesCatalogue
+from services.runtime.clock import SystemClock
+from services.runtime.conditions import CelCompiler
+from services.runtime.grpc_server import RunningServer, start_server
+from services.runtime.metrics import Metrics
+from services.runtime.supervise import Background, Stop
+from services.runtime.telemetry import SpanQueue, exporter_from, sampler_from
+
+log = logging.getLogger(__name__)
+
+SERVICES = (
+    inference_service_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name,
+    record_service_pb2.DESCRIPTOR.services_by_name["RecordService"].full_name,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """How a worker runs.
+
+    Attributes:
+        listen: gRPC address, HOST:PORT.
+        advertise: Address that others reach this worker at; empty: `listen`.
+        controlplane: gRPC addresses of the control plane.
+        data_dir: Where the last good policy is kept.
+        drain: Seconds between NOT_SERVING and refusing calls, for load balancers to notice.
+        grace: Seconds that running requests get at the end.
+    """
+
+    node_id: str
+    controlplane: tuple[str, ...]
+    data_dir: Path
+    listen: str = "127.0.0.1:7011"
+    advertise: str = ""
+    metrics_port: int = 0
+    drain: float = 0.0
+    grace: float = 30.0
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+
+class Worker:
+    """One worker. Make it inside the running loop."""
+
+    def __init__(self, settings: WorkerSettings, metrics: Metrics) -> None:
+        self.settings = settings
+        clock = SystemClock()
+        self.holder = PolicyHolder(CelCompiler(), GenaiPricesCatalogue())
+        self.policy = PolicyClient(
+            settings.controlplane,
+            NodeIdentity(settings.node_id, settings.advertise or settings.listen),
+            self.holder,
+            SnapshotFile(settings.data_dir / "policy.snapshot"),
+            clock,
+        )
+        exporter = exporter_from(settings.environment)
+        self.spans = None
+        if exporter is not None:
+            self.spans = SpanQueue(exporter, "turnout-dataplane", environment=settings.environment, count=metrics.spans)
+        sinks = [metrics_sink(metrics)]
+        if self.spans is not None:
+            sinks.append(spans_sink(self.spans, settings.node_id))
+        self.records = RecordLog(settings.node_id, sinks)
+        self.transport = AiohttpTransport()
+        credentials = Credentials(clock.monotonic, settings.environment)
+        self.runner = Runner(self.transport, credentials, HealthTracker(), clock)
+        sampler = sampler_from(settings.environment)
+        self.engine = Engine(self.holder, self.runner, self.records, clock, sampler)
+        self.local = LocalInference(self.engine)
+        self._ready = asyncio.Event()
+        self._metrics = metrics
+        self.holder.on_change = self._changed
+        metrics.in_flight.set_function(lambda: self.engine.in_flight)
+        metrics.policy_nacks.set_function(lambda: self.holder.nacks)
+
+    def _changed(self, snapshot: Snapshot) -> None:
+        self._metrics.policy_revision.set(snapshot.revision)
+        log.info("policy revision %d, version %s is in force", snapshot.revision, snapshot.version[:12])
+        self._ready.set()
+
+    async def start(self, background: Background) -> RunningServer:
+        """Start serving. The health service says SERVING once a policy is in force, old or new."""
+        self.policy.load_file()
+        server = await start_server(self.settings.listen, self._add, SERVICES)
+        background.start("policy", self.policy.run())
+        background.start("readiness", self._announce(server))
+        return server
+
+    def _add(self, server: grpc.aio.Server) -> None:
+        inference_service_pb2_grpc.add_InferenceServiceServicer_to_server(InferenceServicer(self.engine), server)
+        record_service_pb2_grpc.add_RecordServiceServicer_to_server(RecordServicer(self.holder, self.records), server)
+
+    async def _announce(self, server: RunningServer) -> None:
+        await self._ready.wait()
+        await server.set_serving(serving=True)
+
+    async def stop(self, server: RunningServer, background: Background) -> None:
+        """Drain: say NOT_SERVING, let running requests finish within the grace, flush, let go."""
+        await server.set_serving(serving=False)
+        if self.settings.drain:
+            await asyncio.sleep(self.settings.drain)
+        self.policy.stop()
+        await server.stop(self.settings.grace)
+        await background.cancel()
+        await self.runner.aclose()
+        await self.transport.aclose()
+        if self.spans is not None:
+            await asyncio.to_thread(self.spans.shutdown)
+
+
+async def serve(settings: WorkerSettings, stop: Stop) -> None:
+    """Run a worker until `stop`."""
+    registry = CollectorRegistry()
+    worker = Worker(settings, Metrics(registry))
+    background = Background(stop)
+    server = await worker.start(background)
+    if settings.metrics_port:
+        start_http_server(settings.metrics_port, registry=registry)
+    log.info("worker %s listens on %s", settings.node_id, settings.listen)
+    await stop.wait()
+    log.info("draining %d requests", worker.engine.in_flight)
+    await worker.stop(server, background)

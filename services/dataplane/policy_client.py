@@ -1,0 +1,161 @@
+"""The worker's end of the policy stream, as a shell around `core/discovery/subscriber_session`.
+
+Reconnects for ever with full jitter, over all addresses of the control plane
+in turn. Ends by `call.cancel()`, never by cancelling a task that reads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from turnout.discovery.v1.discovery_pb2_grpc import DiscoveryServiceStub
+
+from services.core.discovery.messages import Push, Resync
+from services.core.discovery.subscriber_session import Accept, acknowledge, on_push, subscription_of
+from services.core.policy.compile import Problems
+from services.core.routing.draw import uniform
+from services.dataplane.policy_holder import PolicyHolder
+from services.dataplane.snapshot_file import SnapshotFile
+from services.runtime.clock import Clock
+from services.runtime.grpc_channel import open_channel
+from services.runtime.version import VERSION
+from services.wire.discovery import request_message, to_push
+
+log = logging.getLogger(__name__)
+
+BASE_SECONDS = 0.1
+MAX_SECONDS = 5.0
+LARGE_SET = 200
+"""Documents from which on compiling moves off the event loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeIdentity:
+    """Who a worker says it is."""
+
+    node_id: str
+    address: str
+
+
+class PolicyClient:
+    """Keeps a holder equal to the control plane."""
+
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        node: NodeIdentity,
+        holder: PolicyHolder,
+        file: SnapshotFile | None,
+        clock: Clock,
+    ) -> None:
+        self._addresses = tuple(addresses)
+        self._node = node
+        self._holder = holder
+        self._file = file
+        self._clock = clock
+        self._call: Any = None
+        self._stopped = asyncio.Event()
+        self.connected = False
+        self.file_failures = 0
+
+    def load_file(self) -> bool:
+        """Put the newest good policy of the disk in force; whether there was one."""
+        for policy in self._file.load() if self._file is not None else ():
+            compiled = self._holder.compile(policy)
+            if not isinstance(compiled, Problems):
+                self._holder.put(policy, compiled)
+                log.info("policy revision %d from disk is in force", policy.revision)
+                return True
+            log.warning("the policy on disk does not compile with this release")
+        return False
+
+    async def run(self) -> None:
+        """Run until `stop`."""
+        failures = 0
+        turn = self._clock.seed()
+        while not self._stopped.is_set():
+            address = self._addresses[turn % len(self._addresses)]
+            turn += 1
+            async with open_channel(address) as channel:
+                pushes = await self._stream(channel, address)
+            if self._stopped.is_set():
+                return
+            failures = 0 if pushes else failures + 1
+            limit = min(MAX_SECONDS, BASE_SECONDS * 2 ** min(failures, 10))
+            await self._sleep(limit * uniform(self._clock.seed(), "reconnect"))
+
+    async def _sleep(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopped.wait()
+        except TimeoutError:
+            pass
+
+    async def _stream(self, channel: grpc.aio.Channel, address: str) -> int:
+        """One stream, to its end; the number of pushes that came."""
+        pushes = 0
+        self._call = call = DiscoveryServiceStub(channel).StreamPolicy()
+        try:
+            subscription = subscription_of(self._holder.held, self._node.node_id, self._node.address, VERSION)
+            await call.write(request_message(subscription))
+            while True:
+                message = await call.read()
+                if message is grpc.aio.EOF:
+                    break
+                if not self.connected:
+                    log.info("connected to the control plane at %s", address)
+                self.connected = True
+                pushes += 1
+                await call.write(request_message(await self._answer(to_push(message))))
+        except grpc.aio.AioRpcError as error:
+            if self.connected or pushes:
+                log.warning("lost the control plane at %s: %s", address, error.code().name)
+        except asyncio.CancelledError:
+            # `call.cancel()` of `stop` surfaces here; a cancelled task must go on being cancelled.
+            if not self._stopped.is_set():
+                raise
+        finally:
+            self.connected = False
+            call.cancel()
+        return pushes
+
+    async def _answer(self, push: Push) -> Any:
+        """Apply or refuse a push; the answer for the control plane."""
+        verdict = on_push(self._holder.held, push)
+        if not isinstance(verdict, Accept):
+            if not isinstance(verdict, Resync):
+                self._holder.refused(verdict.problems)
+            return verdict
+        proposed = verdict.proposed
+        if len(proposed.entries) > LARGE_SET:
+            compiled = await asyncio.to_thread(self._holder.compile, proposed)
+        else:
+            compiled = self._holder.compile(proposed)
+        if isinstance(compiled, Problems):
+            self._holder.refused(compiled.problems)
+            log.error("refused policy revision %d: %s", push.revision, "; ".join(map(str, compiled.problems)))
+            return acknowledge(push, self._holder.held, compiled.problems)
+        self._holder.put(proposed, compiled)
+        await self._save()
+        return acknowledge(push, proposed)
+
+    async def _save(self) -> None:
+        if self._file is None:
+            return
+        try:
+            await asyncio.to_thread(self._file.save, self._holder.held)
+        except OSError as error:
+            # Serving does not need the file; starting without a control plane does.
+            self.file_failures += 1
+            log.error("the policy was not written to disk: %s", error.strerror)
+
+    def stop(self) -> None:
+        """End `run`."""
+        self._stopped.set()
+        if self._call is not None:
+            self._call.cancel()

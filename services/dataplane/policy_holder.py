@@ -1,0 +1,50 @@
+"""The policy in force in this worker: one snapshot, replaced by one assignment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from services.core.discovery.messages import PolicySet, documents_of
+from services.core.errors import Problem
+from services.core.policy.compile import Problems, compile
+from services.core.policy.ports import Catalogue, ConditionCompiler
+from services.core.policy.snapshot import Snapshot
+
+
+class PolicyHolder:
+    """Holds the present snapshot and the set it was compiled from."""
+
+    def __init__(self, conditions: ConditionCompiler, catalogue: Catalogue) -> None:
+        self._conditions = conditions
+        self._catalogue = catalogue
+        self._snapshot: Snapshot | None = None
+        self.held = PolicySet()
+        self.nacks = 0
+        self.last_nack: tuple[Problem, ...] = ()
+        self.on_change: Callable[[Snapshot], None] = lambda _snapshot: None
+
+    def current(self) -> Snapshot | None:
+        """The snapshot in force; None before the first one. A request takes it once and keeps it."""
+        return self._snapshot
+
+    def compile(self, proposed: PolicySet) -> Snapshot | Problems:
+        """Compile a set; what has not changed is reused. Safe to call in another thread."""
+        return compile(
+            documents_of(proposed),
+            self._conditions,
+            self._catalogue,
+            revision=proposed.revision,
+            previous=self._snapshot,
+        )
+
+    def put(self, proposed: PolicySet, snapshot: Snapshot) -> None:
+        """Put a compiled set in force."""
+        self.held = proposed
+        self._snapshot = snapshot
+        self.last_nack = ()
+        self.on_change(snapshot)
+
+    def refused(self, problems: tuple[Problem, ...]) -> None:
+        """Note that a set was refused; what is in force stays."""
+        self.nacks += 1
+        self.last_nack = problems

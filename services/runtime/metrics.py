@@ -1,0 +1,92 @@
+"""Prometheus metrics, cheap enough for the hot path: children are looked up once and kept."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from services.runtime.names import METRIC_MEANINGS, Metric
+
+SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+"""Buckets of the OpenTelemetry GenAI conventions."""
+
+
+class _Family:
+    """A metric with labels, and its children by label values."""
+
+    def __init__(self, metric: Counter | Histogram) -> None:
+        self._metric = metric
+        self._children: dict[tuple[str, ...], Counter | Histogram] = {}
+
+    def child(self, *labels: str) -> Counter | Histogram:
+        found = self._children.get(labels)
+        if found is None:
+            found = self._children[labels] = self._metric.labels(*labels)
+        return found
+
+
+class Metrics:
+    """The metrics of one process."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self._requests = self._counter("turnout_requests_total", "api", "router", "outcome", "status")
+        self._durations = self._histogram("turnout_request_duration_seconds", "api", "stream")
+        self._first_tokens = self._histogram("turnout_time_to_first_token_seconds", "api")
+        self._attempts = self._counter("turnout_attempts_total", "provider", "result")
+        self._attempt_durations = self._histogram("turnout_attempt_duration_seconds", "provider")
+        self._tokens = self._counter("turnout_tokens_total", "provider", "class")
+        self._costs = self._counter("turnout_cost_usd_total", "provider")
+        self._http = self._counter("turnout_http_requests_total", "route", "status")
+        self._spans = self._counter("turnout_spans_total", "result")
+        self.in_flight = self._gauge("turnout_requests_in_flight")
+        self.policy_revision = self._gauge("turnout_policy_revision")
+        self.policy_nacks = self._gauge("turnout_policy_nacks_total")
+
+    def request(self, labels: tuple[str, str, str, int], *, stream: bool, seconds: float) -> None:
+        """Count a finished request; `labels` are api, router, outcome and status."""
+        api, router, outcome, status = labels
+        _add(self._requests.child(api, router, outcome, f"{status // 100}xx"), 1)
+        _observe(self._durations.child(api, "true" if stream else "false"), seconds)
+
+    def first_token(self, api: str, seconds: float) -> None:
+        """Note a time to first token."""
+        _observe(self._first_tokens.child(api), seconds)
+
+    def attempt(self, provider: str, result: str, seconds: float) -> None:
+        """Count an attempt; `result` is OK or its failure kind."""
+        _add(self._attempts.child(provider, result), 1)
+        _observe(self._attempt_durations.child(provider), seconds)
+
+    def usage(self, provider: str, tokens: tuple[int, int], cost_usd: float | None) -> None:
+        """Count tokens (input, output) and cost."""
+        _add(self._tokens.child(provider, "input"), tokens[0])
+        _add(self._tokens.child(provider, "output"), tokens[1])
+        if cost_usd:
+            _add(self._costs.child(provider), cost_usd)
+
+    def http(self, route: str, status: int) -> None:
+        """Count an HTTP request of the bridge."""
+        _add(self._http.child(route, f"{status // 100}xx"), 1)
+
+    def spans(self, result: str, count: int) -> None:
+        """Count spans: exported, dropped or failed."""
+        _add(self._spans.child(result), count)
+
+    def _counter(self, name: Metric, *labels: str) -> _Family:
+        return _Family(Counter(name, METRIC_MEANINGS[name], labels, registry=self.registry))
+
+    def _histogram(self, name: Metric, *labels: str) -> _Family:
+        return _Family(Histogram(name, METRIC_MEANINGS[name], labels, registry=self.registry, buckets=SECONDS))
+
+    def _gauge(self, name: Metric) -> Gauge:
+        return Gauge(name, METRIC_MEANINGS[name], registry=self.registry)
+
+
+def _add(child: Counter | Histogram, amount: float) -> None:
+    assert isinstance(child, Counter), "families are of one kind"
+    child.inc(amount)
+
+
+def _observe(child: Counter | Histogram, seconds: float) -> None:
+    assert isinstance(child, Histogram), "families are of one kind"
+    child.observe(seconds)
