@@ -104,7 +104,7 @@ class PolicyClient:
             subscription = subscription_of(self._holder.held, self._node.node_id, self._node.address, VERSION)
             await call.write(request_message(subscription))
             while True:
-                message = await call.read()
+                message: Any = await call.read()
                 if message is grpc.aio.EOF:
                     break
                 if not self.connected:

@@ -8,7 +8,7 @@ are `RouterError`s.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Protocol
 
 from turnout.inference.v1.inference_service_pb2 import (
@@ -25,7 +25,7 @@ class InferenceBackend(Protocol):
     async def invoke(self, request: InvokeRequest) -> InvokeResponse:
         """Serve a request whole."""
 
-    def invoke_stream(self, request: InvokeRequest) -> AsyncIterator[InvokeEvent]:
+    def invoke_stream(self, request: InvokeRequest) -> AsyncGenerator[InvokeEvent, None]:
         """Serve a request as a stream; the first event carries status and headers."""
 
     async def list_models(self, headers: Mapping[str, str]) -> ListModelsResponse:

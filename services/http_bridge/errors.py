@@ -1,0 +1,39 @@
+"""The bridge's own errors, in the dialect of the path that was called."""
+
+from __future__ import annotations
+
+from services.core.errors import RouterError
+from services.http_bridge.http import Response, json_response
+
+_OPENAI = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
+_ANTHROPIC = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+}
+_GOOGLE = {400: 3, 401: 16, 403: 7, 404: 5, 405: 12, 409: 10, 413: 3, 429: 8, 503: 14}
+"""Canonical codes of google.rpc for the router API."""
+
+
+def error_response(
+    path: str, status: int, message: str, *, code: str = "", retry_after: float | None = None
+) -> Response:
+    """An error whose body is what clients of `path` expect."""
+    headers = {"retry-after": str(max(1, round(retry_after)))} if retry_after is not None else {}
+    if path.startswith(("/router/", "/lro/")):
+        return json_response(status, {"code": _GOOGLE.get(status, 13), "message": message, "details": []}, headers)
+    if path.startswith("/v1/messages"):
+        kind = _ANTHROPIC.get(status, "api_error")
+        return json_response(status, {"type": "error", "error": {"type": kind, "message": message}}, headers)
+    kind = _OPENAI.get(status, "server_error" if status >= 500 else "invalid_request_error")
+    error = {"message": message, "type": kind, "param": None, "code": code or None}
+    return json_response(status, {"error": error}, headers)
+
+
+def router_error_response(path: str, error: RouterError) -> Response:
+    """One of our errors, as a response."""
+    return error_response(path, error.status, error.message, code=error.reason.lower(), retry_after=error.retry_after)

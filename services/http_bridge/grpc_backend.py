@@ -1,0 +1,145 @@
+"""A data plane reached over gRPC: one channel per worker, round robin.
+
+A worker that cannot be reached before its first byte is passed over for the
+next one, once; after a byte nothing is ever sent twice. Calls end by
+`call.cancel()`, never by cancelling a task that awaits a read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from turnout.inference.v1.inference_service_pb2 import (
+    InvokeEvent,
+    InvokeRequest,
+    InvokeResponse,
+    ListModelsRequest,
+    ListModelsResponse,
+)
+from turnout.inference.v1.inference_service_pb2_grpc import InferenceServiceStub
+
+from services.core.errors import Overloaded
+from services.runtime.grpc_channel import open_channel
+from services.wire.status import from_rpc_error
+
+READY_SECONDS = 2.0
+
+
+class _Worker:
+    """One worker's channel."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.channel = open_channel(address)
+        self.stub: Any = InferenceServiceStub(self.channel)
+        self.health: Any = health_pb2_grpc.HealthStub(self.channel)
+
+
+class GrpcBackend:
+    """Workers behind addresses. Make it inside the running loop."""
+
+    def __init__(self, addresses: Sequence[str]) -> None:
+        self._workers = [_Worker(address) for address in addresses]
+        self._turn = 0
+
+    async def invoke(self, request: InvokeRequest) -> InvokeResponse:
+        async def call(worker: _Worker) -> InvokeResponse:
+            response: InvokeResponse = await _unary(worker.stub.Invoke(request))
+            return response
+
+        return await self._first_reachable(call)
+
+    async def invoke_stream(self, request: InvokeRequest) -> AsyncGenerator[InvokeEvent, None]:
+        async def begin(worker: _Worker) -> tuple[Any, Any]:
+            call = worker.stub.InvokeStream(request)
+            return call, await _read(call)
+
+        call, event = await self._first_reachable(begin)
+        try:
+            while event is not grpc.aio.EOF:
+                yield event
+                try:
+                    event = await _read(call)
+                except grpc.aio.AioRpcError as error:
+                    raise from_rpc_error(error) from error
+        finally:
+            call.cancel()
+
+    async def list_models(self, headers: Mapping[str, str]) -> ListModelsResponse:
+        metadata = tuple((n, headers[n]) for n in ("authorization", "x-api-key") if n in headers)
+
+        async def call(worker: _Worker) -> ListModelsResponse:
+            response: ListModelsResponse = await _unary(worker.stub.ListModels(ListModelsRequest(), metadata=metadata))
+            return response
+
+        return await self._first_reachable(call)
+
+    async def ready(self) -> bool:
+        checks = (self._serving(worker) for worker in self._workers)
+        return any(await asyncio.gather(*checks))
+
+    async def _serving(self, worker: _Worker) -> bool:
+        try:
+            answer = await worker.health.Check(health_pb2.HealthCheckRequest(), timeout=READY_SECONDS)
+        except grpc.aio.AioRpcError:
+            return False
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+    async def aclose(self) -> None:
+        for worker in self._workers:
+            await worker.channel.close()
+
+    async def _first_reachable(self, call: Any) -> Any:
+        """The result of `call` on the next worker, or on the one after it when that one cannot be reached.
+
+        Raises:
+            RouterError: What the worker said, or that none can be reached.
+        """
+        for tried in range(min(2, len(self._workers))):
+            worker = self._workers[self._turn % len(self._workers)]
+            self._turn += 1
+            try:
+                return await call(worker)
+            except grpc.aio.AioRpcError as error:
+                unreachable = error.code() is grpc.StatusCode.UNAVAILABLE and not _says_why(error)
+                if unreachable and tried == 0 and len(self._workers) > 1:
+                    continue
+                if unreachable:
+                    raise Overloaded("no data-plane worker can be reached", retry_after=1.0) from error
+                raise from_rpc_error(error) from error
+        raise Overloaded("no data-plane worker can be reached", retry_after=1.0)
+
+
+def _says_why(error: grpc.aio.AioRpcError) -> bool:
+    """Whether the error comes from a worker, not from the channel."""
+    return any(key == "grpc-status-details-bin" for key, _ in error.trailing_metadata() or ())
+
+
+async def _unary(call: Any) -> Any:
+    """Await a unary call; a cancelled waiter cancels the call instead of the read."""
+    return await _shielded(call, asyncio.ensure_future(_awaited(call)))
+
+
+async def _read(call: Any) -> Any:
+    """Read one message; a cancelled waiter cancels the call instead of the read."""
+    return await _shielded(call, asyncio.ensure_future(call.read()))
+
+
+async def _awaited(call: Any) -> Any:
+    return await call
+
+
+async def _shielded(call: Any, task: asyncio.Future[Any]) -> Any:
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        call.cancel()
+        # The read ends with its call; its outcome interests nobody any more.
+        await asyncio.wait({task}, timeout=1.0)
+        if task.done() and not task.cancelled():
+            task.exception()
+        raise

@@ -1,0 +1,116 @@
+"""The inference routes: HTTP in, InvokeRequest out, and back. Prompts are not parsed here."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+
+import msgspec
+from turnout.inference.v1.inference_service_pb2 import Api, InvokeEvent, InvokeRequest
+
+from services.core.errors import RouterError
+from services.http_bridge.backend import InferenceBackend
+from services.http_bridge.errors import error_response, router_error_response
+from services.http_bridge.http import MAX_BODY, Handler, Request, Response, StreamingResponse
+from services.wire.durations import parse_duration
+
+FORWARDED = (
+    "authorization",
+    "x-api-key",
+    "anthropic-version",
+    "anthropic-beta",
+    "user-agent",
+    "x-title",
+    "http-referer",
+    "x-session-id",
+    "x-claude-code-session-id",
+    "idempotency-key",
+)
+"""Headers that reach the worker; no other one leaves the bridge."""
+
+STREAM_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+TIMEOUT_HEADER = "x-turnout-timeout"
+
+
+class _Peek(msgspec.Struct):
+    """The one field that the bridge has to know."""
+
+    stream: bool | None = None
+
+
+_peek = msgspec.json.Decoder(_Peek).decode
+
+
+class InferenceRoutes:
+    """Serves inference over a backend."""
+
+    def __init__(self, backend: InferenceBackend) -> None:
+        self._backend = backend
+
+    def handler(self, api: Api.ValueType) -> Handler:
+        """The handler of one API."""
+
+        async def handle(request: Request, parameters: Mapping[str, str]) -> Response | StreamingResponse:
+            del parameters
+            if request.too_large:
+                return error_response(request.path, 413, f"the request's body is larger than {MAX_BODY:,} bytes")
+            message = _message(api, request)
+            try:
+                if _asks_stream(request.body):
+                    return await self._stream(message)
+                return await self._whole(message)
+            except RouterError as error:
+                return router_error_response(request.path, error)
+
+        return handle
+
+    async def _whole(self, message: InvokeRequest) -> Response:
+        answer = await self._backend.invoke(message)
+        return Response(answer.status, answer.body, dict(answer.headers))
+
+    async def _stream(self, message: InvokeRequest) -> Response | StreamingResponse:
+        """Wait for the first event: a failure before the first content is a whole response."""
+        events = self._backend.invoke_stream(message)
+        try:
+            first = await anext(events)
+        except BaseException:
+            await events.aclose()
+            raise
+        headers = dict(first.headers)
+        if not headers.get("content-type", "").startswith("text/event-stream"):
+            async with aclosing(events):
+                rest = [event.data async for event in events]
+            return Response(first.status, first.data + b"".join(rest), headers)
+        return StreamingResponse(first.status, _chunks(first, events), {**headers, **STREAM_HEADERS})
+
+
+async def _chunks(first: InvokeEvent, events: AsyncGenerator[InvokeEvent, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(events):
+        if first.data:
+            yield first.data
+        async for event in events:
+            if event.data:
+                yield event.data
+
+
+def _asks_stream(body: bytes) -> bool:
+    """Whether the caller asks for a stream; a body that cannot be read goes to the worker, which says why."""
+    if b'"stream"' not in body:
+        return False
+    try:
+        return _peek(body).stream is True
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+
+
+def _message(api: Api.ValueType, request: Request) -> InvokeRequest:
+    headers = request.headers
+    timeout = parse_duration(headers[TIMEOUT_HEADER]) if TIMEOUT_HEADER in headers else None
+    return InvokeRequest(
+        api=api,
+        body=request.body,
+        headers={name: headers[name] for name in FORWARDED if name in headers},
+        traceparent=headers.get("traceparent", ""),
+        tracestate=headers.get("tracestate", ""),
+        timeout_ms=int(timeout * 1000) if timeout else 0,
+    )
