@@ -36,7 +36,7 @@ _SERVER = "turnout"
 WireHandler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
-class _Protocol(RequestHandler[web.BaseRequest]):
+class _Protocol(RequestHandler):
     """aiohttp's connection, with a limit on how long the first request's headers may take."""
 
     __slots__ = ("_header_timer",)
@@ -59,17 +59,17 @@ class _Protocol(RequestHandler[web.BaseRequest]):
         super().connection_lost(exc)
 
 
-class _Server(web.Server[web.BaseRequest]):
+class _Server(web.Server):
     """Makes connections."""
 
-    def __call__(self) -> RequestHandler[web.BaseRequest]:
+    def __call__(self) -> RequestHandler:
         return _Protocol(self, loop=self._loop, **self._kwargs)
 
 
 class RunningHttpServer:
     """A started server."""
 
-    def __init__(self, server: web.Server[web.BaseRequest], listener: asyncio.Server, port: int) -> None:
+    def __init__(self, server: web.Server, listener: asyncio.Server, port: int) -> None:
         self.port = port
         self._server = server
         self._listener = listener

@@ -51,7 +51,8 @@ class GrpcBackend:
             response: InvokeResponse = await _unary(worker.stub.Invoke(request))
             return response
 
-        return await self._first_reachable(call)
+        answer: InvokeResponse = await self._first_reachable(call)
+        return answer
 
     async def invoke_stream(self, request: InvokeRequest) -> AsyncGenerator[InvokeEvent, None]:
         async def begin(worker: _Worker) -> tuple[Any, Any]:
@@ -76,7 +77,8 @@ class GrpcBackend:
             response: ListModelsResponse = await _unary(worker.stub.ListModels(ListModelsRequest(), metadata=metadata))
             return response
 
-        return await self._first_reachable(call)
+        answer: ListModelsResponse = await self._first_reachable(call)
+        return answer
 
     async def ready(self) -> bool:
         checks = (self._serving(worker) for worker in self._workers)

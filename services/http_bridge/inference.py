@@ -12,6 +12,9 @@ from services.core.errors import RouterError
 from services.http_bridge.backend import InferenceBackend
 from services.http_bridge.errors import error_response, router_error_response
 from services.http_bridge.http import MAX_BODY, Handler, Request, Response, StreamingResponse
+from services.http_bridge.observe import Observer
+from services.runtime.clock import Clock
+from services.runtime.trace_context import TraceContext
 from services.wire.durations import parse_duration
 
 FORWARDED = (
@@ -44,8 +47,10 @@ _peek = msgspec.json.Decoder(_Peek).decode
 class InferenceRoutes:
     """Serves inference over a backend."""
 
-    def __init__(self, backend: InferenceBackend) -> None:
+    def __init__(self, backend: InferenceBackend, observer: Observer, clock: Clock) -> None:
         self._backend = backend
+        self._observer = observer
+        self._clock = clock
 
     def handler(self, api: Api.ValueType) -> Handler:
         """The handler of one API."""
@@ -54,13 +59,28 @@ class InferenceRoutes:
             del parameters
             if request.too_large:
                 return error_response(request.path, 413, f"the request's body is larger than {MAX_BODY:,} bytes")
-            message = _message(api, request)
+            began = self._clock.wall()
+            headers = request.headers
+            span = self._observer.begin(headers.get("traceparent", ""), headers.get("tracestate", ""))
+            message = _message(api, request, span)
+            status = 499
             try:
                 if _asks_stream(request.body):
-                    return await self._stream(message)
-                return await self._whole(message)
+                    response = await self._stream(message)
+                else:
+                    response = await self._whole(message)
+                status = response.status
+                if isinstance(response, StreamingResponse):
+                    ended = _Ended(self._observer, span, request.path, status, began)
+                    response.chunks = ended.watch(response.chunks)
+                    status = 0
+                return response
             except RouterError as error:
+                status = error.status
                 return router_error_response(request.path, error)
+            finally:
+                if status:
+                    self._observer.end(span, request.path, status, began)
 
         return handle
 
@@ -84,6 +104,22 @@ class InferenceRoutes:
         return StreamingResponse(first.status, _chunks(first, events), {**headers, **STREAM_HEADERS})
 
 
+class _Ended:
+    """Tells the observer when a stream has ended, however it ends."""
+
+    def __init__(self, observer: Observer, span: TraceContext, route: str, status: int, began: float) -> None:
+        self._tell = (observer, span, route, status, began)
+
+    async def watch(self, chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        observer, span, route, status, began = self._tell
+        try:
+            async with aclosing(chunks):
+                async for chunk in chunks:
+                    yield chunk
+        finally:
+            observer.end(span, route, status, began)
+
+
 async def _chunks(first: InvokeEvent, events: AsyncGenerator[InvokeEvent, None]) -> AsyncGenerator[bytes, None]:
     async with aclosing(events):
         if first.data:
@@ -103,14 +139,14 @@ def _asks_stream(body: bytes) -> bool:
         return False
 
 
-def _message(api: Api.ValueType, request: Request) -> InvokeRequest:
+def _message(api: Api.ValueType, request: Request, span: TraceContext) -> InvokeRequest:
     headers = request.headers
     timeout = parse_duration(headers[TIMEOUT_HEADER]) if TIMEOUT_HEADER in headers else None
     return InvokeRequest(
         api=api,
         body=request.body,
         headers={name: headers[name] for name in FORWARDED if name in headers},
-        traceparent=headers.get("traceparent", ""),
-        tracestate=headers.get("tracestate", ""),
+        traceparent=span.traceparent,
+        tracestate=span.tracestate,
         timeout_ms=int(timeout * 1000) if timeout else 0,
     )
