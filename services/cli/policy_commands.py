@@ -76,7 +76,7 @@ def apply(
 ) -> None:
     """Write policy documents: all of them, or none if anything is wrong."""
     resources = read_files(file)
-    answer = _call(connection, "Apply", api.ApplyRequest(resources=resources, dry_run=dry_run))
+    answer = call(connection, "Apply", api.ApplyRequest(resources=resources, dry_run=dry_run))
     if as_json:
         show_json(answer)
         return
@@ -94,7 +94,7 @@ def validate(
     if offline:
         problems = _check_here(resources)
     else:
-        problems = list(_call(connection, "Validate", api.ValidateRequest(resources=resources)).problems)
+        problems = list(call(connection, "Validate", api.ValidateRequest(resources=resources)).problems)
     wrong = [p for p in problems if not p.warning]
     if as_json:
         show_json({"valid": not wrong, "problems": problems})
@@ -114,7 +114,7 @@ def _check_here(resources: list[Resource]) -> list[Problem]:
 
 def diff(*, file: Files = (), as_json: Json = False, connection: Connection = DEFAULT_CONNECTION) -> None:
     """Show what `apply` would change; exit code 1 when anything would."""
-    answer = _call(connection, "Apply", api.ApplyRequest(resources=read_files(file), dry_run=True))
+    answer = call(connection, "Apply", api.ApplyRequest(resources=read_files(file), dry_run=True))
     changes = [c for c in answer.changes if c.action != api.Change.ACTION_UNCHANGED]
     if as_json:
         show_json(changes)
@@ -140,9 +140,9 @@ def get(
     """Print policy documents as YAML: all, one kind (`turnout get Router`), or one (`turnout get Router user-aware`)."""
     wanted = _kind(kind) if kind else ""
     if name:
-        found = [_call(connection, "GetResource", api.GetResourceRequest(name=ResourceName(kind=wanted, name=name)))]
+        found = [call(connection, "GetResource", api.GetResourceRequest(name=ResourceName(kind=wanted, name=name)))]
     else:
-        found = list(_call(connection, "ListResources", api.ListResourcesRequest(kind=wanted)).resources)
+        found = list(call(connection, "ListResources", api.ListResourcesRequest(kind=wanted)).resources)
     if as_json:
         show_json([{**to_form(r), "etag": r.etag} for r in found])
     elif found:
@@ -154,13 +154,13 @@ def get(
 def delete(kind: str, name: str, /, *, connection: Connection = DEFAULT_CONNECTION) -> None:
     """Delete a policy document; refused while others refer to it."""
     request = api.DeleteResourceRequest(name=ResourceName(kind=_kind(kind), name=name))
-    answer = _call(connection, "DeleteResource", request)
+    answer = call(connection, "DeleteResource", request)
     out.print(f"[red]- deleted[/] {_kind(kind)}/{escape(name)} [dim](revision {answer.revision})[/]")
 
 
 def nodes(*, as_json: Json = False, connection: Connection = DEFAULT_CONNECTION) -> None:
     """Show the workers: which policy each one runs, and why it refused a newer one."""
-    answer = _call(connection, "ListNodes", api.ListNodesRequest())
+    answer = call(connection, "ListNodes", api.ListNodesRequest())
     if as_json:
         show_json(answer)
         return
@@ -192,7 +192,7 @@ def simulate(
     request.facts.CopyFrom(_facts(metadata))
     if body is not None:
         request.body = (sys.stdin.read() if str(body) == "-" else _read(body)).encode()
-    answer = _call(connection, "Simulate", request)
+    answer = call(connection, "Simulate", request)
     if as_json:
         show_json(answer)
     elif answer.no_route:
@@ -224,7 +224,12 @@ def _facts(pairs: tuple[str, ...]) -> Facts:
     return facts
 
 
-def _call(connection: Connection, method: str, request: Any) -> Any:
+def call(connection: Connection, method: str, request: Any) -> Any:
+    """Call the control plane.
+
+    Raises:
+        Fail: It cannot be reached, or refuses.
+    """
     address = connection.address()
     with connection.channel(address) as channel, rpc_errors(address):
         return getattr(PolicyServiceStub(channel), method)(

@@ -1,0 +1,93 @@
+"""The `turnout` command."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from services.cli import policy_commands
+from services.cli.connection import DEFAULT_DATA_DIR
+from services.cli.doctor import doctor
+from services.cli.keys import keys
+from services.cli.logs import logs
+from services.cli.output import Fail, show_failure
+from services.cli.policy_commands import read_files
+from services.runtime.version import VERSION
+
+app = App(name="turnout", help="An open LLM router: policy, failover and evidence.", version=VERSION)
+
+for command in ("apply", "validate", "diff", "get", "delete", "simulate", "nodes"):
+    app.command(getattr(policy_commands, command), name=command)
+app.command(logs)
+app.command(doctor)
+app.command(keys)
+
+
+@app.command
+def up(
+    *,
+    port: Annotated[int, Parameter(env_var="TURNOUT_PORT")] = 8080,
+    host: str = "127.0.0.1",
+    data_dir: Annotated[Path, Parameter(env_var="TURNOUT_DATA_DIR")] = DEFAULT_DATA_DIR,
+    policy: Annotated[tuple[Path, ...], Parameter(help="policy file or folder; default: made from provider keys")] = (),
+    etcd: Annotated[str, Parameter(help="HOST:PORT of an etcd that runs already, comma-separated")] = "",
+    workers: int = 1,
+    topology: Literal["grpc", "fused"] = "grpc",
+    simulated: Annotated[bool, Parameter(help="simulated providers even if there are keys", negative=())] = False,
+) -> int:
+    """Start the whole suite on this machine; Ctrl-C stops it."""
+    from services.cli.standalone.up import UpOptions
+    from services.cli.standalone.up import up as start
+
+    if workers < 1 or (topology == "fused" and workers != 1):
+        raise Fail("--workers: expected at least 1, and exactly 1 with --topology fused", code=2)
+    documents = read_files(policy) if policy else []
+    return start(UpOptions(host, port, data_dir, documents, etcd, workers, topology, simulated))
+
+
+def _service(module: str) -> int:
+    """Run a service with the rest of the command line as its flags."""
+    from importlib import import_module
+
+    return int(import_module(f"services.{module}.__main__").main(sys.argv[2:]))
+
+
+_SERVICES = {"controlplane": "controlplane", "dataplane": "dataplane", "bridge": "http_bridge"}
+
+
+@app.command(help_flags=[])
+def controlplane(*flags: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> int:
+    """Run a replica of the control plane (--help lists its flags)."""
+    del flags
+    return _service(_SERVICES["controlplane"])
+
+
+@app.command(help_flags=[])
+def dataplane(*flags: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> int:
+    """Run a data-plane worker (--help lists its flags)."""
+    del flags
+    return _service(_SERVICES["dataplane"])
+
+
+@app.command(help_flags=[])
+def bridge(*flags: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> int:
+    """Run an HTTP bridge (--help lists its flags)."""
+    del flags
+    return _service(_SERVICES["bridge"])
+
+
+def run() -> int:
+    """Run the command line; failures are sentences, not tracebacks."""
+    try:
+        result = app(result_action="return_value")
+    except Fail as failure:
+        show_failure(failure)
+        return failure.code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 0
+    return result if isinstance(result, int) else 0
