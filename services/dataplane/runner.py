@@ -180,12 +180,8 @@ class _Run:
         try:
             attempt = await self._open(effect)
             self._held, self._done = await attempt.first()
-        except StreamBroken as error:
-            if not error.frames:
-                return self._failed(effect.number, error.failure)
-            # Content and the failure came in one read: the content was never shown, so this is still before the commit.
-            return self._failed(effect.number, error.failure)
         except AttemptError as error:
+            # Content that came in one read with the failure was never shown, so this is still before the commit.
             return self._failed(effect.number, error.failure)
         if not attempt.trail.content_at:
             return Completed(effect.number)

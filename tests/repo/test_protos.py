@@ -23,7 +23,9 @@ def test_the_committed_stubs_are_current(tmp_path: Path) -> None:
     # mypy-protobuf's plugins sit beside this interpreter, which need not be on PATH.
     environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
     script = ROOT / "tests" / "repo" / "generate_protos.py"
-    subprocess.run([sys.executable, str(script), str(tmp_path / "gen")], check=True, env=environment, capture_output=True)
+    subprocess.run(
+        [sys.executable, str(script), str(tmp_path / "gen")], check=True, env=environment, capture_output=True
+    )
     assert stubs(tmp_path / "gen") == stubs(PROTOS / "gen"), "run `make protos` and commit the result"
 
 

@@ -28,7 +28,9 @@ class LlamaServer:
 @contextmanager
 def running_llama(folder: Path) -> Iterator[LlamaServer]:
     model = folder / "tiny.gguf"
-    subprocess.run([sys.executable, "-m", "tests.support.tiny_model", str(model)], check=True, cwd=ROOT, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-m", "tests.support.tiny_model", str(model)], check=True, cwd=ROOT, capture_output=True
+    )
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "tests.support.llama_process", str(model), str(port)]

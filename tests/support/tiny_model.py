@@ -12,10 +12,62 @@ import gguf
 import numpy as np
 
 WIDTH, LAYERS, HEADS, INNER, CONTEXT = 64, 2, 4, 128, 4096
-WORDS = (
-    "the a of to and in is it you that he was for on are with as they be at one have this from or had by hot word "
-    "but what some we can out other were all there when up use your how said an each she which do their time if will"
-).split()
+WORDS = [
+    "the",
+    "a",
+    "of",
+    "to",
+    "and",
+    "in",
+    "is",
+    "it",
+    "you",
+    "that",
+    "he",
+    "was",
+    "for",
+    "on",
+    "are",
+    "with",
+    "as",
+    "they",
+    "be",
+    "at",
+    "one",
+    "have",
+    "this",
+    "from",
+    "or",
+    "had",
+    "by",
+    "hot",
+    "word",
+    "but",
+    "what",
+    "some",
+    "we",
+    "can",
+    "out",
+    "other",
+    "were",
+    "all",
+    "there",
+    "when",
+    "up",
+    "use",
+    "your",
+    "how",
+    "said",
+    "an",
+    "each",
+    "she",
+    "which",
+    "do",
+    "their",
+    "time",
+    "if",
+    "will",
+]
 _UNKNOWN, _CONTROL, _NORMAL, _BYTE = 2, 3, 1, 6
 
 

@@ -108,9 +108,7 @@ class Upstream:
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         return Seen(method, path, headers, body)
 
-    async def _play(
-        self, script: Sequence[Step], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> bool:
+    async def _play(self, script: Sequence[Step], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Perform a script; whether the connection goes on."""
         for step in script:
             if isinstance(step, bytes):
@@ -189,7 +187,9 @@ def openai_events(*texts: str, usage: bool = True) -> list[bytes]:
     frames += [frame(choice({"content": text})) for text in texts]
     frames.append(frame(choice({}, "stop")))
     if usage:
-        frames.append(frame([], usage={"prompt_tokens": 9, "completion_tokens": len(texts), "total_tokens": 9 + len(texts)}))
+        frames.append(
+            frame([], usage={"prompt_tokens": 9, "completion_tokens": len(texts), "total_tokens": 9 + len(texts)})
+        )
     frames.append(b"data: [DONE]\n\n")
     return frames
 
@@ -207,7 +207,12 @@ def anthropic_events(*texts: str) -> list[bytes]:
     def frame(name: str, **body: Any) -> bytes:
         return f"event: {name}\ndata: {json.dumps({'type': name, **body})}\n\n".encode()
 
-    message = {**anthropic_answer(), "content": [], "stop_reason": None, "usage": {"input_tokens": 9, "output_tokens": 1}}
+    message = {
+        **anthropic_answer(),
+        "content": [],
+        "stop_reason": None,
+        "usage": {"input_tokens": 9, "output_tokens": 1},
+    }
     frames = [frame("message_start", message=message)]
     frames.append(frame("content_block_start", index=0, content_block={"type": "text", "text": ""}))
     frames += [frame("content_block_delta", index=0, delta={"type": "text_delta", "text": t}) for t in texts]
