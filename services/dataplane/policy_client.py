@@ -115,6 +115,8 @@ class PolicyClient:
         except grpc.aio.AioRpcError as error:
             if self.connected or pushes:
                 log.warning("lost the control plane at %s: %s", address, error.code().name)
+        except asyncio.InvalidStateError:
+            pass  # the stream ended between a read and the answer to it
         except asyncio.CancelledError:
             # `call.cancel()` of `stop` surfaces here; a cancelled task must go on being cancelled.
             if not self._stopped.is_set():
