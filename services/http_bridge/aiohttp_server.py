@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Awaitable, Callable
 
@@ -33,6 +34,8 @@ BODY_IDLE_SECONDS = 30.0
 WRITE_STALL_SECONDS = 30.0
 _SERVER = "turnout"
 
+log = logging.getLogger(__name__)
+
 WireHandler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
@@ -51,6 +54,23 @@ class _Protocol(RequestHandler):
         if self._header_timer is not None and (self._messages or self._current_request is not None):
             self._header_timer.cancel()
             self._header_timer = None
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """A request that is not HTTP, or a fault of ours: a sentence, no bytes of the request, and the end."""
+        del message
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun; all that is left is to close")
+        if status >= 500:
+            log.error("a request failed inside the bridge", exc_info=exc)
+            return _refuse(error_response(request.path, 500, "the bridge failed; its log says how"))
+        log.debug("refused a malformed request (%s)", type(exc).__name__)
+        return _refuse(error_response(request.path, status, "the request is not valid HTTP/1.1"))
 
     def connection_lost(self, exc: BaseException | None) -> None:
         if self._header_timer is not None:
