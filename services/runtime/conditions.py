@@ -43,6 +43,11 @@ def free_names(expression: str) -> set[str]:
     return names
 
 
+def _plain(value: Any) -> Any:
+    """`value` as the library takes it: it knows lists, but no tuples."""
+    return list(value) if isinstance(value, tuple) else value
+
+
 def _last(values: Any) -> Any:
     """`messages.last()`: the last element, which must exist."""
     return list(values)[-1]
@@ -65,7 +70,7 @@ class CelCondition:
         return self._source
 
     def matches(self, variables: Mapping[str, Any]) -> bool | ConditionProblem:
-        known = {name: variables[name] for name in self._names if name in variables}
+        known = {name: _plain(variables[name]) for name in self._names if name in variables}
         try:
             value = self._expression.eval(data=known)
         except (RuntimeError, TypeError, ValueError) as error:

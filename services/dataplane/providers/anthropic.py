@@ -112,8 +112,7 @@ def _part(block: WireBlock) -> Text | Thinking | ToolCall | None:
     if block.type == "redacted_thinking":
         return Thinking(redacted=block.data or "")
     if block.type == "tool_use":
-        arguments = bytes(block.input).decode() if block.input is not None else "{}"
-        return ToolCall(block.id or "", block.name or "", arguments)
+        return ToolCall(block.id or "", block.name or "", bytes(block.input).decode())
     return None
 
 

@@ -46,7 +46,7 @@ class WireBlock(msgspec.Struct):
     data: str | None = None
     id: str | None = None
     name: str | None = None
-    input: msgspec.Raw | None = None
+    input: msgspec.Raw = msgspec.Raw(b"{}")
     partial_json: str | None = None
     stop_reason: str | None = None
     stop_sequence: str | None = None

@@ -37,16 +37,20 @@ class WireToolCall(msgspec.Struct):
     function: WireFunction | None = None
 
 
+NOTHING = msgspec.Raw(b"null")
+
+
 class WireMessage(msgspec.Struct):
     """A message of an answer, or the delta of a chunk."""
 
-    content: str | list[Any] | None = None
+    content: str | list[Any] | dict[str, Any] | None = None
     tool_calls: list[WireToolCall] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
     refusal: str | None = None
-    audio: msgspec.Raw | None = None
-    images: msgspec.Raw | None = None
+    # A raw field cannot be optional; "null" stands for not there.
+    audio: msgspec.Raw = NOTHING
+    images: msgspec.Raw = NOTHING
     function_call: WireFunction | None = None
 
 
@@ -85,10 +89,12 @@ def to_usage(usage: WireUsage) -> TokenUsage:
     )
 
 
-def text_of(content: str | list[Any] | None) -> str:
-    """The text of a content, which some providers give as parts."""
+def text_of(content: str | list[Any] | dict[str, Any] | None) -> str:
+    """The text of a content, which some providers give as parts, and some, in their JSON mode, as an object."""
     if content is None or isinstance(content, str):
         return content or ""
+    if isinstance(content, dict):
+        return msgspec.json.encode(content).decode()
     return "".join(p["text"] for p in content if isinstance(p, dict) and isinstance(p.get("text"), str))
 
 
@@ -101,8 +107,8 @@ def shows(message: WireMessage | None) -> bool:
         or message.reasoning
         or message.refusal
         or message.function_call
-        or (message.audio is not None and bytes(message.audio) != b"null")
-        or (message.images is not None and bytes(message.images) not in {b"null", b"[]"})
+        or message.audio != NOTHING
+        or bytes(message.images) not in {b"null", b"[]"}
     )
 
 
