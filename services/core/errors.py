@@ -70,12 +70,16 @@ class FailureKind(StrEnum):
     INVALID_REQUEST = "INVALID_REQUEST"
     CONTEXT_TOO_LONG = "CONTEXT_TOO_LONG"
     REQUEST_TOO_LARGE = "REQUEST_TOO_LARGE"
+    THROUGHPUT_TOO_LOW = "THROUGHPUT_TOO_LOW"
+    """The stream moves, but slower than policy allows."""
+    DIVERGED = "DIVERGED"
+    """A second answer that was to resume a broken one says something else."""
     CONTENT_REFUSED = "CONTENT_REFUSED"
     """The provider's policy refused the content."""
 
 
 class Clock(StrEnum):
-    """Which clock tripped. The six of an attempt, and the request's own deadline."""
+    """Which clock tripped. The six of an attempt, its throughput floor, and the request's own deadline."""
 
     CONNECT = "connect"
     HEADERS = "headers"
@@ -83,6 +87,7 @@ class Clock(StrEnum):
     FIRST_CONTENT = "first_content"
     IDLE = "idle"
     TOTAL = "total"
+    THROUGHPUT = "throughput"
     DEADLINE = "deadline"
 
 

@@ -13,9 +13,11 @@ import asyncio
 from dataclasses import dataclass
 
 from services.core.errors import Clock, Failure, FailureKind
-from services.core.policy.snapshot import ClockRule
+from services.core.policy.rules import ClockRule, CommitRule
+from services.dataplane.holdback import HoldBack
+from services.dataplane.pace import Pace
 from services.dataplane.trail import AttemptTrail
-from services.dataplane.translation import Translation
+from services.dataplane.translation import Progress, Translation
 from services.dataplane.transport.port import Transport, TransportFailed, UpstreamRequest, UpstreamResponse
 from services.runtime.clock import Clock as MachineClock
 
@@ -48,13 +50,19 @@ def timeout_failure(clock: Clock, seconds: float) -> Failure:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """An attempt's clocks and its hard end; `total` is already cut by the request's deadline."""
+    """An attempt's clocks and its hard end.
+
+    Attributes:
+        total: Seconds in all, already cut by the request's deadline.
+        first_content: Seconds until the first content, fixed or adapted to the target.
+        headers_named: Policy or the caller set the headers clock, so it applies to whole answers too.
+    """
 
     clocks: ClockRule
     total: float
+    first_content: float
     stream: bool
     headers_named: bool
-    """True: policy or the caller set the headers clock, so it applies to whole answers too."""
 
 
 class Attempt:
@@ -70,8 +78,13 @@ class Attempt:
         self._clock = clock
         self._response: UpstreamResponse | None = None
         self._last_read = 0.0
+        self._quiet_since = 0.0
         self._saw_event = False
         self._ended = False
+        self.sent = 0
+        """Bytes of the request's body."""
+        floor = bounds.clocks.min_tokens_per_second
+        self._pace = Pace(floor) if floor and bounds.stream else None
 
     async def open(self, request: UpstreamRequest) -> None:
         """Send the request and read the status; an error status is read and classified.
@@ -80,9 +93,10 @@ class Attempt:
             AttemptError: The provider refused, or could not be reached in time.
         """
         clocks, bounds = self._bounds.clocks, self._bounds
+        self.sent = len(request.body)
         headers = clocks.headers if bounds.stream or bounds.headers_named else bounds.total
         if bounds.stream:
-            headers = min(headers, clocks.first_event, clocks.first_content)
+            headers = min(headers, clocks.first_event, bounds.first_content)
         try:
             response = await self._transport.open(
                 request, connect=min(clocks.connect, bounds.total), headers=min(headers, bounds.total)
@@ -91,7 +105,7 @@ class Attempt:
             raise AttemptError(self._named(error.failure)) from error
         self._response = response
         now = self._clock.monotonic()
-        self.trail.headers_at = self._last_read = now
+        self.trail.headers_at = self._last_read = self._quiet_since = now
         self.trail.phase = "waiting"
         self.trail.status = response.status
         if not 200 <= response.status < 300:
@@ -109,7 +123,7 @@ class Attempt:
         if bounds.stream or bounds.headers_named:
             named.append((clocks.headers, Clock.HEADERS))
         if bounds.stream:
-            named += [(clocks.first_event, Clock.FIRST_EVENT), (clocks.first_content, Clock.FIRST_CONTENT)]
+            named += [(clocks.first_event, Clock.FIRST_EVENT), (bounds.first_content, Clock.FIRST_CONTENT)]
         seconds, clock = min(named, key=lambda pair: pair[0])
         return failure if clock is Clock.HEADERS else timeout_failure(clock, seconds)
 
@@ -124,24 +138,34 @@ class Attempt:
         if failure is not None:
             raise AttemptError(failure)
 
-    async def first(self) -> tuple[bytes, bool]:
-        """Read until the first content; return the frames up to it, and whether the stream is already done.
+    async def first(self, rule: CommitRule) -> tuple[bytes, bool]:
+        """Read until content may be shown; return the frames up to it, and whether the stream is already done.
+
+        Args:
+            rule: How long to hold back after the first content.
 
         Raises:
-            AttemptError: The stream failed before its first content.
+            AttemptError: The stream failed before that.
         """
         response = self._opened()
         if "event-stream" not in response.headers.get("content-type", "text/event-stream"):
             await self._refuse_whole_answer()
+        hold = HoldBack(rule)
         held: list[bytes] = []
-        while True:
-            frames, content, done = await self._next()
-            held.append(frames)
-            if content:
-                self.trail.content_at = self._clock.monotonic()
+        while not hold.over(self._clock.monotonic()):
+            try:
+                progress = await self._next(hold.until)
+            except _HeldLongEnough:
+                break
+            held.append(progress.frames)
+            if progress.content and (self._bounds.clocks.reasoning_is_content or not progress.reasoning):
+                now = self._clock.monotonic()
+                self.trail.content_at = self.trail.content_at or now
                 self.trail.phase = "streaming"
-            if content or done:
-                return b"".join(held), done
+                hold.add(progress, now)
+            if progress.done:
+                return b"".join(held), True
+        return b"".join(held), False
 
     async def _refuse_whole_answer(self) -> None:
         """A stream was asked for and a whole answer came: often an error in a 200."""
@@ -156,28 +180,41 @@ class Attempt:
         Raises:
             StreamBroken: The stream failed; its frames are the good ones before the failure.
         """
-        frames, _, done = await self._next()
-        return frames, done
+        progress = await self._next(0.0)
+        return progress.frames, progress.done
 
-    async def _next(self) -> tuple[bytes, bool, bool]:
-        data = await self._read()
+    async def _next(self, hold_until: float) -> Progress:
+        data = await self._read(hold_until)
         progress = self.translation.feed(data) if data else self.translation.end()
         self._ended = not data
         if progress.event:
             self._saw_event = True
+        if progress.event or self._bounds.clocks.pings_are_activity:
+            self._quiet_since = self._last_read
+        if self._pace is not None and progress.tokens:
+            self._pace.add(progress.tokens, self._last_read)
         if progress.failure is not None:
             raise StreamBroken(progress.failure, progress.frames if progress.content else b"")
         if not data and not progress.done:
             failure = Failure(FailureKind.STREAM_TRUNCATED, "the stream ended without its terminal event")
             raise StreamBroken(failure, progress.frames if progress.content else b"")
-        return progress.frames, progress.content, progress.done
+        if self._pace is not None and not progress.done and self._pace.too_slow(self._last_read):
+            raise StreamBroken(self._pace.failure(), progress.frames if progress.content else b"")
+        return progress
 
-    async def _read(self) -> bytes:
+    async def _read(self, hold_until: float) -> bytes:
         when, clock, seconds = self._next_bound()
+        held = bool(hold_until) and hold_until < when
+        if held:
+            when = hold_until
         try:
             async with asyncio.timeout(when - self._clock.monotonic()):
                 data = await self._opened().read()
         except TimeoutError:
+            if held:
+                raise _HeldLongEnough from None
+            if clock is Clock.THROUGHPUT and self._pace is not None:
+                raise AttemptError(self._pace.failure()) from None
             raise AttemptError(timeout_failure(clock, seconds)) from None
         except TransportFailed as error:
             raise AttemptError(error.failure) from error
@@ -190,10 +227,13 @@ class Attempt:
         when, clock, seconds = started + self._bounds.total, Clock.TOTAL, self._bounds.total
         if not self._saw_event and started + clocks.first_event < when:
             when, clock, seconds = started + clocks.first_event, Clock.FIRST_EVENT, clocks.first_event
-        if not self.trail.content_at and started + clocks.first_content < when:
-            when, clock, seconds = started + clocks.first_content, Clock.FIRST_CONTENT, clocks.first_content
-        if self._saw_event and self._last_read + clocks.idle < when:
-            when, clock, seconds = self._last_read + clocks.idle, Clock.IDLE, clocks.idle
+        first_content = self._bounds.first_content
+        if not self.trail.content_at and started + first_content < when:
+            when, clock, seconds = started + first_content, Clock.FIRST_CONTENT, first_content
+        if self._saw_event and self._quiet_since + clocks.idle < when:
+            when, clock, seconds = self._quiet_since + clocks.idle, Clock.IDLE, clocks.idle
+        if self._pace is not None and self._pace.trips_at() < when:
+            when, clock, seconds = self._pace.trips_at(), Clock.THROUGHPUT, 0.0
         return when, clock, seconds
 
     async def _read_all(self, limit: int) -> bytes:
@@ -237,6 +277,10 @@ class Attempt:
         response, self._response = self._response, None
         if response is not None:
             response.close()
+
+
+class _HeldLongEnough(Exception):
+    """The hold-back's time is over while the stream is silent."""
 
 
 class StreamBroken(AttemptError):

@@ -154,7 +154,7 @@ class Engine:
         trail.requested_model = context.model
         if context.user:
             trail.user_hash = blake2b(context.user.encode(), digest_size=8).hexdigest()
-        plan = decide(snapshot, context, self.runner.health.view(), trail.started, trail.seed)
+        plan = decide(snapshot, context, self.runner.health.view(trail.started), trail.started, trail.seed)
         if isinstance(plan, Undecided):
             raise (NoRoute if plan.reason == NoRoute.reason else UnknownModel)(plan.message)
         trail.plan = plan

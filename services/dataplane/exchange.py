@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from services.core.errors import Failure, RouterError
 from services.core.policy.snapshot import Target
-from services.dataplane.translation import Evidence, TokenUsage
+from services.dataplane.translation import Emitted, Evidence, TokenUsage
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +144,11 @@ class ChatAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The answer begins."""
+    """The answer begins. `created`: its own time stamp, seconds since the Unix epoch; 0: none."""
 
     id: str = ""
     usage: TokenUsage | None = None
+    created: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +264,9 @@ class AnswerWriter(Protocol):
 
     def frames(self, events: Sequence[StreamEvent]) -> bytes:
         """Frames for these events; Finished, UsageReported and Terminal are kept for `closing`."""
+
+    def carry_on(self, emitted: Emitted) -> None:
+        """Go on behind what the caller has of another answer: its id, no second start."""
 
     def closing(self, evidence: Evidence) -> bytes:
         """The last frames of a stream that succeeded."""

@@ -1,53 +1,243 @@
 """What this worker has seen of targets and credentials: the state behind `HealthView`.
 
-State is local to the worker; the rules are `core/attempts/accrual.py`. The view
-is rebuilt only when something changed, so healthy traffic pays nothing for it.
+State is local to the worker; the rules are pure (`core/attempts/breaker.py`, `budget.py`).
+The view is rebuilt only when something changed, so healthy traffic pays little for it.
 """
 
 from __future__ import annotations
 
-from services.core.attempts.accrual import (
-    HEALTHY_STATE,
-    Accrual,
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from services.core.attempts.breaker import (
+    FRESH,
+    Cell,
+    admitted,
     after_failure,
     after_success,
-    credential_name,
-    harmed,
+    is_degraded,
+    is_open,
+    is_spent,
+    refusal,
+    released,
+    share_of,
 )
+from services.core.attempts.budget import FULL, Budget, after_request, withdraw
+from services.core.attempts.effects import Kind, StartAttempt
+from services.core.attempts.events import Refused
+from services.core.attempts.verdicts import Harm, disposition
 from services.core.errors import Failure
-from services.core.policy.snapshot import Target
-from services.core.routing.health import HEALTHY, HealthView
+from services.core.policy.rules import BreakerRule, BudgetRule
+from services.core.routing.health import WHOLE, HealthView, Speed
+from services.core.routing.plan import Plan
+
+KEPT_SAMPLES = 128
+REFRESH_SAMPLES = 8
+"""A speed is sorted anew after this many samples; while few are known, after each."""
+HEDGE_FLOOR_PER_SECOND = 0.1
+"""One hedge in ten seconds is always allowed, so that hedging works on a quiet worker too."""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthEvent:
+    """A cell was set aside (`until` in monotonic seconds) or came back (`until` 0.0)."""
+
+    name: str
+    until: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class CellReport:
+    """The present state of one cell; `until` in monotonic seconds, 0.0: not set aside."""
+
+    name: str
+    state: str
+    """closed, open, half_open, asked or resting."""
+    until: float
+    why: str
+    share: float
+    consecutive: int
+    in_flight: int
 
 
 class HealthTracker:
-    """Tracks failures by target and by credential."""
+    """Keeps the cells, the budgets and the speeds of one worker."""
 
     def __init__(self) -> None:
-        self._states: dict[str, Accrual] = {}
-        self._view: HealthView = HEALTHY
+        self._cells: dict[str, Cell] = {}
+        self._rules: dict[str, BreakerRule] = {}
+        self._in_flight: dict[str, int] = {}
+        self._samples: dict[str, deque[float]] = {}
+        self._speeds: dict[str, Speed] = {}
+        self._fresh: dict[str, int] = {}
+        self._budget: Budget = FULL
+        self._hedges: Budget = FULL
+        self._queued = 0
+        self._view = HealthView()
+        self._dirty = False
+        self._growing = False
+        self.on_event: Callable[[HealthEvent], None] = lambda event: None
 
-    def view(self) -> HealthView:
-        """The present health; immutable."""
+    def view(self, now: float) -> HealthView:
+        """The health at `now`; immutable."""
+        if self._dirty or self._growing:
+            self._rebuild(now)
         return self._view
 
-    def failed(self, target: Target, credential: str, failure: Failure, now: float) -> None:
-        """Book a failed attempt."""
-        name = harmed(failure, target.model, target.provider.name, credential)
-        if name:
-            self._put(name, after_failure(self._states.get(name, HEALTHY_STATE), failure, now))
+    def _rebuild(self, now: float) -> None:
+        benched: dict[str, float] = {}
+        asked, why, shares = set(), {}, {}
+        for name, cell in self._cells.items():
+            shut = refusal(cell, now)
+            if shut is not None:
+                benched[name], why[name] = shut.until, shut.why
+                if shut.hard:
+                    asked.add(name)
+            share = share_of(cell, self._rules[name], now)
+            if share < 1.0:
+                shares[name] = share
+        busy = {name: count for name, count in self._in_flight.items() if count}
+        self._view = HealthView(benched, frozenset(asked), why, shares, busy, dict(self._speeds))
+        self._dirty = False
+        # Shares grow and benches end with time alone.
+        self._growing = bool(shares or benched)
 
-    def succeeded(self, target: Target, credential: str) -> None:
-        """Book a successful attempt: target and credential are healthy."""
-        if self._states:
-            for name in (target.model, credential_name(target.provider.name, credential)):
-                state = self._states.get(name)
-                if state is not None:
-                    self._put(name, after_success(state))
+    def begin_request(self, now: float) -> None:
+        """Count a request for the budgets."""
+        self._budget = after_request(self._budget, now)
+        self._hedges = after_request(self._hedges, now)
 
-    def _put(self, name: str, state: Accrual) -> None:
-        if state == HEALTHY_STATE:
-            self._states.pop(name, None)
+    def admit(self, effect: StartAttempt, plan: Plan, now: float) -> Refused | None:
+        """Let an attempt begin, or say why not. An admitted one is ended by exactly one of the methods below."""
+        rule = plan.candidates[effect.candidate].target.provider.breaker
+        names = (effect.target, effect.credential_cell) if effect.credential_cell else (effect.target,)
+        for name in names:
+            cell = self._cells.get(name)
+            shut = refusal(cell, now) if cell is not None else None
+            if shut is not None and (shut.hard or not effect.forced):
+                return Refused(effect.number, shut.until, shut.hard, shut.why)
+        if effect.kind is not Kind.FIRST and not self._pays(effect, plan, rule, now):
+            return Refused(effect.number, 0.0, False, "BUDGET")
+        for name in names:
+            cell = self._cells.get(name)
+            if cell is not None and is_open(cell):
+                self._put(name, admitted(cell, rule, now), rule, now)
+        self._in_flight[effect.target] = self._in_flight.get(effect.target, 0) + 1
+        self._dirty = self._dirty or self._is_pooled(effect, plan)
+        return None
+
+    def _is_pooled(self, effect: StartAttempt, plan: Plan) -> bool:
+        """Whether what is in flight orders anything: only among several addresses or credentials."""
+        provider = plan.candidates[effect.candidate].target.provider
+        return len(provider.addresses) > 1 or len(provider.credentials) > 1
+
+    def _pays(self, effect: StartAttempt, plan: Plan, rule: BreakerRule, now: float) -> bool:
+        """Take an extra attempt from the budgets. A failover to a healthy target is free: it is no extra load there."""
+        degraded = is_degraded(self._cells.get(effect.target, FRESH), rule, now)
+        if effect.kind is Kind.HEDGE:
+            if degraded:
+                return False
+            hedges, allowed = withdraw(self._hedges, BudgetRule(plan.hedge.budget, HEDGE_FLOOR_PER_SECOND), now)
+            if not allowed:
+                return False
+            self._hedges = hedges
+        elif effect.kind is not Kind.RETRY and not degraded:
+            return True
+        self._budget, allowed = withdraw(self._budget, plan.retry.budget, now)
+        return allowed
+
+    def succeeded(self, effect: StartAttempt, rule: BreakerRule, now: float) -> None:
+        """Book a good answer. Only what has failed lately has a cell, so healthy traffic pays nothing here."""
+        self._ended(effect)
+        for name in (effect.target, effect.credential_cell):
+            cell = self._cells.get(name)
+            if cell is not None:
+                self._put(name, after_success(cell, rule, now), rule, now)
+
+    def failed(self, effect: StartAttempt, failure: Failure, rule: BreakerRule, now: float) -> None:
+        """Book a failure: against the credential if that is what failed, else against the target."""
+        self._ended(effect)
+        harm = disposition(failure).harm
+        against = effect.credential_cell if harm is Harm.CREDENTIAL and effect.credential_cell else effect.target
+        for name in (effect.target, effect.credential_cell):
+            cell = self._cells.get(name, FRESH)
+            after = after_failure(cell, failure, rule, now) if name == against else released(cell)
+            if name and (after is not cell or name in self._cells):
+                self._put(name, after, rule, now)
+
+    def released(self, effect: StartAttempt, rule: BreakerRule, now: float) -> None:
+        """An attempt ended without a word on health: cancelled, or never sent."""
+        self._ended(effect)
+        for name in (effect.target, effect.credential_cell):
+            cell = self._cells.get(name)
+            if cell is not None:
+                self._put(name, released(cell), rule, now)
+
+    def _ended(self, effect: StartAttempt) -> None:
+        left = self._in_flight.get(effect.target, 0) - 1
+        if left > 0:
+            self._in_flight[effect.target] = left
         else:
-            self._states[name] = state
-        benched = {n: s.benched_until for n, s in self._states.items() if s.benched_until}
-        self._view = HealthView(benched) if benched else HEALTHY
+            self._in_flight.pop(effect.target, None)
+        self._dirty = self._dirty or effect.target in self._view.in_flight
+
+    def seen_content(self, model: str, seconds: float, *, stream: bool) -> None:
+        """Note a time to first content, or, for an answer that is not streamed, to all of it."""
+        name = model if stream else model + WHOLE
+        samples = self._samples.get(name)
+        if samples is None:
+            samples = self._samples[name] = deque(maxlen=KEPT_SAMPLES)
+        samples.append(seconds)
+        fresh = self._fresh.get(name, 0) + 1
+        if fresh >= REFRESH_SAMPLES or len(samples) < 4 * REFRESH_SAMPLES:
+            self._speeds[name] = Speed(tuple(sorted(samples)))
+            self._dirty, fresh = True, 0
+        self._fresh[name] = fresh
+
+    def enter_queue(self, limit: int) -> bool:
+        """Take a place among the requests that wait for a target; `leave_queue` gives it back."""
+        if self._queued >= limit:
+            return False
+        self._queued += 1
+        return True
+
+    def leave_queue(self) -> None:
+        """Give a place in the queue back."""
+        self._queued -= 1
+
+    def report(self, now: float) -> list[CellReport]:
+        """Every cell that is known, by name."""
+        names = sorted({*self._cells, *self._in_flight})
+        return [self._reported(name, self._cells.get(name, FRESH), now) for name in names]
+
+    def _reported(self, name: str, cell: Cell, now: float) -> CellReport:
+        share = share_of(cell, self._rules.get(name, BreakerRule()), now)
+        shut = refusal(cell, now)
+        state = "closed"
+        if cell.asked_until > now:
+            state = "asked"
+        elif is_open(cell):
+            state = "open" if cell.open_until > now else "half_open"
+        elif cell.rest_until > now:
+            state = "resting"
+        until = shut.until if shut is not None else 0.0
+        return CellReport(name, state, until, cell.why, share, cell.consecutive, self._in_flight.get(name, 0))
+
+    def _put(self, name: str, cell: Cell, rule: BreakerRule, now: float) -> None:
+        before = self._cells.get(name)
+        if before == cell:
+            return
+        self._cells[name], self._rules[name] = cell, rule
+        if is_spent(cell, rule, now):
+            del self._cells[name]
+        was, shut = refusal(before or FRESH, now), refusal(cell, now)
+        if (was is None) != (shut is None) or cell.share != (before or FRESH).share:
+            self._dirty = True
+        if is_open(cell) and cell.open_until != (before or FRESH).open_until:
+            self.on_event(HealthEvent(name, cell.open_until, cell.why))
+        elif cell.asked_until > (before or FRESH).asked_until:
+            self.on_event(HealthEvent(name, cell.asked_until, cell.why))
+        elif before is not None and is_open(before) and not is_open(cell):
+            self.on_event(HealthEvent(name, 0.0, cell.why))

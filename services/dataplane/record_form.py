@@ -5,6 +5,7 @@ from __future__ import annotations
 from google.protobuf.timestamp_pb2 import Timestamp
 from turnout.record.v1.record_pb2 import AttemptRecord, RequestRecord, Usage
 
+from services.core.policy.snapshot import CompiledProvider
 from services.dataplane.trail import AttemptTrail, Trail, reasoning_of
 from services.dataplane.translation import TokenUsage
 
@@ -62,7 +63,9 @@ def _attempt_record(attempt: AttemptTrail, began: float) -> AttemptRecord:
         start_ms=(attempt.started - began) * 1000.0,
         duration_ms=((attempt.ended or attempt.started) - attempt.started) * 1000.0,
         span_id=attempt.span_id,
-        server_address=target.provider.base_url.split("://", 1)[-1].split("/", 1)[0],
+        kind=attempt.kind,
+        endpoint=attempt.address,
+        server_address=_host(target.provider, attempt.address),
     )
     if failure is not None:
         record.failure = failure.kind.value
@@ -77,6 +80,12 @@ def _attempt_record(attempt: AttemptTrail, began: float) -> AttemptRecord:
         record.time_to_first_token_ms = (attempt.content_at - attempt.started) * 1000.0
     _fill_usage(record.usage, attempt.usage, attempt.cost_usd)
     return record
+
+
+def _host(provider: CompiledProvider, address: str) -> str:
+    """Host and port of one of a provider's addresses."""
+    url = next((a.base_url for a in provider.addresses if a.name == address), provider.base_url)
+    return url.split("://", 1)[-1].split("/", 1)[0]
 
 
 def _fill_usage(record: Usage, usage: TokenUsage | None, cost_usd: float | None) -> None:

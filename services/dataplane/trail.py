@@ -35,6 +35,8 @@ class AttemptTrail:
     status: int = 0
     success: bool = False
     failure: Failure | None = None
+    kind: str = "first"
+    address: str = ""
     verdict: str = ""
     usage: TokenUsage | None = None
     cost_usd: float | None = None
@@ -109,6 +111,10 @@ def _shown_attempt(attempt: AttemptTrail, now: float) -> dict[str, Any]:
     if attempt.content_at:
         shown["time_to_first_token_ms"] = _ms(attempt.content_at - attempt.started)
     shown["duration_ms"] = _ms((attempt.ended or now) - attempt.started)
+    if attempt.kind not in {"first", "failover"}:
+        shown["kind"] = attempt.kind
+    if attempt.verdict == "lost":
+        shown["cancelled"] = True
     failure = attempt.failure
     if failure is not None:
         shown["error"] = failure.kind.value
@@ -140,7 +146,7 @@ def _told_outcome(attempt: AttemptTrail) -> str:
         return "success"
     failure = attempt.failure
     if failure is None:
-        return "answering"
+        return "lost the race" if attempt.verdict == "lost" else "answering"
     if failure.clock is not None and failure.clock is not Clock.DEADLINE:
         return f"failed ({failure.kind.value}, clock {failure.clock.value})"
     return f"failed ({failure.kind.value}{f', status {failure.status}' if failure.status else ''})"

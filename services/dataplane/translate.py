@@ -6,7 +6,7 @@ provider's codec encodes it and decodes the answer, the dialect's writer renders
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -32,10 +32,12 @@ from services.dataplane.exchange import (
     ToolCallStarted,
     UsageReported,
 )
+from services.dataplane.splice import Diverged, Splice
 from services.dataplane.translation import Evidence, Facts, Progress
 from services.dataplane.transport.port import UpstreamRequest
 
 _CONTENT = (TextDelta, ThinkingDelta, ToolCallStarted, ToolCallDelta)
+DIVERGED = Failure(FailureKind.DIVERGED, "the second answer does not repeat what the caller has")
 EMPTY = Failure(FailureKind.EMPTY_ANSWER, "the provider's answer holds nothing, and no reason for it")
 
 
@@ -49,8 +51,10 @@ class CrossTranslation:
         request: ChatRequest,
         writer: AnswerWriter,
         inbound: Mapping[str, str],
+        splice: Splice | None = None,
     ) -> None:
         self.facts = Facts(warnings=list(request.warnings))
+        self._splice = splice
         self._codec = codec
         self._candidate = candidate
         self._request = request
@@ -95,27 +99,64 @@ class CrossTranslation:
     def _progress(self, events: Sequence[StreamEvent]) -> Progress:
         progress = Progress(event=bool(events))
         shown: list[StreamEvent] = []
-        for event in events:
-            if isinstance(event, _CONTENT):
-                progress.content = self._shown = True
-                shown.append(event)
-            elif isinstance(event, Failed):
-                progress.failure = event.failure
-                break
-            elif isinstance(event, Terminal):
-                progress.done = True
-            else:
-                self._learn(event)
-                shown.append(event)
-        if progress.done and not self._shown and self._is_empty():
+        try:
+            for event in events if self._splice is None else self._spliced(events, self._splice):
+                if isinstance(event, _CONTENT):
+                    progress.reasoning = isinstance(event, ThinkingDelta) and (
+                        progress.reasoning or not progress.content
+                    )
+                    progress.content = self._shown = True
+                    self._note(event, progress)
+                    shown.append(event)
+                elif isinstance(event, Failed):
+                    progress.failure = event.failure
+                    break
+                elif isinstance(event, Terminal):
+                    progress.done = True
+                else:
+                    self._learn(event)
+                    shown.append(event)
+        except Diverged:
+            progress.failure = DIVERGED
+        if progress.done and not self._shown and self._splice is None and self._is_empty():
             progress.done, progress.failure = False, EMPTY
         progress.frames = self._writer.frames(shown)
         return progress
+
+    def _spliced(self, events: Sequence[StreamEvent], splice: Splice) -> Iterator[StreamEvent]:
+        """The events of a second answer behind a first one: only what the caller does not have."""
+        for event in events:
+            if isinstance(event, TextDelta):
+                text = splice.feed(event.text)
+                if text:
+                    yield TextDelta(text)
+            elif isinstance(event, (ToolCallStarted, ToolCallDelta)):
+                raise Diverged
+            elif isinstance(event, Terminal):
+                rest = splice.end()
+                if rest:
+                    yield TextDelta(rest)
+                yield event
+            elif not isinstance(event, ThinkingDelta):
+                # Reasoning of the second answer would come behind text; the first one showed none.
+                yield event
+
+    def _note(self, event: StreamEvent, progress: Progress) -> None:
+        facts = self.facts
+        if isinstance(event, TextDelta):
+            facts.note(event.text, progress, keep=self._candidate.keeps_text)
+        elif isinstance(event, ToolCallDelta):
+            facts.note_other(len(event.arguments), progress)
+        elif isinstance(event, ThinkingDelta):
+            facts.note_other(len(event.text), progress)
+        else:
+            facts.note_other(0, progress)
 
     def _learn(self, event: StreamEvent) -> None:
         facts = self.facts
         if isinstance(event, Started):
             facts.response_id = event.id
+            facts.created = event.created
             facts.usage = event.usage or facts.usage
         elif isinstance(event, UsageReported):
             facts.usage = event.usage

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from services.core.attempts.effects import Kind
 from services.core.errors import Failure, RouterError
 from services.core.routing.context import RequestContext
 from services.core.routing.plan import Candidate
@@ -52,14 +53,70 @@ class Evidence:
     generation_id: str
 
 
+CHARS_PER_TOKEN = 4
+"""About; used where nobody counted."""
+
+
+def tokens_of(chars: int) -> int:
+    """About how many tokens `chars` characters are; at least 1 for any."""
+    return (chars + CHARS_PER_TOKEN - 1) // CHARS_PER_TOKEN
+
+
 @dataclass(slots=True)
 class Facts:
-    """What a translation has learned of the answer so far."""
+    """What a translation has learned of the answer so far.
+
+    Attributes:
+        chars: Characters of content seen: text, reasoning and arguments.
+        texts: The text seen, in pieces; kept only when the candidate says so.
+        plain: Nothing but plain text was seen, so that the answer can be continued or repeated.
+        created: The answer's own time stamp, seconds since the Unix epoch; 0: it has none.
+    """
 
     usage: TokenUsage | None = None
     finish_reason: str = ""
     response_id: str = ""
     warnings: list[str] = field(default_factory=list)
+    chars: int = 0
+    texts: list[str] = field(default_factory=list)
+    plain: bool = True
+    created: int = 0
+    block: int = 0
+    block_open: bool = True
+
+    def note(self, text: str, progress: Progress, *, keep: bool) -> None:
+        """Note text that `progress` brought."""
+        self.chars += len(text)
+        progress.tokens += tokens_of(len(text))
+        if keep:
+            self.texts.append(text)
+            progress.text += text
+
+    def note_other(self, chars: int, progress: Progress) -> None:
+        """Note content that is no plain text: reasoning, a tool call, media."""
+        self.plain = False
+        self.chars += chars
+        progress.tokens += max(1, tokens_of(chars))
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """What the caller has of an answer that broke, and what its frames looked like.
+
+    Attributes:
+        text: The text, whole.
+        plain: The caller has nothing but that text.
+        response_id: Id that the answer's frames carry.
+        created: Time stamp that they carry; 0: none.
+    """
+
+    text: str
+    plain: bool
+    response_id: str
+    created: int = 0
+    block: int = 0
+    """Index of the content block that the text is in, and whether it is still open (Anthropic's streams)."""
+    block_open: bool = True
 
 
 @dataclass(slots=True)
@@ -67,6 +124,9 @@ class Progress:
     """What one `feed` brought.
 
     Attributes:
+        text: The text in it, when the candidate says that texts are kept.
+        tokens: About how many tokens of content it holds.
+        reasoning: Its content is reasoning and nothing else.
         frames: Whole frames for the caller, in order; may be empty. Before the first content they
             are lifecycle frames, which the runner holds back until the commit.
         event: True: at least one whole event was decoded (any kind but comments and pings).
@@ -80,6 +140,9 @@ class Progress:
     content: bool = False
     done: bool = False
     failure: Failure | None = None
+    text: str = ""
+    tokens: int = 0
+    reasoning: bool = False
 
 
 class Translation(Protocol):
@@ -133,11 +196,27 @@ class InboundRequest(Protocol):
     stream: bool
     """The caller asked for a stream."""
 
+    restartable: bool
+    """The caller understands a restart: its header x-turnout-restart is "allow"."""
+
     def condition_messages(self) -> tuple[Mapping[str, Any], ...]:
         """The messages as conditions see them; called only if a condition reads them."""
 
     def translate(self, candidate: Candidate) -> Translation:
         """A fresh translation towards `candidate`."""
+
+    def mendable(self) -> bool:
+        """Whether a broken answer may be continued or resumed: not with tools, JSON, several answers, log probs."""
+
+    def mend(self, candidate: Candidate, kind: Kind, emitted: Emitted) -> Translation:
+        """A translation that goes on (`CONTINUE`) or answers anew behind what the caller has (`RESUME`).
+
+        Its frames carry on the broken answer: the same id, no second start. A first content is reported
+        when there is something that the caller does not have; another answer fails as DIVERGED.
+        """
+
+    def restart_frame(self, evidence: Evidence) -> bytes:
+        """The frame that tells a caller who asked for it to forget what it has: a new answer follows."""
 
 
 class Dialect(Protocol):

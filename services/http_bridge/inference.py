@@ -9,15 +9,17 @@ import msgspec
 from turnout.inference.v1.inference_service_pb2 import Api, InvokeEvent, InvokeRequest
 
 from services.core.errors import RouterError
+from services.core.policy.durations import parse_duration
 from services.http_bridge.backend import InferenceBackend
 from services.http_bridge.errors import error_response, router_error_response
 from services.http_bridge.http import MAX_BODY, Handler, Request, Response, StreamingResponse
 from services.http_bridge.observe import Observer
 from services.runtime.clock import Clock
 from services.runtime.trace_context import TraceContext
-from services.wire.durations import parse_duration
 
 FORWARDED = (
+    "x-turnout-restart",
+    "x-turnout-fault",
     "authorization",
     "x-api-key",
     "anthropic-version",

@@ -46,6 +46,8 @@ Attribute = Literal[
     "turnout.attempts",
     "turnout.cost_usd",
     "turnout.attempt.number",
+    "turnout.attempt.kind",
+    "turnout.attempt.endpoint",
     "turnout.attempt.credential",
     "turnout.attempt.phase",
     "turnout.attempt.verdict",

@@ -123,10 +123,12 @@ def _attempt_span(record: RequestRecord, attempt: AttemptRecord, began: int, res
         "gen_ai.request.stream": record.stream,
         "server.address": attempt.server_address,
         "turnout.attempt.number": attempt.number,
+        "turnout.attempt.kind": attempt.kind,
         "turnout.attempt.phase": attempt.phase,
     }
     _put(attributes, "error.type", attempt.failure)
     _put(attributes, "turnout.attempt.credential", attempt.credential)
+    _put(attributes, "turnout.attempt.endpoint", attempt.endpoint)
     _put(attributes, "turnout.attempt.verdict", attempt.verdict)
     _put(attributes, "turnout.attempt.clock", attempt.clock)
     _put(attributes, "turnout.attempt.provider_code", attempt.provider_code)

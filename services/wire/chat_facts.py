@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.core.errors import InvalidRequest
+from services.core.policy.durations import parse_duration
 from services.core.routing.context import RequestContext
-from services.wire.durations import parse_duration
 
 ROUTING_FIELDS = ("models", "ignore", "provider", "fallback", "sort", "route", "transforms")
 """Top-level members that are ours (or OpenRouter's) and never reach a provider."""

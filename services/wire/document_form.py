@@ -21,7 +21,7 @@ from google.protobuf.message import Message
 from turnout.policy.v1.policy_pb2 import Resource
 
 from services.core.errors import Problem
-from services.wire.durations import format_duration, parse_duration
+from services.core.policy.durations import format_duration, parse_duration
 from services.wire.policy import KIND_OF_ONEOF, ONEOF_OF_KIND, key_of_resource
 
 _INTEGERS = {FieldDescriptor.CPPTYPE_INT32: 32, FieldDescriptor.CPPTYPE_INT64: 64}

@@ -13,7 +13,8 @@ from services.core.attempts.effects import CancelAttempt, Commit, Effect, Finish
 from services.core.attempts.events import AttemptFailed, Begin, CallerCancelled, Completed, FirstContent, WaitElapsed
 from services.core.attempts.verdicts import TABLE, caller_status
 from services.core.errors import Failure, FailureKind
-from services.core.policy.snapshot import ClockRule, CompiledProvider, RetryRule, Target
+from services.core.policy.rules import ClockRule, RetryRule
+from services.core.policy.snapshot import CompiledProvider, Target
 from services.core.routing.health import HealthView
 from services.core.routing.plan import Candidate, Plan
 

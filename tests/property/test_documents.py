@@ -14,7 +14,7 @@ from services.core.policy.documents import KINDS
 from services.runtime.catalogue import GenaiPricesCatalogue
 from services.runtime.conditions import CelCompiler
 from services.wire.document_form import read_form, read_yaml, to_yaml
-from services.wire.durations import format_duration, parse_duration
+from services.core.policy.durations import format_duration, parse_duration
 from services.wire.policy import to_document, to_resource
 from tests.support.inprocess import KEY_DOCUMENT, policy_set
 

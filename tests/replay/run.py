@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 from services.core.policy.documents import Prices
-from services.core.policy.snapshot import ClockRule, CompiledProvider, Target
+from services.core.policy.rules import ClockRule
+from services.core.policy.snapshot import CompiledProvider, Target
 from services.core.routing.plan import Candidate
 from services.dataplane.dialects.registry import dialect_of
 from services.dataplane.providers.anthropic_wire import FINISH_REASONS

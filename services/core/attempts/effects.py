@@ -15,32 +15,76 @@ class Outcome(StrEnum):
     FAILED = "failed"
     """Every allowed attempt failed, or a failure says that trying on is pointless."""
     BROKEN = "broken"
-    """The answer broke after its first content had reached the caller."""
+    """The answer broke after its first content had reached the caller, and could not be mended."""
     CANCELLED = "cancelled"
+
+
+class Kind(StrEnum):
+    """Why an attempt is made."""
+
+    FIRST = "first"
+    FAILOVER = "failover"
+    """Another target, address or credential, after a failure."""
+    RETRY = "retry"
+    """The same target again."""
+    HEDGE = "hedge"
+    """Another target while the first is silent."""
+    CONTINUE = "continue"
+    """After the commit: go on from the text that the caller has."""
+    RESUME = "resume"
+    """After the commit: answer anew, and show what comes after the text that the caller has."""
+    RESTART = "restart"
+    """After the commit: answer anew, and tell the caller so."""
 
 
 @dataclass(frozen=True, slots=True)
 class StartAttempt:
-    """Start attempt `number` (from 1) at candidate `candidate` (index into the plan) with credential `credential`.
+    """Start attempt `number` (from 1) at candidate `candidate` (index into the plan).
 
     Attributes:
-        credential: Index into the provider's credentials; 0 when it has none.
-        retry: True: the same target as the attempt before.
+        address: Index into the provider's addresses.
+        credential: Index into the address's credentials; 0 when it has none.
+        target: Name of the target's health cell; `credential_cell` that of its credential, or "".
         total: Seconds that the attempt may take at most: its own clock, cut by the deadline.
+        first_content: Seconds until its first content, fixed or adapted to the target.
+        forced: Made although the target is set aside, since nothing better is left; what the
+            provider asked for still refuses it.
     """
 
     number: int
     candidate: int
+    address: int
     credential: int
-    retry: bool
+    kind: Kind
+    target: str
+    credential_cell: str
     total: float
+    first_content: float
+    forced: bool = False
+
+    @property
+    def retry(self) -> bool:
+        """Whether it is the same target as the attempt before."""
+        return self.kind is Kind.RETRY
+
+
+@dataclass(frozen=True, slots=True)
+class ArmHedge:
+    """Report `HedgeDue` at monotonic instant `at`, unless something is heard of the attempt before."""
+
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Report `WaitElapsed` at monotonic instant `until`."""
+    """Report `WaitElapsed` at monotonic instant `until`.
+
+    Attributes:
+        queue: How many requests of the worker may wait like this, with `Refused` beyond; 0: a plain pause.
+    """
 
     until: float
+    queue: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,4 +110,4 @@ class Finish:
     attempt: int = 0
 
 
-Effect = StartAttempt | Wait | CancelAttempt | Commit | Finish
+Effect = StartAttempt | ArmHedge | Wait | CancelAttempt | Commit | Finish

@@ -14,7 +14,7 @@ class Begin:
 
 @dataclass(frozen=True, slots=True)
 class FirstContent:
-    """The attempt's first content, tool or reasoning delta is ready to be shown: the commit point."""
+    """The attempt's content is ready to be shown: the commit point, or the splice of a recovery."""
 
     attempt: int
 
@@ -27,16 +27,54 @@ class Completed:
 
 
 @dataclass(frozen=True, slots=True)
+class Remains:
+    """How an answer that broke after its commit can be mended.
+
+    Attributes:
+        text_only: The caller has plain text and nothing else, so that it can be continued or repeated.
+        restartable: The caller said that it understands a restart.
+    """
+
+    text_only: bool = False
+    restartable: bool = False
+
+
+NOTHING_REMAINS = Remains()
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptFailed:
     """The attempt failed, before or after its first content."""
 
     attempt: int
     failure: Failure
+    remains: Remains = NOTHING_REMAINS
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The attempt was not made: its target is shut, the budget is spent, or the queue is full.
+
+    Attributes:
+        until: When the target may be called again, monotonic seconds; 0.0: it is not about the target.
+        hard: The provider asked for it.
+        why: Kind of the failure behind it, or "BUDGET" or "QUEUE_FULL".
+    """
+
+    attempt: int
+    until: float
+    hard: bool
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
 class WaitElapsed:
     """The wait that the machine asked for is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class HedgeDue:
+    """The instant of `ArmHedge` has come, and nothing was heard of the attempt yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,4 +87,14 @@ class CallerCancelled:
     """The caller went away."""
 
 
-Event = Begin | FirstContent | Completed | AttemptFailed | WaitElapsed | DeadlineReached | CallerCancelled
+Event = (
+    Begin
+    | FirstContent
+    | Completed
+    | AttemptFailed
+    | Refused
+    | WaitElapsed
+    | HedgeDue
+    | DeadlineReached
+    | CallerCancelled
+)

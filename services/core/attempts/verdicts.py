@@ -81,6 +81,8 @@ TABLE: Mapping[FailureKind, Disposition] = {
     _K.STREAM_TRUNCATED: Disposition(_NEXT, Harm.TARGET, 502, "The stream ended without its terminal event."),
     _K.STREAM_ERROR: Disposition(_NEXT, Harm.TARGET, 502, "The provider reported an error inside the stream."),
     _K.EMPTY_ANSWER: Disposition(_NEXT, Harm.TARGET, 502, "The answer holds nothing, and no reason for it."),
+    _K.THROUGHPUT_TOO_LOW: Disposition(_NEXT, Harm.TARGET, 504, "The stream moves slower than policy allows."),
+    _K.DIVERGED: Disposition(_NEXT, Harm.NOTHING, 502, "A second answer did not repeat what the caller has."),
     _K.CREDENTIALS_REJECTED: Disposition(_NEXT, Harm.CREDENTIAL, 502, "The provider rejected our credential."),
     _K.QUOTA_EXHAUSTED: Disposition(_NEXT, Harm.CREDENTIAL, 502, "Our account at the provider is exhausted."),
     _K.CREDENTIAL_MISSING: Disposition(_NEXT, Harm.NOTHING, 503, "The credential names nothing on this worker."),
@@ -102,6 +104,14 @@ _SHOWN_FIRST = (
 
 _CREDENTIAL_KINDS = (FailureKind.CREDENTIALS_REJECTED, FailureKind.QUOTA_EXHAUSTED, FailureKind.RATE_LIMITED)
 
+_OVERLOAD_KINDS = (
+    FailureKind.RATE_LIMITED,
+    FailureKind.OVERLOADED,
+    FailureKind.HEADERS_TIMEOUT,
+    FailureKind.FIRST_EVENT_TIMEOUT,
+    FailureKind.FIRST_CONTENT_TIMEOUT,
+)
+
 
 def disposition(failure: Failure) -> Disposition:
     """The row of `failure`."""
@@ -111,6 +121,16 @@ def disposition(failure: Failure) -> Disposition:
 def other_credential_may_help(failure: Failure) -> bool:
     """Whether the same target is worth trying with another credential of its pool."""
     return failure.kind in _CREDENTIAL_KINDS or failure.kind is FailureKind.CREDENTIAL_MISSING
+
+
+def other_address_may_help(failure: Failure) -> bool:
+    """Whether the same model is worth trying at another address of its provider."""
+    return TABLE[failure.kind].harm in {Harm.TARGET, Harm.PUSHBACK}
+
+
+def is_overload(failure: Failure) -> bool:
+    """Whether the failure says that the target has too much to do."""
+    return failure.kind in _OVERLOAD_KINDS
 
 
 def caller_status(failure: Failure) -> int:

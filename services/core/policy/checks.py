@@ -7,14 +7,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 
 from services.core.errors import Problem
+from services.core.policy.attempt_checks import (
+    check_breaker,
+    check_clocks,
+    check_endpoints,
+    check_fault,
+    check_resilience,
+)
 from services.core.policy.documents import (
     Alias,
     ApiKey,
-    Clocks,
     Document,
     Model,
     Provider,
-    Retry,
     Route,
     Router,
     Settings,
@@ -22,15 +27,13 @@ from services.core.policy.documents import (
     Variant,
     key_of,
 )
-from services.core.policy.names import ID, PROVIDER, ROUTER, split_model, valid_model
+from services.core.policy.names import CREDENTIAL, ID, PROVIDER, ROUTER, URL, split_model, valid_model
 
 PROVIDER_TYPES = ("openai", "openai_compatible", "anthropic")
 SCOPES = ("inference", "read", "admin")
 ROLES = ("system", "developer", "user", "assistant")
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
 _HASH = re.compile(r"\Ablake2b:[0-9a-f]{64}\Z")
-_URL = re.compile(r"\Ahttps?://[A-Za-z0-9.\-\[\]:_]+(/[^\s?#]*)?\Z")
-_CREDENTIAL = re.compile(r"\A(env:[A-Za-z_][A-Za-z0-9_]*|file:/\S+)\Z")
 _HEADER = re.compile(r"\A[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
 _SECRET_HEADERS = {"authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "proxy-authorization"}
 
@@ -53,12 +56,12 @@ def _provider(document: Provider) -> Found:
         )
     if document.type not in PROVIDER_TYPES:
         yield "type", f"expected one of {', '.join(PROVIDER_TYPES)}, got {document.type!r}"
-    if not document.base_url and document.type == "openai_compatible":
+    if not document.base_url and not document.endpoints and document.type == "openai_compatible":
         yield "base_url", "is required for the type openai_compatible"
-    if document.base_url and not _URL.match(document.base_url):
+    if document.base_url and not URL.match(document.base_url):
         yield "base_url", "expected an address such as https://api.example.com/v1, without query and user name"
     for index, reference in enumerate(document.credentials):
-        if not _CREDENTIAL.match(reference):
+        if not CREDENTIAL.match(reference):
             # The text may be a key that somebody pasted: it is not repeated.
             yield f"credentials[{index}]", "expected a reference, env:NAME or file:/absolute/path, never a key itself"
     for name, value in document.headers.items():
@@ -66,7 +69,10 @@ def _provider(document: Provider) -> Found:
             yield f"headers.{name}", "is not a valid HTTP header"
         if name.lower() in _SECRET_HEADERS:
             yield f"headers.{name}", "carries a secret; use credentials"
-    yield from _clocks(document.clocks, "clocks")
+    yield from check_clocks(document.clocks, "clocks")
+    yield from check_endpoints(document)
+    yield from check_breaker(document.breaker, "breaker")
+    yield from check_fault(document.fault, document.name)
 
 
 def _model(document: Model) -> Found:
@@ -103,8 +109,8 @@ def _router(document: Router) -> Found:
         for index, template in enumerate(document.defaults.message_templates):
             if template.role not in ROLES:
                 yield f"defaults.message_templates[{index}].role", f"expected one of {', '.join(ROLES)}"
-    yield from _clocks(document.clocks, "clocks")
-    yield from _retry(document.retry, "retry")
+    yield from check_clocks(document.clocks, "clocks")
+    yield from check_resilience(document, "")
 
 
 def _route(route: Route, path: str, seen: set[str]) -> Found:
@@ -141,7 +147,8 @@ def _variant(variant: Variant, path: str, ids: set[str]) -> Found:
             yield f"{path}.variant_id", "expected letters, digits, dots, dashes or underscores"
         ids.add(variant.variant_id)
     yield from _generation(variant.text_generation_config, f"{path}.text_generation_config")
-    yield from _clocks(variant.clocks, f"{path}.clocks")
+    yield from check_clocks(variant.clocks, f"{path}.clocks")
+    yield from check_resilience(variant, f"{path}.")
     for number, template in enumerate(variant.message_templates):
         if template.role not in ROLES:
             yield f"{path}.message_templates[{number}].role", f"expected one of {', '.join(ROLES)}"
@@ -191,28 +198,9 @@ def _settings(document: Settings) -> Found:
         yield "name", 'there is one Settings document, named "default"'
     if document.namespace and not PROVIDER.match(document.namespace):
         yield "namespace", "expected lower-case letters, digits, dots, dashes or underscores"
-    yield from _clocks(document.clocks, "clocks")
-    yield from _retry(document.retry, "retry")
-
-
-def _clocks(clocks: Clocks | None, path: str) -> Found:
-    for field in fields(clocks) if clocks is not None else ():
-        value = getattr(clocks, field.name)
-        if value is not None and not 0.001 <= value <= 86_400:
-            yield f"{path}.{field.name}", "expected 1ms to 24h"
-
-
-def _retry(retry: Retry | None, path: str) -> Found:
-    if retry is None:
-        return
-    if retry.max_retries is not None and not 0 <= retry.max_retries <= 10:
-        yield f"{path}.max_retries", "expected 0 to 10"
-    if retry.max_attempts is not None and not 1 <= retry.max_attempts <= 20:
-        yield f"{path}.max_attempts", "expected 1 to 20"
-    if retry.max_wait is not None and not 0 <= retry.max_wait <= 600:
-        yield f"{path}.max_wait", "expected 0s to 10m"
-    if retry.deadline is not None and not 0.001 <= retry.deadline <= 86_400:
-        yield f"{path}.deadline", "expected 1ms to 24h"
+    yield from check_clocks(document.clocks, "clocks")
+    yield from check_breaker(document.breaker, "breaker")
+    yield from check_resilience(document, "")
 
 
 _CHECKS: dict[str, Callable[..., Found]] = {

@@ -27,13 +27,20 @@ from services.core.policy.names import split_model
 from services.core.policy.ports import Catalogue, Condition, ConditionCompiler, ConditionProblem
 from services.core.policy.resolve import make_target, resolve
 from services.core.policy.routers import RouterCompiler
-from services.core.policy.rules import retry_rule, set_clocks
-from services.core.policy.snapshot import (
+from services.core.policy.rules import (
+    BreakerRule,
     ClockRule,
+    Resilience,
+    breaker_rule,
+    fault_rule,
+    resilience,
+    set_clocks,
+)
+from services.core.policy.snapshot import (
+    CompiledEndpoint,
     CompiledKey,
     CompiledProvider,
     CompiledRouter,
-    RetryRule,
     Snapshot,
     Target,
 )
@@ -61,7 +68,8 @@ def compile(  # noqa: A001 - the field's word, and the design's
     """The snapshot of `documents`, or all their problems."""
     problems = [problem for document in documents.values() for problem in check(document)]
     settings = _settings(documents)
-    providers = {d.name: compiled_provider(d) for d in documents.values() if isinstance(d, Provider)}
+    breaker = breaker_rule(BreakerRule(), settings.breaker)
+    providers = {d.name: compiled_provider(d, breaker) for d in documents.values() if isinstance(d, Provider)}
     models: dict[str, Target] = {}
     for document in documents.values():
         if isinstance(document, Model):
@@ -75,7 +83,7 @@ def compile(  # noqa: A001 - the field's word, and the design's
         revision=revision,
         namespace=settings.namespace or DEFAULT_NAMESPACE,
         clocks=replace(ClockRule(), **set_clocks(settings.clocks)),
-        retry=retry_rule(RetryRule(), settings.retry),
+        resilience=resilience(Resilience(), settings),
         settings_clocks=frozenset(set_clocks(settings.clocks)),
         providers=providers,
         models=models,
@@ -118,13 +126,21 @@ def _settings(documents: Mapping[ResourceKey, Document]) -> Settings:
     return found if isinstance(found, Settings) else Settings(name="default")
 
 
-def compiled_provider(document: Provider) -> CompiledProvider:
-    """A provider with its address filled in."""
+def compiled_provider(document: Provider, breaker: BreakerRule) -> CompiledProvider:
+    """A provider with its addresses filled in; the first of several stands for all where one is enough."""
+    endpoints = tuple(
+        CompiledEndpoint(e.name, e.base_url.rstrip("/"), e.credentials or document.credentials)
+        for e in document.endpoints
+    )
+    base_url = endpoints[0].base_url if endpoints else document.base_url or BASE_URLS.get(document.type, "")
     return CompiledProvider(
         name=document.name,
         type=document.type,
-        base_url=(document.base_url or BASE_URLS.get(document.type, "")).rstrip("/"),
-        credentials=document.credentials,
+        base_url=base_url.rstrip("/"),
+        credentials=endpoints[0].credentials if endpoints else document.credentials,
+        endpoints=endpoints,
+        breaker=breaker_rule(breaker, document.breaker),
+        fault=fault_rule(document.fault),
         headers=document.headers,
         labels=document.labels,
         clocks=set_clocks(document.clocks),
@@ -176,7 +192,7 @@ def _routers(
     for document in documents.values():
         if isinstance(document, Router):
             compiler = RouterCompiler(document, base, conditions)
-            routers[document.name] = compiler.compile(retry_rule(base.retry, document.retry))
+            routers[document.name] = compiler.compile(resilience(base.resilience, document))
             problems.extend(compiler.problems)
     return routers
 

@@ -15,8 +15,18 @@ NO_STRINGS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
+class AdaptiveTtft:
+    """A limit on the time to first content that follows the target's own speed; times in seconds."""
+
+    p: float | None = None
+    factor: float | None = None
+    min: float | None = None
+    max: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Clocks:
-    """The six clocks of an attempt, in seconds; None: inherit from the level below."""
+    """The clocks of an attempt, in seconds, and what counts for them; None: inherit from the level below."""
 
     connect: float | None = None
     headers: float | None = None
@@ -24,6 +34,18 @@ class Clocks:
     first_content: float | None = None
     idle: float | None = None
     total: float | None = None
+    ttft: AdaptiveTtft | None = None
+    min_tokens_per_second: float | None = None
+    pings_are_activity: bool | None = None
+    reasoning_is_content: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetryBudget:
+    """Bound on the extra attempts of a worker."""
+
+    ratio: float | None = None
+    min_per_second: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +56,69 @@ class Retry:
     max_attempts: int | None = None
     max_wait: float | None = None
     deadline: float | None = None
+    budget: RetryBudget | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """When to stop calling a target that fails; times in seconds, None: inherit."""
+
+    consecutive_failures: int | None = None
+    open_for: float | None = None
+    max_open_for: float | None = None
+    error_rate: float | None = None
+    min_requests: int | None = None
+    window: float | None = None
+    ramp: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hedge:
+    """A second attempt while the first one is silent; `after` is "p95" or a duration."""
+
+    enabled: bool | None = None
+    after: str = ""
+    budget: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommitAfter:
+    """How long an answer is held back: until any of these is reached."""
+
+    tokens: int | None = None
+    ms: int | None = None
+    sentence: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OnExhausted:
+    """What to do when every target is set aside; `max_wait` in seconds."""
+
+    mode: str = ""
+    max_wait: float | None = None
+    max_len: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A failure to rehearse; `delay` in seconds."""
+
+    kind: str = ""
+    status: int | None = None
+    delay: float | None = None
+    after_bytes: int | None = None
+    percent: float | None = None
+    header: str = ""
+    models: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One address of a provider."""
+
+    name: str = ""
+    base_url: str = ""
+    credentials: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +132,9 @@ class Provider:
     headers: Mapping[str, str] = field(default_factory=dict)
     clocks: Clocks | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    endpoints: tuple[Endpoint, ...] = ()
+    breaker: Breaker | None = None
+    fault: Fault | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +225,11 @@ class Variant:
     text_generation_config: TextGenerationConfig | None = None
     message_templates: tuple[MessageTemplate, ...] = ()
     clocks: Clocks | None = None
+    retry: Retry | None = None
+    hedge: Hedge | None = None
+    commit_after: CommitAfter | None = None
+    recovery: str = ""
+    on_exhausted: OnExhausted | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +282,10 @@ class Router:
     defaults: RouterDefaults | None = None
     clocks: Clocks | None = None
     retry: Retry | None = None
+    hedge: Hedge | None = None
+    commit_after: CommitAfter | None = None
+    recovery: str = ""
+    on_exhausted: OnExhausted | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +313,11 @@ class Settings:
     namespace: str = ""
     clocks: Clocks | None = None
     retry: Retry | None = None
+    breaker: Breaker | None = None
+    hedge: Hedge | None = None
+    commit_after: CommitAfter | None = None
+    recovery: str = ""
+    on_exhausted: OnExhausted | None = None
 
 
 Document = Provider | Model | Router | ApiKey | Alias | Settings

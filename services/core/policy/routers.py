@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from services.core.errors import Problem
 from services.core.policy.documents import (
@@ -16,12 +17,11 @@ from services.core.policy.documents import (
 from services.core.policy.names import split_model
 from services.core.policy.ports import Condition, ConditionCompiler, ConditionProblem
 from services.core.policy.resolve import resolve
-from services.core.policy.rules import set_clocks
+from services.core.policy.rules import Resilience, resilience, set_clocks
 from services.core.policy.snapshot import (
     CompiledRoute,
     CompiledRouter,
     CompiledVariant,
-    RetryRule,
     Snapshot,
     Target,
 )
@@ -35,10 +35,12 @@ class RouterCompiler:
         self._router = router
         self._base = base
         self._conditions = conditions
+        self._resilience = Resilience()
 
-    def compile(self, retry: RetryRule) -> CompiledRouter:
-        """The compiled router; what is wrong is in `problems`."""
+    def compile(self, attempt_rules: Resilience) -> CompiledRouter:
+        """The compiled router with `attempt_rules` for its variants to lay theirs over; problems in `problems`."""
         router = self._router
+        self._resilience = attempt_rules
         routes: list[CompiledRoute] = []
         for index, rule in enumerate(router.routes):
             path = f"routes[{index}]"
@@ -50,7 +52,7 @@ class RouterCompiler:
         if router.default_route is not None:
             default = self._route(router.default_route, "default_route", "default", None)
         reads = any(r.condition is not None and r.condition.reads_messages for r in routes)
-        return CompiledRouter(router.name, router.display_name, tuple(routes), default, retry, reads_messages=reads)
+        return CompiledRouter(router.name, router.display_name, tuple(routes), default, reads_messages=reads)
 
     def _condition(self, expression: str, path: str) -> Condition | None:
         if not expression.strip():
@@ -85,9 +87,10 @@ class RouterCompiler:
             generation=generation,
             templates=templates,
             clocks=self._clocks(variant),
+            resilience=resilience(self._resilience, variant),
         )
 
-    def _clocks(self, variant: Variant) -> Mapping[str, float]:
+    def _clocks(self, variant: Variant) -> Mapping[str, Any]:
         return {**set_clocks(self._router.clocks), **set_clocks(variant.clocks)}
 
     def _targets(self, variant: Variant, path: str) -> tuple[Target, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from services.core.errors import Problem
 from services.core.policy.documents import (
@@ -17,40 +18,25 @@ from services.core.policy.documents import (
     TextGenerationConfig,
 )
 from services.core.policy.ports import Catalogue, Condition
+from services.core.policy.rules import BreakerRule, ClockRule, FaultRule, Resilience
 
 
 @dataclass(frozen=True, slots=True)
-class ClockRule:
-    """The six clocks of an attempt in seconds, all set (DESIGN: settings < provider < router < variant < request)."""
+class CompiledEndpoint:
+    """One address of a provider. `base_url` is never empty and has no trailing slash; `name` is "" when there is one."""
 
-    connect: float = 2.0
-    headers: float = 20.0
-    first_event: float = 20.0
-    first_content: float = 20.0
-    idle: float = 30.0
-    total: float = 600.0
-
-
-@dataclass(frozen=True, slots=True)
-class RetryRule:
-    """Bounds of a request's attempts.
-
-    Attributes:
-        max_retries: Extra attempts on the same target, 0 to 10.
-        max_attempts: Attempts in all, 1 to 20.
-        max_wait: Longest wait between two attempts, seconds.
-        deadline: Bound on the whole request, seconds from its arrival.
-    """
-
-    max_retries: int = 1
-    max_attempts: int = 5
-    max_wait: float = 3.0
-    deadline: float = 600.0
+    name: str
+    base_url: str
+    credentials: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledProvider:
-    """A provider, ready to use. `base_url` is never empty and has no trailing slash."""
+    """A provider, ready to use. `base_url` is never empty and has no trailing slash.
+
+    Attributes:
+        endpoints: Every address, when there are several; empty: `base_url` with `credentials` is the only one.
+    """
 
     name: str
     type: str
@@ -58,8 +44,16 @@ class CompiledProvider:
     credentials: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
-    clocks: Mapping[str, float] = field(default_factory=dict)
+    clocks: Mapping[str, Any] = field(default_factory=dict)
     """Clocks that the provider sets itself, by name."""
+    endpoints: tuple[CompiledEndpoint, ...] = ()
+    breaker: BreakerRule = BreakerRule()
+    fault: FaultRule | None = None
+
+    @property
+    def addresses(self) -> tuple[CompiledEndpoint, ...]:
+        """Every address; at least one."""
+        return self.endpoints or (CompiledEndpoint("", self.base_url, self.credentials),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +83,9 @@ class CompiledVariant:
     targets: tuple[Target, ...]
     generation: TextGenerationConfig | None = None
     templates: tuple[MessageTemplate, ...] = ()
-    clocks: Mapping[str, float] = field(default_factory=dict)
+    clocks: Mapping[str, Any] = field(default_factory=dict)
     """Clocks set by the router and the variant, merged, by name; provider clocks are below them."""
+    resilience: Resilience = Resilience()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +105,6 @@ class CompiledRouter:
     display_name: str
     routes: tuple[CompiledRoute, ...]
     default_route: CompiledRoute | None
-    retry: RetryRule
     reads_messages: bool
     """True: some condition reads `messages`, so callers of `decide` must provide them."""
 
@@ -144,7 +138,8 @@ class Snapshot:
     clocks: ClockRule
     settings_clocks: frozenset[str]
     """Which clocks the settings set, as against the built-in defaults."""
-    retry: RetryRule
+    resilience: Resilience
+    """What settings say about attempts; a route's variants have their own."""
     providers: Mapping[str, CompiledProvider]
     models: Mapping[str, Target]
     routers: Mapping[str, CompiledRouter]

@@ -16,12 +16,11 @@ from typing import Any
 
 from services.core.policy.ports import ConditionProblem
 from services.core.policy.resolve import resolve
+from services.core.policy.rules import ClockRule, Recovery, Resilience, RetryRule
 from services.core.policy.snapshot import (
-    ClockRule,
     CompiledRoute,
     CompiledRouter,
     CompiledVariant,
-    RetryRule,
     Snapshot,
     Target,
 )
@@ -43,9 +42,11 @@ class _Draft:
         self.reasons: list[str] = []
         self.skipped: list[Skipped] = []
         self.condition_errors: list[str] = []
+        self.rule: Resilience = snapshot.resilience
 
     def add(self, targets: Iterable[Target], variant: CompiledVariant | None = None) -> None:
         """Add targets in order; one that is there already, ignored or known to be incapable is left out."""
+        keeps = self.rule.recovery is not Recovery.HONEST_ERROR or self.rule.commit.sentence
         for target in targets:
             if target.model in self.candidates:
                 continue
@@ -60,6 +61,7 @@ class _Draft:
                 named_clocks=named,
                 generation=variant.generation if variant is not None else None,
                 templates=variant.templates if variant is not None else (),
+                keeps_text=keeps,
             )
 
 
@@ -79,14 +81,13 @@ def decide(snapshot: Snapshot, context: RequestContext, health: HealthView, now:
     draft = _Draft(snapshot, context)
     router = router_named(snapshot, context.model) if context.model else None
     route_id = variant_id = ""
-    retry = snapshot.retry
     if router is not None:
-        retry = router.retry
         route = _route(draft, router)
         if route is None:
             return Undecided("NO_ROUTE", NO_ROUTE, tuple(draft.reasons))
         variant = _variant(draft, router, route, seed)
         route_id, variant_id = route.route_id, variant.variant_id
+        draft.rule = variant.resilience
         draft.add(variant.targets, variant)
     elif context.model:
         found = resolve(snapshot, context.model)
@@ -103,9 +104,14 @@ def decide(snapshot: Snapshot, context: RequestContext, health: HealthView, now:
         benched = [c.target.model for c in candidates if health.benched(c.target.model, now)]
         if benched:
             draft.reasons.append(f"benched, so tried last: {', '.join(benched)}")
+    rule = draft.rule
     return Plan(
         candidates=candidates,
-        retry=_bounded(retry, context),
+        retry=_bounded(rule.retry, context),
+        hedge=rule.hedge,
+        commit=rule.commit,
+        recovery=rule.recovery,
+        on_exhausted=rule.on_exhausted,
         policy_version=snapshot.version,
         policy_revision=snapshot.revision,
         seed=seed,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from services.core.policy.documents import MessageTemplate, TextGenerationConfig
-from services.core.policy.snapshot import ClockRule, RetryRule, Target
+from services.core.policy.rules import ClockRule, CommitRule, ExhaustedRule, HedgeRule, Recovery, RetryRule
+from services.core.policy.snapshot import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,8 @@ class Candidate:
     named_clocks: frozenset[str] = frozenset()
     generation: TextGenerationConfig | None = None
     templates: tuple[MessageTemplate, ...] = ()
+    keeps_text: bool = False
+    """True: the text that the caller has is kept, for a recovery or for the end of a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,10 @@ class Plan:
     variant_id: str = ""
     reasons: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    hedge: HedgeRule = HedgeRule()
+    commit: CommitRule = CommitRule()
+    recovery: Recovery = Recovery.HONEST_ERROR
+    on_exhausted: ExhaustedRule = ExhaustedRule()
     condition_errors: tuple[str, ...] = ()
     """Conditions that failed at run time and so did not match; counted by the worker."""
 

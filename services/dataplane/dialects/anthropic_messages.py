@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from services.core.attempts.effects import Kind
 from services.core.errors import InvalidRequest, RouterError
 from services.core.routing.context import RequestContext
 from services.core.routing.plan import Candidate
@@ -18,8 +19,10 @@ from services.dataplane.dialects.anthropic_write import AnthropicWriter
 from services.dataplane.dialects.templates import fill
 from services.dataplane.exchange import ChatRequest, ProviderCodec
 from services.dataplane.members import Members, decoded, join_members, raw, request_members
+from services.dataplane.mending import asks_restart, is_mendable, mended
+from services.dataplane.sse import frame
 from services.dataplane.translate import CrossTranslation, laid_over
-from services.dataplane.translation import Evidence, InboundRequest, Translation
+from services.dataplane.translation import Emitted, Evidence, InboundRequest, Translation
 from services.wire.chat_facts import ROUTING_FIELDS, condition_messages, read_facts
 
 _FACTS = ("model", "models", "ignore", "provider", "fallback", "extra_body", "metadata", "user")
@@ -84,6 +87,7 @@ class _AnthropicRequest:
         self._members = members
         self._headers = headers
         self._chat: ChatRequest | None = None
+        self.restartable = asks_restart(headers)
 
     def condition_messages(self) -> tuple[Mapping[str, Any], ...]:
         return condition_messages(decoded(self._members, ("messages",))["messages"])
@@ -92,11 +96,27 @@ class _AnthropicRequest:
         codec = self._codec_for(candidate.target.provider.type)
         if codec.api == AnthropicMessages.api:
             return AnthropicPassthrough(codec, candidate, self._upstream_body(candidate), self._headers, [])
-        if self._chat is None:
-            self._chat = read_message_request(decoded(self._members, self._members), self.context.user)
-        request = laid_over(self._chat, candidate, self.context.metadata)
+        request = laid_over(self._read(), candidate, self.context.metadata)
         writer = AnthropicWriter(candidate.target.model)
         return CrossTranslation(codec, candidate, request, writer, self._headers)
+
+    def _read(self) -> ChatRequest:
+        """The request in the exchange model; read once, and only if somebody needs it."""
+        if self._chat is None:
+            self._chat = read_message_request(decoded(self._members, self._members), self.context.user)
+        return self._chat
+
+    def mendable(self) -> bool:
+        return is_mendable(self._read())
+
+    def mend(self, candidate: Candidate, kind: Kind, emitted: Emitted) -> Translation:
+        codec = self._codec_for(candidate.target.provider.type)
+        request = laid_over(self._read(), candidate, self.context.metadata)
+        writer = AnthropicWriter(candidate.target.model)
+        return mended(codec, candidate, request, writer, self._headers, kind=kind, emitted=emitted)
+
+    def restart_frame(self, evidence: Evidence) -> bytes:
+        return frame(bytes(raw({"type": "restart", "metadata": evidence.metadata})), "restart")
 
     def _upstream_body(self, candidate: Candidate) -> bytes:
         """The caller's members byte for byte, but for routing fields and what policy sets."""

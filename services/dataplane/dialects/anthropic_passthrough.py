@@ -134,7 +134,25 @@ class AnthropicPassthrough:
             frames.append(frame(self._named(event.data), "message_start"))
             return False
         frames.append(event.raw + b"\n\n")
-        return shows(decoded.content_block) or shows(decoded.delta)
+        return self._note(decoded, progress)
+
+    def _note(self, decoded: WireEvent, progress: Progress) -> bool:
+        """Note what an event shows; whether it shows anything."""
+        facts, block = self.facts, decoded.content_block or decoded.delta
+        if decoded.type == "content_block_start":
+            facts.block, facts.block_open = decoded.index, True
+            facts.plain = facts.plain and decoded.content_block is not None and decoded.content_block.type == "text"
+        elif decoded.type == "content_block_stop":
+            facts.block_open = False
+        if block is None or not shows(block):
+            return False
+        if block.text:
+            facts.note(block.text, progress, keep=self._candidate.keeps_text)
+            progress.reasoning = False
+        else:
+            facts.note_other(len(block.thinking or block.partial_json or ""), progress)
+            progress.reasoning = bool(block.thinking) and (progress.reasoning or not progress.content)
+        return True
 
     def _learn(self, usage: WireUsage) -> None:
         self._usage = merged(self._usage, usage)

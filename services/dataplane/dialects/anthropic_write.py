@@ -25,7 +25,7 @@ from services.dataplane.exchange import (
 )
 from services.dataplane.providers.anthropic_wire import STOP_REASONS
 from services.dataplane.sse import frame
-from services.dataplane.translation import Evidence, TokenUsage
+from services.dataplane.translation import Emitted, Evidence, TokenUsage
 
 
 class AnthropicWriter:
@@ -55,11 +55,17 @@ class AnthropicWriter:
         }
         return msgspec.json.encode(body)
 
+    def carry_on(self, emitted: Emitted) -> None:
+        self._started = True
+        self._id = emitted.response_id
+        self._index = emitted.block
+        self._open = "text" if emitted.block_open else ""
+
     def frames(self, events: Sequence[StreamEvent]) -> bytes:
         out: list[bytes] = []
         for event in events:
             if isinstance(event, Started):
-                self._id = event.id
+                self._id = self._id or event.id
                 self._usage = event.usage or self._usage
             elif isinstance(event, UsageReported):
                 self._usage = event.usage

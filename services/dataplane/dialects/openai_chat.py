@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from services.core.attempts.effects import Kind
 from services.core.errors import InvalidRequest, RouterError
 from services.core.routing.context import RequestContext
 from services.core.routing.plan import Candidate
@@ -16,9 +17,11 @@ from services.dataplane.dialects.openai_passthrough import OpenAiPassthrough
 from services.dataplane.dialects.openai_read import read_chat
 from services.dataplane.dialects.openai_write import OpenAiWriter
 from services.dataplane.exchange import ChatRequest, ProviderCodec
-from services.dataplane.members import Members, decoded, request_members
+from services.dataplane.members import Members, decoded, raw, request_members
+from services.dataplane.mending import asks_restart, is_mendable, mended
+from services.dataplane.sse import frame
 from services.dataplane.translate import CrossTranslation, laid_over
-from services.dataplane.translation import Evidence, InboundRequest, Translation
+from services.dataplane.translation import Emitted, Evidence, InboundRequest, Translation
 from services.wire.chat_facts import condition_messages, read_facts
 
 _FACTS = ("model", "models", "ignore", "provider", "fallback", "extra_body", "metadata", "user", "session_id")
@@ -97,6 +100,7 @@ class _OpenAiRequest:
         self._extra = extra
         self._headers = headers
         self._chat: ChatRequest | None = None
+        self.restartable = asks_restart(headers)
 
     def condition_messages(self) -> tuple[Mapping[str, Any], ...]:
         return condition_messages(decoded(self._members, ("messages",))["messages"])
@@ -109,14 +113,33 @@ class _OpenAiRequest:
             return OpenAiPassthrough(
                 codec, candidate, body, self._headers, show_usage=self._asks_usage(), warnings=self._warnings()
             )
-        if self._chat is None:
-            body_values = decoded(self._members, self._members)
-            self._chat = read_chat(body_values, self._extra)
-        writer = OpenAiWriter(candidate.target.model, self._dialect.now(), include_usage=self._asks_usage())
-        request = laid_over(self._chat, candidate, self.context.metadata)
-        translation = CrossTranslation(codec, candidate, request, writer, self._headers)
+        request = laid_over(self._read(), candidate, self.context.metadata)
+        translation = CrossTranslation(codec, candidate, request, self._writer(candidate), self._headers)
         translation.facts.warnings.extend(self._warnings())
         return translation
+
+    def _read(self) -> ChatRequest:
+        """The request in the exchange model; read once, and only if somebody needs it."""
+        if self._chat is None:
+            self._chat = read_chat(decoded(self._members, self._members), self._extra)
+        return self._chat
+
+    def _writer(self, candidate: Candidate) -> OpenAiWriter:
+        return OpenAiWriter(candidate.target.model, self._dialect.now(), include_usage=self._asks_usage())
+
+    def mendable(self) -> bool:
+        values = decoded(self._members, ("n", "logprobs", "audio"))
+        single = (values.get("n") or 1) == 1 and not values.get("logprobs") and not values.get("audio")
+        return single and is_mendable(self._read())
+
+    def mend(self, candidate: Candidate, kind: Kind, emitted: Emitted) -> Translation:
+        codec = self._dialect.codec_for(candidate.target.provider.type)
+        request = laid_over(self._read(), candidate, self.context.metadata)
+        return mended(codec, candidate, request, self._writer(candidate), self._headers, kind=kind, emitted=emitted)
+
+    def restart_frame(self, evidence: Evidence) -> bytes:
+        body = {"id": evidence.generation_id, "object": "chat.completion.chunk", "created": self._dialect.now()}
+        return frame(bytes(raw({**body, "model": "", "choices": [], "restart": True, "metadata": evidence.metadata})))
 
     def _asks_usage(self) -> bool:
         raw = self._members.get("stream_options")

@@ -19,7 +19,15 @@ from services.dataplane.exchange import ProviderCodec
 from services.dataplane.members import Members, NotAnObject, join_members, raw, split_members
 from services.dataplane.providers.openai import DONE, EMPTY, NOT_PROTOCOL, TRUNCATED, read_answer
 from services.dataplane.providers.openai_errors import error_object, in_stream
-from services.dataplane.providers.openai_wire import WireAnswer, decode_answer, shows, to_usage
+from services.dataplane.providers.openai_wire import (
+    WireAnswer,
+    WireChoice,
+    arguments_size,
+    decode_answer,
+    shows,
+    shows_more_than_text,
+    to_usage,
+)
 from services.dataplane.sse import SseOverflow, SseParser, frame
 from services.dataplane.translation import Evidence, Facts, Progress
 from services.dataplane.transport.port import UpstreamRequest
@@ -98,16 +106,32 @@ class OpenAiPassthrough:
             if chunk.error or event.event == "error":
                 progress.failure = in_stream(chunk.error or error_object(event.data))
                 break
-            if self._read(chunk, event.data, frames):
+            if self._read(chunk, event.data, frames, progress):
                 progress.content = self._shown = True
         progress.frames = b"".join(frames)
         return progress
 
-    def _read(self, chunk: WireAnswer, data: bytes, frames: list[bytes]) -> bool:
+    def _note(self, choice: WireChoice, progress: Progress) -> bool:
+        """Note what one delta shows; whether it shows anything."""
+        delta = choice.delta
+        if delta is None or not shows(delta):
+            return False
+        facts, text = self.facts, delta.content
+        thought = delta.reasoning_content or delta.reasoning
+        if isinstance(text, str) and text and not choice.index:
+            facts.note(text, progress, keep=self._candidate.keeps_text)
+            progress.reasoning = False
+        if thought or choice.index or shows_more_than_text(delta):
+            facts.note_other(len(thought or "") + arguments_size(delta), progress)
+            progress.reasoning = bool(thought) and not text and (progress.reasoning or not progress.content)
+        return True
+
+    def _read(self, chunk: WireAnswer, data: bytes, frames: list[bytes], progress: Progress) -> bool:
         """Forward or hold one chunk; whether it carries content."""
         self._learn(chunk)
         choices = chunk.choices or ()
-        content = any(shows(c.delta) for c in choices)
+        shows_content = [self._note(c, progress) for c in choices]
+        content = any(shows_content)
         if chunk.usage is not None:
             self._usage = bytes(split_members(data).get("usage", b"null"))
             if not choices:
@@ -134,6 +158,7 @@ class OpenAiPassthrough:
             facts.usage = to_usage(answer.usage)
         if answer.id and not facts.response_id:
             facts.response_id = answer.id
+            facts.created = int(answer.created or 0)
         for choice in answer.choices or ():
             if choice.finish_reason:
                 facts.finish_reason = choice.finish_reason

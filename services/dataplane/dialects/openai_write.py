@@ -24,7 +24,7 @@ from services.dataplane.exchange import (
     UsageReported,
 )
 from services.dataplane.sse import frame
-from services.dataplane.translation import Evidence, TokenUsage
+from services.dataplane.translation import Emitted, Evidence, TokenUsage
 
 
 class OpenAiWriter:
@@ -60,11 +60,16 @@ class OpenAiWriter:
         body["metadata"] = evidence.metadata
         return msgspec.json.encode(body)
 
+    def carry_on(self, emitted: Emitted) -> None:
+        self._started = True
+        self._id = emitted.response_id
+        self._created = emitted.created or self._created
+
     def frames(self, events: Sequence[StreamEvent]) -> bytes:
         out: list[bytes] = []
         for event in events:
             if isinstance(event, Started):
-                self._id = event.id
+                self._id = self._id or event.id
                 self._usage = event.usage or self._usage
             elif isinstance(event, Finished):
                 self._finish = event.reason

@@ -14,6 +14,7 @@ from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 from turnout.inference.v1 import chat_pb2
 
+from services.core.attempts.effects import Kind
 from services.core.errors import InvalidRequest, RouterError
 from services.core.routing.context import RequestContext
 from services.core.routing.plan import Candidate
@@ -37,8 +38,9 @@ from services.dataplane.exchange import (
     ToolCallStarted,
     ToolResult,
 )
+from services.dataplane.mending import is_mendable, mended
 from services.dataplane.translate import CrossTranslation, laid_over
-from services.dataplane.translation import Evidence, InboundRequest, Translation
+from services.dataplane.translation import Emitted, Evidence, InboundRequest, Translation
 
 STREAM_HEADER = "x-turnout-stream"
 _ROLES = {"system", "developer", "user", "assistant", "tool"}
@@ -80,6 +82,7 @@ class _TypedRequest:
         parts = [p for m in self._chat.messages for p in m.parts]
         needs = {"tools"} if request.tools else set()
         needs |= {"vision"} if any(isinstance(p, Image) for p in parts) else set()
+        self.restartable = False
         self.context = RequestContext(
             model=request.model,
             models=tuple(request.models),
@@ -96,6 +99,18 @@ class _TypedRequest:
         codec = self._codec_for(candidate.target.provider.type)
         request = laid_over(self._chat, candidate, self.context.metadata)
         return CrossTranslation(codec, candidate, request, TypedWriter(candidate.target.model), {})
+
+    def mendable(self) -> bool:
+        return is_mendable(self._chat)
+
+    def mend(self, candidate: Candidate, kind: Kind, emitted: Emitted) -> Translation:
+        codec = self._codec_for(candidate.target.provider.type)
+        request = laid_over(self._chat, candidate, self.context.metadata)
+        writer = TypedWriter(candidate.target.model)
+        return mended(codec, candidate, request, writer, {}, kind=kind, emitted=emitted)
+
+    def restart_frame(self, evidence: Evidence) -> bytes:
+        raise AssertionError("typed callers are never restarted")
 
 
 class TypedWriter:
@@ -126,11 +141,14 @@ class TypedWriter:
         )
         return response.SerializeToString()
 
+    def carry_on(self, emitted: Emitted) -> None:
+        self._id = emitted.response_id
+
     def frames(self, events: Sequence[StreamEvent]) -> bytes:
         out: list[bytes] = []
         for event in events:
             if isinstance(event, Started):
-                self._id = event.id
+                self._id = self._id or event.id
             elif isinstance(event, Finished):
                 self._finish = event.reason
             elif isinstance(event, TextDelta):

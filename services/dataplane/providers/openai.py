@@ -176,7 +176,7 @@ class OpenAiStreamDecoder:
     def _read(self, chunk: WireAnswer, out: list[StreamEvent]) -> None:
         if not self._started:
             self._started = True
-            out.append(Started(chunk.id or ""))
+            out.append(Started(chunk.id or "", created=int(chunk.created or 0)))
         for choice in chunk.choices or ():
             if choice.index:
                 continue  # other dialects have one answer

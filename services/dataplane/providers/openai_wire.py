@@ -112,6 +112,24 @@ def shows(message: WireMessage | None) -> bool:
     )
 
 
+def shows_more_than_text(message: WireMessage) -> bool:
+    """Whether a delta shows anything besides plain text and reasoning."""
+    return bool(
+        message.tool_calls
+        or message.refusal
+        or message.function_call
+        or not isinstance(message.content, str | None)
+        or message.audio != NOTHING
+        or bytes(message.images) not in {b"null", b"[]"}
+    )
+
+
+def arguments_size(message: WireMessage) -> int:
+    """Characters of tool arguments in a delta."""
+    calls = [c.function for c in message.tool_calls or () if c.function is not None]
+    return sum(len(f.arguments) for f in calls if isinstance(f.arguments, str))
+
+
 def is_empty(answer: WireAnswer) -> bool:
     """Whether a whole answer holds nothing and no reason for it.
 

@@ -167,6 +167,9 @@ class Provider(_message.Message):
     HEADERS_FIELD_NUMBER: _builtins.int
     CLOCKS_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    ENDPOINTS_FIELD_NUMBER: _builtins.int
+    BREAKER_FIELD_NUMBER: _builtins.int
+    FAULT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name used as the prefix of model ids, such as "openai" in "openai/gpt-5". Lower case, [a-z0-9][a-z0-9._-]*."""
     type: _builtins.str
@@ -189,6 +192,20 @@ class Provider(_message.Message):
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Free labels, such as region or zdr, that policies and people can look at."""
 
+    @_builtins.property
+    def endpoints(self) -> _containers.RepeatedCompositeFieldContainer[Global___Endpoint]:
+        """Addresses of the same service, such as its regions; they replace `base_url`, and each attempt goes
+        to the one that looks best.
+        """
+
+    @_builtins.property
+    def breaker(self) -> Global___Breaker:
+        """When to stop calling a target of this provider that fails; overrides the settings."""
+
+    @_builtins.property
+    def fault(self) -> Global___Fault:
+        """A failure to rehearse; only workers that run with --allow-faults act on it."""
+
     def __init__(
         self,
         *,
@@ -199,14 +216,49 @@ class Provider(_message.Message):
         headers: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         clocks: Global___Clocks | None = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        endpoints: _abc.Iterable[Global___Endpoint] | None = ...,
+        breaker: Global___Breaker | None = ...,
+        fault: Global___Fault | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["clocks", b"clocks"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["breaker", b"breaker", "clocks", b"clocks", "fault", b"fault"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_url", b"base_url", "clocks", b"clocks", "credentials", b"credentials", "headers", b"headers", "labels", b"labels", "name", b"name", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_url", b"base_url", "breaker", b"breaker", "clocks", b"clocks", "credentials", b"credentials", "endpoints", b"endpoints", "fault", b"fault", "headers", b"headers", "labels", b"labels", "name", b"name", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Provider: _TypeAlias = Provider  # noqa: Y015
+
+@_typing.final
+class Endpoint(_message.Message):
+    """One address of a provider."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    BASE_URL_FIELD_NUMBER: _builtins.int
+    CREDENTIALS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name, unique within the provider, such as "eu". Letters, digits, dots, dashes, underscores."""
+    base_url: _builtins.str
+    """Address that the API's paths are appended to."""
+    @_builtins.property
+    def credentials(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """References to credentials for this address; empty: those of the provider."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        base_url: _builtins.str = ...,
+        credentials: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_url", b"base_url", "credentials", b"credentials", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Endpoint: _TypeAlias = Endpoint  # noqa: Y015
 
 @_typing.final
 class Model(_message.Message):
@@ -353,10 +405,18 @@ class Router(_message.Message):
     DEFAULTS_FIELD_NUMBER: _builtins.int
     CLOCKS_FIELD_NUMBER: _builtins.int
     RETRY_FIELD_NUMBER: _builtins.int
+    HEDGE_FIELD_NUMBER: _builtins.int
+    COMMIT_AFTER_FIELD_NUMBER: _builtins.int
+    RECOVERY_FIELD_NUMBER: _builtins.int
+    ON_EXHAUSTED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name used in `model: "<namespace>/<name>"`. Lower case, [a-z0-9][a-z0-9-]*."""
     display_name: _builtins.str
     """Name for people; the name is derived from it when missing."""
+    recovery: _builtins.str
+    """What follows when an answer breaks after its first content: "honest_error", "continue",
+    "verified_resume", "restart" or "seamless". Empty: as the settings say.
+    """
     @_builtins.property
     def routes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConditionalRoute]:
         """Rules in order; the first whose condition is true serves the request."""
@@ -377,6 +437,18 @@ class Router(_message.Message):
     def retry(self) -> Global___Retry:
         """Retry rules that override those of settings."""
 
+    @_builtins.property
+    def hedge(self) -> Global___Hedge:
+        """Hedging that overrides that of settings."""
+
+    @_builtins.property
+    def commit_after(self) -> Global___CommitAfter:
+        """How long answers are held back; overrides the settings."""
+
+    @_builtins.property
+    def on_exhausted(self) -> Global___OnExhausted:
+        """What follows when no target may be called; overrides the settings."""
+
     def __init__(
         self,
         *,
@@ -387,10 +459,14 @@ class Router(_message.Message):
         defaults: Global___RouterDefaults | None = ...,
         clocks: Global___Clocks | None = ...,
         retry: Global___Retry | None = ...,
+        hedge: Global___Hedge | None = ...,
+        commit_after: Global___CommitAfter | None = ...,
+        recovery: _builtins.str = ...,
+        on_exhausted: Global___OnExhausted | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["clocks", b"clocks", "default_route", b"default_route", "defaults", b"defaults", "retry", b"retry"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["clocks", b"clocks", "commit_after", b"commit_after", "default_route", b"default_route", "defaults", b"defaults", "hedge", b"hedge", "on_exhausted", b"on_exhausted", "retry", b"retry"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clocks", b"clocks", "default_route", b"default_route", "defaults", b"defaults", "display_name", b"display_name", "name", b"name", "retry", b"retry", "routes", b"routes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clocks", b"clocks", "commit_after", b"commit_after", "default_route", b"default_route", "defaults", b"defaults", "display_name", b"display_name", "hedge", b"hedge", "name", b"name", "on_exhausted", b"on_exhausted", "recovery", b"recovery", "retry", b"retry", "routes", b"routes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -546,10 +622,17 @@ class Variant(_message.Message):
     TEXT_GENERATION_CONFIG_FIELD_NUMBER: _builtins.int
     MESSAGE_TEMPLATES_FIELD_NUMBER: _builtins.int
     CLOCKS_FIELD_NUMBER: _builtins.int
+    RETRY_FIELD_NUMBER: _builtins.int
+    HEDGE_FIELD_NUMBER: _builtins.int
+    COMMIT_AFTER_FIELD_NUMBER: _builtins.int
+    RECOVERY_FIELD_NUMBER: _builtins.int
+    ON_EXHAUSTED_FIELD_NUMBER: _builtins.int
     variant_id: _builtins.str
     """Name of the variant, unique within the route. Derived from its place when missing."""
     model_id: _builtins.str
     """Model tried first, "provider/model" or bare."""
+    recovery: _builtins.str
+    """What follows when an answer breaks after its first content; empty: as the router says."""
     @_builtins.property
     def model_selection(self) -> Global___ModelSelection:
         """Fallback models."""
@@ -566,6 +649,22 @@ class Variant(_message.Message):
     def clocks(self) -> Global___Clocks:
         """Clocks that override those of the router."""
 
+    @_builtins.property
+    def retry(self) -> Global___Retry:
+        """Retry rules that override those of the router."""
+
+    @_builtins.property
+    def hedge(self) -> Global___Hedge:
+        """Hedging that overrides that of the router."""
+
+    @_builtins.property
+    def commit_after(self) -> Global___CommitAfter:
+        """How long answers are held back; overrides the router."""
+
+    @_builtins.property
+    def on_exhausted(self) -> Global___OnExhausted:
+        """What follows when no target may be called; overrides the router."""
+
     def __init__(
         self,
         *,
@@ -575,10 +674,15 @@ class Variant(_message.Message):
         text_generation_config: Global___TextGenerationConfig | None = ...,
         message_templates: _abc.Iterable[Global___MessageTemplate] | None = ...,
         clocks: Global___Clocks | None = ...,
+        retry: Global___Retry | None = ...,
+        hedge: Global___Hedge | None = ...,
+        commit_after: Global___CommitAfter | None = ...,
+        recovery: _builtins.str = ...,
+        on_exhausted: Global___OnExhausted | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["clocks", b"clocks", "model_selection", b"model_selection", "text_generation_config", b"text_generation_config"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["clocks", b"clocks", "commit_after", b"commit_after", "hedge", b"hedge", "model_selection", b"model_selection", "on_exhausted", b"on_exhausted", "retry", b"retry", "text_generation_config", b"text_generation_config"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clocks", b"clocks", "message_templates", b"message_templates", "model_id", b"model_id", "model_selection", b"model_selection", "text_generation_config", b"text_generation_config", "variant_id", b"variant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clocks", b"clocks", "commit_after", b"commit_after", "hedge", b"hedge", "message_templates", b"message_templates", "model_id", b"model_id", "model_selection", b"model_selection", "on_exhausted", b"on_exhausted", "recovery", b"recovery", "retry", b"retry", "text_generation_config", b"text_generation_config", "variant_id", b"variant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -858,10 +962,17 @@ class Settings(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     CLOCKS_FIELD_NUMBER: _builtins.int
     RETRY_FIELD_NUMBER: _builtins.int
+    BREAKER_FIELD_NUMBER: _builtins.int
+    HEDGE_FIELD_NUMBER: _builtins.int
+    COMMIT_AFTER_FIELD_NUMBER: _builtins.int
+    RECOVERY_FIELD_NUMBER: _builtins.int
+    ON_EXHAUSTED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Always "default"."""
     namespace: _builtins.str
     """Namespace word of routers in `model`; "inworld" when empty."""
+    recovery: _builtins.str
+    """What follows when an answer breaks after its first content; "honest_error" when empty."""
     @_builtins.property
     def clocks(self) -> Global___Clocks:
         """Default clocks of an attempt."""
@@ -870,6 +981,22 @@ class Settings(_message.Message):
     def retry(self) -> Global___Retry:
         """Default retry rules."""
 
+    @_builtins.property
+    def breaker(self) -> Global___Breaker:
+        """When to stop calling a target that fails."""
+
+    @_builtins.property
+    def hedge(self) -> Global___Hedge:
+        """Default hedging."""
+
+    @_builtins.property
+    def commit_after(self) -> Global___CommitAfter:
+        """How long answers are held back by default."""
+
+    @_builtins.property
+    def on_exhausted(self) -> Global___OnExhausted:
+        """What follows when no target may be called."""
+
     def __init__(
         self,
         *,
@@ -877,10 +1004,15 @@ class Settings(_message.Message):
         namespace: _builtins.str = ...,
         clocks: Global___Clocks | None = ...,
         retry: Global___Retry | None = ...,
+        breaker: Global___Breaker | None = ...,
+        hedge: Global___Hedge | None = ...,
+        commit_after: Global___CommitAfter | None = ...,
+        recovery: _builtins.str = ...,
+        on_exhausted: Global___OnExhausted | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["clocks", b"clocks", "retry", b"retry"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["breaker", b"breaker", "clocks", b"clocks", "commit_after", b"commit_after", "hedge", b"hedge", "on_exhausted", b"on_exhausted", "retry", b"retry"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clocks", b"clocks", "name", b"name", "namespace", b"namespace", "retry", b"retry"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breaker", b"breaker", "clocks", b"clocks", "commit_after", b"commit_after", "hedge", b"hedge", "name", b"name", "namespace", b"namespace", "on_exhausted", b"on_exhausted", "recovery", b"recovery", "retry", b"retry"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -898,6 +1030,16 @@ class Clocks(_message.Message):
     FIRST_CONTENT_FIELD_NUMBER: _builtins.int
     IDLE_FIELD_NUMBER: _builtins.int
     TOTAL_FIELD_NUMBER: _builtins.int
+    TTFT_FIELD_NUMBER: _builtins.int
+    MIN_TOKENS_PER_SECOND_FIELD_NUMBER: _builtins.int
+    PINGS_ARE_ACTIVITY_FIELD_NUMBER: _builtins.int
+    REASONING_IS_CONTENT_FIELD_NUMBER: _builtins.int
+    min_tokens_per_second: _builtins.float
+    """Slowest stream that is still good, in tokens per second after the first content; 0: any."""
+    pings_are_activity: _builtins.bool
+    """True: comments and pings of the provider count as movement for `idle`. Default true."""
+    reasoning_is_content: _builtins.bool
+    """True: reasoning counts as first content. Default true."""
     @_builtins.property
     def connect(self) -> _duration_pb2.Duration:
         """Until the connection (TCP and TLS) stands."""
@@ -922,6 +1064,10 @@ class Clocks(_message.Message):
     def total(self) -> _duration_pb2.Duration:
         """The whole attempt."""
 
+    @_builtins.property
+    def ttft(self) -> Global___AdaptiveTtft:
+        """Derives `first_content` from what the target has shown lately; it then replaces the fixed one."""
+
     def __init__(
         self,
         *,
@@ -931,14 +1077,74 @@ class Clocks(_message.Message):
         first_content: _duration_pb2.Duration | None = ...,
         idle: _duration_pb2.Duration | None = ...,
         total: _duration_pb2.Duration | None = ...,
+        ttft: Global___AdaptiveTtft | None = ...,
+        min_tokens_per_second: _builtins.float | None = ...,
+        pings_are_activity: _builtins.bool | None = ...,
+        reasoning_is_content: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["connect", b"connect", "first_content", b"first_content", "first_event", b"first_event", "headers", b"headers", "idle", b"idle", "total", b"total"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_min_tokens_per_second", b"_min_tokens_per_second", "_pings_are_activity", b"_pings_are_activity", "_reasoning_is_content", b"_reasoning_is_content", "connect", b"connect", "first_content", b"first_content", "first_event", b"first_event", "headers", b"headers", "idle", b"idle", "min_tokens_per_second", b"min_tokens_per_second", "pings_are_activity", b"pings_are_activity", "reasoning_is_content", b"reasoning_is_content", "total", b"total", "ttft", b"ttft"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connect", b"connect", "first_content", b"first_content", "first_event", b"first_event", "headers", b"headers", "idle", b"idle", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_tokens_per_second", b"_min_tokens_per_second", "_pings_are_activity", b"_pings_are_activity", "_reasoning_is_content", b"_reasoning_is_content", "connect", b"connect", "first_content", b"first_content", "first_event", b"first_event", "headers", b"headers", "idle", b"idle", "min_tokens_per_second", b"min_tokens_per_second", "pings_are_activity", b"pings_are_activity", "reasoning_is_content", b"reasoning_is_content", "total", b"total", "ttft", b"ttft"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__min_tokens_per_second: _TypeAlias = _typing.Literal["min_tokens_per_second"]  # noqa: Y015
+    _WhichOneofArgType__min_tokens_per_second: _TypeAlias = _typing.Literal["_min_tokens_per_second", b"_min_tokens_per_second"]  # noqa: Y015
+    _WhichOneofReturnType__pings_are_activity: _TypeAlias = _typing.Literal["pings_are_activity"]  # noqa: Y015
+    _WhichOneofArgType__pings_are_activity: _TypeAlias = _typing.Literal["_pings_are_activity", b"_pings_are_activity"]  # noqa: Y015
+    _WhichOneofReturnType__reasoning_is_content: _TypeAlias = _typing.Literal["reasoning_is_content"]  # noqa: Y015
+    _WhichOneofArgType__reasoning_is_content: _TypeAlias = _typing.Literal["_reasoning_is_content", b"_reasoning_is_content"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_tokens_per_second) -> _WhichOneofReturnType__min_tokens_per_second | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__pings_are_activity) -> _WhichOneofReturnType__pings_are_activity | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reasoning_is_content) -> _WhichOneofReturnType__reasoning_is_content | None: ...
 
 Global___Clocks: _TypeAlias = Clocks  # noqa: Y015
+
+@_typing.final
+class AdaptiveTtft(_message.Message):
+    """A limit on the time to first content that follows the target's own speed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    P_FIELD_NUMBER: _builtins.int
+    FACTOR_FIELD_NUMBER: _builtins.int
+    MIN_FIELD_NUMBER: _builtins.int
+    MAX_FIELD_NUMBER: _builtins.int
+    p: _builtins.float
+    """Percentile of the target's recent times to first content, above 0, below 1. Default 0.95."""
+    factor: _builtins.float
+    """Factor on that percentile, at least 1. Default 2."""
+    @_builtins.property
+    def min(self) -> _duration_pb2.Duration:
+        """Lower bound. Default 500ms."""
+
+    @_builtins.property
+    def max(self) -> _duration_pb2.Duration:
+        """Upper bound, and the limit while too little is known. Default: `first_content`."""
+
+    def __init__(
+        self,
+        *,
+        p: _builtins.float | None = ...,
+        factor: _builtins.float | None = ...,
+        min: _duration_pb2.Duration | None = ...,
+        max: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_factor", b"_factor", "_p", b"_p", "factor", b"factor", "max", b"max", "min", b"min", "p", b"p"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_factor", b"_factor", "_p", b"_p", "factor", b"factor", "max", b"max", "min", b"min", "p", b"p"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__factor: _TypeAlias = _typing.Literal["factor"]  # noqa: Y015
+    _WhichOneofArgType__factor: _TypeAlias = _typing.Literal["_factor", b"_factor"]  # noqa: Y015
+    _WhichOneofReturnType__p: _TypeAlias = _typing.Literal["p"]  # noqa: Y015
+    _WhichOneofArgType__p: _TypeAlias = _typing.Literal["_p", b"_p"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__factor) -> _WhichOneofReturnType__factor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__p) -> _WhichOneofReturnType__p | None: ...
+
+Global___AdaptiveTtft: _TypeAlias = AdaptiveTtft  # noqa: Y015
 
 @_typing.final
 class Retry(_message.Message):
@@ -950,6 +1156,7 @@ class Retry(_message.Message):
     MAX_ATTEMPTS_FIELD_NUMBER: _builtins.int
     MAX_WAIT_FIELD_NUMBER: _builtins.int
     DEADLINE_FIELD_NUMBER: _builtins.int
+    BUDGET_FIELD_NUMBER: _builtins.int
     max_retries: _builtins.int
     """Extra attempts on the same target, 0 to 10."""
     max_attempts: _builtins.int
@@ -962,6 +1169,10 @@ class Retry(_message.Message):
     def deadline(self) -> _duration_pb2.Duration:
         """Bound on the whole request, over all attempts."""
 
+    @_builtins.property
+    def budget(self) -> Global___RetryBudget:
+        """Bound on extra attempts of a worker."""
+
     def __init__(
         self,
         *,
@@ -969,10 +1180,11 @@ class Retry(_message.Message):
         max_attempts: _builtins.int | None = ...,
         max_wait: _duration_pb2.Duration | None = ...,
         deadline: _duration_pb2.Duration | None = ...,
+        budget: Global___RetryBudget | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_attempts", b"_max_attempts", "_max_retries", b"_max_retries", "deadline", b"deadline", "max_attempts", b"max_attempts", "max_retries", b"max_retries", "max_wait", b"max_wait"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_attempts", b"_max_attempts", "_max_retries", b"_max_retries", "budget", b"budget", "deadline", b"deadline", "max_attempts", b"max_attempts", "max_retries", b"max_retries", "max_wait", b"max_wait"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_attempts", b"_max_attempts", "_max_retries", b"_max_retries", "deadline", b"deadline", "max_attempts", b"max_attempts", "max_retries", b"max_retries", "max_wait", b"max_wait"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_attempts", b"_max_attempts", "_max_retries", b"_max_retries", "budget", b"budget", "deadline", b"deadline", "max_attempts", b"max_attempts", "max_retries", b"max_retries", "max_wait", b"max_wait"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_attempts: _TypeAlias = _typing.Literal["max_attempts"]  # noqa: Y015
     _WhichOneofArgType__max_attempts: _TypeAlias = _typing.Literal["_max_attempts", b"_max_attempts"]  # noqa: Y015
@@ -984,6 +1196,283 @@ class Retry(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_retries) -> _WhichOneofReturnType__max_retries | None: ...
 
 Global___Retry: _TypeAlias = Retry  # noqa: Y015
+
+@_typing.final
+class RetryBudget(_message.Message):
+    """Bound on the extra load that retries, hedges, and failovers to degraded targets may make."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RATIO_FIELD_NUMBER: _builtins.int
+    MIN_PER_SECOND_FIELD_NUMBER: _builtins.int
+    ratio: _builtins.float
+    """Extra attempts per request, 0 to 1. Default 0.1."""
+    min_per_second: _builtins.float
+    """Extra attempts per second that are always allowed. Default 10."""
+    def __init__(
+        self,
+        *,
+        ratio: _builtins.float | None = ...,
+        min_per_second: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_min_per_second", b"_min_per_second", "_ratio", b"_ratio", "min_per_second", b"min_per_second", "ratio", b"ratio"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_per_second", b"_min_per_second", "_ratio", b"_ratio", "min_per_second", b"min_per_second", "ratio", b"ratio"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__min_per_second: _TypeAlias = _typing.Literal["min_per_second"]  # noqa: Y015
+    _WhichOneofArgType__min_per_second: _TypeAlias = _typing.Literal["_min_per_second", b"_min_per_second"]  # noqa: Y015
+    _WhichOneofReturnType__ratio: _TypeAlias = _typing.Literal["ratio"]  # noqa: Y015
+    _WhichOneofArgType__ratio: _TypeAlias = _typing.Literal["_ratio", b"_ratio"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_per_second) -> _WhichOneofReturnType__min_per_second | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ratio) -> _WhichOneofReturnType__ratio | None: ...
+
+Global___RetryBudget: _TypeAlias = RetryBudget  # noqa: Y015
+
+@_typing.final
+class Breaker(_message.Message):
+    """When to stop calling a target that fails, and how to come back to it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONSECUTIVE_FAILURES_FIELD_NUMBER: _builtins.int
+    OPEN_FOR_FIELD_NUMBER: _builtins.int
+    MAX_OPEN_FOR_FIELD_NUMBER: _builtins.int
+    ERROR_RATE_FIELD_NUMBER: _builtins.int
+    MIN_REQUESTS_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    RAMP_FIELD_NUMBER: _builtins.int
+    consecutive_failures: _builtins.int
+    """Failures in a row that open the breaker, 1 to 1,000. Default 5."""
+    error_rate: _builtins.float
+    """Share of failures within `window` that opens it too, above 0 up to 1. Default 0.5."""
+    min_requests: _builtins.int
+    """Requests within `window` below which `error_rate` does not count. Default 20."""
+    @_builtins.property
+    def open_for(self) -> _duration_pb2.Duration:
+        """How long it stays open the first time; doubles each time that the probe fails. Default 10s."""
+
+    @_builtins.property
+    def max_open_for(self) -> _duration_pb2.Duration:
+        """Longest that it stays open. Default 2m."""
+
+    @_builtins.property
+    def window(self) -> _duration_pb2.Duration:
+        """How far back `error_rate` looks. Default 10s."""
+
+    @_builtins.property
+    def ramp(self) -> _duration_pb2.Duration:
+        """How long a target that has come back takes to reach its full share of traffic. Default 10s."""
+
+    def __init__(
+        self,
+        *,
+        consecutive_failures: _builtins.int | None = ...,
+        open_for: _duration_pb2.Duration | None = ...,
+        max_open_for: _duration_pb2.Duration | None = ...,
+        error_rate: _builtins.float | None = ...,
+        min_requests: _builtins.int | None = ...,
+        window: _duration_pb2.Duration | None = ...,
+        ramp: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_consecutive_failures", b"_consecutive_failures", "_error_rate", b"_error_rate", "_min_requests", b"_min_requests", "consecutive_failures", b"consecutive_failures", "error_rate", b"error_rate", "max_open_for", b"max_open_for", "min_requests", b"min_requests", "open_for", b"open_for", "ramp", b"ramp", "window", b"window"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_consecutive_failures", b"_consecutive_failures", "_error_rate", b"_error_rate", "_min_requests", b"_min_requests", "consecutive_failures", b"consecutive_failures", "error_rate", b"error_rate", "max_open_for", b"max_open_for", "min_requests", b"min_requests", "open_for", b"open_for", "ramp", b"ramp", "window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__consecutive_failures: _TypeAlias = _typing.Literal["consecutive_failures"]  # noqa: Y015
+    _WhichOneofArgType__consecutive_failures: _TypeAlias = _typing.Literal["_consecutive_failures", b"_consecutive_failures"]  # noqa: Y015
+    _WhichOneofReturnType__error_rate: _TypeAlias = _typing.Literal["error_rate"]  # noqa: Y015
+    _WhichOneofArgType__error_rate: _TypeAlias = _typing.Literal["_error_rate", b"_error_rate"]  # noqa: Y015
+    _WhichOneofReturnType__min_requests: _TypeAlias = _typing.Literal["min_requests"]  # noqa: Y015
+    _WhichOneofArgType__min_requests: _TypeAlias = _typing.Literal["_min_requests", b"_min_requests"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__consecutive_failures) -> _WhichOneofReturnType__consecutive_failures | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__error_rate) -> _WhichOneofReturnType__error_rate | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_requests) -> _WhichOneofReturnType__min_requests | None: ...
+
+Global___Breaker: _TypeAlias = Breaker  # noqa: Y015
+
+@_typing.final
+class Hedge(_message.Message):
+    """A second attempt, started while the first one is still silent; the first content wins."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENABLED_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    BUDGET_FIELD_NUMBER: _builtins.int
+    enabled: _builtins.bool
+    """True: hedge. Default false."""
+    after: _builtins.str
+    """When to start the second attempt: a percentile of the target's recent times to first content, such as
+    "p95", or a duration such as "800ms". Default "p95".
+    """
+    budget: _builtins.float
+    """Hedges per request at most, 0 to 1. Default 0.05."""
+    def __init__(
+        self,
+        *,
+        enabled: _builtins.bool | None = ...,
+        after: _builtins.str = ...,
+        budget: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget", b"_budget", "_enabled", b"_enabled", "budget", b"budget", "enabled", b"enabled"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget", b"_budget", "_enabled", b"_enabled", "after", b"after", "budget", b"budget", "enabled", b"enabled"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__budget: _TypeAlias = _typing.Literal["budget"]  # noqa: Y015
+    _WhichOneofArgType__budget: _TypeAlias = _typing.Literal["_budget", b"_budget"]  # noqa: Y015
+    _WhichOneofReturnType__enabled: _TypeAlias = _typing.Literal["enabled"]  # noqa: Y015
+    _WhichOneofArgType__enabled: _TypeAlias = _typing.Literal["_enabled", b"_enabled"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__budget) -> _WhichOneofReturnType__budget | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__enabled) -> _WhichOneofReturnType__enabled | None: ...
+
+Global___Hedge: _TypeAlias = Hedge  # noqa: Y015
+
+@_typing.final
+class CommitAfter(_message.Message):
+    """How long an answer is held back after its first content: until any of these is reached. A failure
+    until then is invisible to the caller.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKENS_FIELD_NUMBER: _builtins.int
+    MS_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    tokens: _builtins.int
+    """Tokens, about."""
+    ms: _builtins.int
+    """Milliseconds since the first content."""
+    sentence: _builtins.bool
+    """True: the end of the first sentence."""
+    def __init__(
+        self,
+        *,
+        tokens: _builtins.int | None = ...,
+        ms: _builtins.int | None = ...,
+        sentence: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_ms", b"_ms", "_sentence", b"_sentence", "_tokens", b"_tokens", "ms", b"ms", "sentence", b"sentence", "tokens", b"tokens"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ms", b"_ms", "_sentence", b"_sentence", "_tokens", b"_tokens", "ms", b"ms", "sentence", b"sentence", "tokens", b"tokens"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__ms: _TypeAlias = _typing.Literal["ms"]  # noqa: Y015
+    _WhichOneofArgType__ms: _TypeAlias = _typing.Literal["_ms", b"_ms"]  # noqa: Y015
+    _WhichOneofReturnType__sentence: _TypeAlias = _typing.Literal["sentence"]  # noqa: Y015
+    _WhichOneofArgType__sentence: _TypeAlias = _typing.Literal["_sentence", b"_sentence"]  # noqa: Y015
+    _WhichOneofReturnType__tokens: _TypeAlias = _typing.Literal["tokens"]  # noqa: Y015
+    _WhichOneofArgType__tokens: _TypeAlias = _typing.Literal["_tokens", b"_tokens"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ms) -> _WhichOneofReturnType__ms | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sentence) -> _WhichOneofReturnType__sentence | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__tokens) -> _WhichOneofReturnType__tokens | None: ...
+
+Global___CommitAfter: _TypeAlias = CommitAfter  # noqa: Y015
+
+@_typing.final
+class OnExhausted(_message.Message):
+    """What to do when every target of a request is set aside."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODE_FIELD_NUMBER: _builtins.int
+    MAX_WAIT_FIELD_NUMBER: _builtins.int
+    MAX_LEN_FIELD_NUMBER: _builtins.int
+    mode: _builtins.str
+    """"least_bad": try the one that was set aside by us and comes back soonest; "reject": refuse at once, with
+    the soonest return as Retry-After; "queue": wait for it. Default "least_bad".
+    """
+    max_len: _builtins.int
+    """Requests that a worker lets wait at a time. Default 100."""
+    @_builtins.property
+    def max_wait(self) -> _duration_pb2.Duration:
+        """Longest wait in the queue. Default 5s."""
+
+    def __init__(
+        self,
+        *,
+        mode: _builtins.str = ...,
+        max_wait: _duration_pb2.Duration | None = ...,
+        max_len: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_len", b"_max_len", "max_len", b"max_len", "max_wait", b"max_wait"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_len", b"_max_len", "max_len", b"max_len", "max_wait", b"max_wait", "mode", b"mode"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_len: _TypeAlias = _typing.Literal["max_len"]  # noqa: Y015
+    _WhichOneofArgType__max_len: _TypeAlias = _typing.Literal["_max_len", b"_max_len"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_len) -> _WhichOneofReturnType__max_len | None: ...
+
+Global___OnExhausted: _TypeAlias = OnExhausted  # noqa: Y015
+
+@_typing.final
+class Fault(_message.Message):
+    """A failure to rehearse."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    DELAY_FIELD_NUMBER: _builtins.int
+    AFTER_BYTES_FIELD_NUMBER: _builtins.int
+    PERCENT_FIELD_NUMBER: _builtins.int
+    HEADER_FIELD_NUMBER: _builtins.int
+    MODELS_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """"status", "refuse", "hang", "slow", "cut" or "stall"."""
+    status: _builtins.int
+    """For "status": the HTTP status. Default 503."""
+    after_bytes: _builtins.int
+    """For "cut" and "stall": after how many bytes of the answer's body. Default 400."""
+    percent: _builtins.float
+    """Share of attempts that fail, 0 to 100. Default 100."""
+    header: _builtins.str
+    """Only requests whose header x-turnout-fault has this value; empty: all requests."""
+    @_builtins.property
+    def delay(self) -> _duration_pb2.Duration:
+        """For "slow": how much later the answer begins. Default 2s."""
+
+    @_builtins.property
+    def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only these models, "provider/model"; empty: all models of the provider."""
+
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        status: _builtins.int | None = ...,
+        delay: _duration_pb2.Duration | None = ...,
+        after_bytes: _builtins.int | None = ...,
+        percent: _builtins.float | None = ...,
+        header: _builtins.str = ...,
+        models: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_after_bytes", b"_after_bytes", "_percent", b"_percent", "_status", b"_status", "after_bytes", b"after_bytes", "delay", b"delay", "percent", b"percent", "status", b"status"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after_bytes", b"_after_bytes", "_percent", b"_percent", "_status", b"_status", "after_bytes", b"after_bytes", "delay", b"delay", "header", b"header", "kind", b"kind", "models", b"models", "percent", b"percent", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__after_bytes: _TypeAlias = _typing.Literal["after_bytes"]  # noqa: Y015
+    _WhichOneofArgType__after_bytes: _TypeAlias = _typing.Literal["_after_bytes", b"_after_bytes"]  # noqa: Y015
+    _WhichOneofReturnType__percent: _TypeAlias = _typing.Literal["percent"]  # noqa: Y015
+    _WhichOneofArgType__percent: _TypeAlias = _typing.Literal["_percent", b"_percent"]  # noqa: Y015
+    _WhichOneofReturnType__status: _TypeAlias = _typing.Literal["status"]  # noqa: Y015
+    _WhichOneofArgType__status: _TypeAlias = _typing.Literal["_status", b"_status"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__after_bytes) -> _WhichOneofReturnType__after_bytes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__percent) -> _WhichOneofReturnType__percent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__status) -> _WhichOneofReturnType__status | None: ...
+
+Global___Fault: _TypeAlias = Fault  # noqa: Y015
 
 @_typing.final
 class Problem(_message.Message):

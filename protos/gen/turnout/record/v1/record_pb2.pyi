@@ -196,6 +196,8 @@ class AttemptRecord(_message.Message):
     SPAN_ID_FIELD_NUMBER: _builtins.int
     USAGE_FIELD_NUMBER: _builtins.int
     SERVER_ADDRESS_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    ENDPOINT_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """Number of the attempt, from 1."""
     model: _builtins.str
@@ -219,7 +221,9 @@ class AttemptRecord(_message.Message):
     error_message: _builtins.str
     """What went wrong, without bodies or keys."""
     verdict: _builtins.str
-    """What was decided then: "next", "retry", "stop"; empty: it was the last word."""
+    """What was decided then: "next", "retry", "wait", "stop", "race" (another one was still running), or
+    "lost" for an attempt that was cancelled, since another one was quicker or the caller went away.
+    """
     start_ms: _builtins.float
     """Milliseconds from the request's arrival to the attempt's start."""
     headers_ms: _builtins.float
@@ -234,6 +238,10 @@ class AttemptRecord(_message.Message):
     """Span id of the attempt in lower-case hex."""
     server_address: _builtins.str
     """Host and port that was called."""
+    kind: _builtins.str
+    """Why it was made: "first", "failover", "retry", "hedge", "continue", "resume" or "restart"."""
+    endpoint: _builtins.str
+    """Name of the provider's endpoint that was called; empty: the provider has one."""
     @_builtins.property
     def usage(self) -> Global___Usage:
         """Tokens and cost of this attempt."""
@@ -261,10 +269,12 @@ class AttemptRecord(_message.Message):
         span_id: _builtins.str = ...,
         usage: Global___Usage | None = ...,
         server_address: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        endpoint: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_headers_ms", b"_headers_ms", "_retry_after_seconds", b"_retry_after_seconds", "_time_to_first_token_ms", b"_time_to_first_token_ms", "headers_ms", b"headers_ms", "retry_after_seconds", b"retry_after_seconds", "time_to_first_token_ms", b"time_to_first_token_ms", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_headers_ms", b"_headers_ms", "_retry_after_seconds", b"_retry_after_seconds", "_time_to_first_token_ms", b"_time_to_first_token_ms", "clock", b"clock", "credential", b"credential", "duration_ms", b"duration_ms", "error_message", b"error_message", "failure", b"failure", "headers_ms", b"headers_ms", "model", b"model", "number", b"number", "phase", b"phase", "provider", b"provider", "provider_code", b"provider_code", "retry_after_seconds", b"retry_after_seconds", "server_address", b"server_address", "span_id", b"span_id", "start_ms", b"start_ms", "status", b"status", "success", b"success", "time_to_first_token_ms", b"time_to_first_token_ms", "usage", b"usage", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_headers_ms", b"_headers_ms", "_retry_after_seconds", b"_retry_after_seconds", "_time_to_first_token_ms", b"_time_to_first_token_ms", "clock", b"clock", "credential", b"credential", "duration_ms", b"duration_ms", "endpoint", b"endpoint", "error_message", b"error_message", "failure", b"failure", "headers_ms", b"headers_ms", "kind", b"kind", "model", b"model", "number", b"number", "phase", b"phase", "provider", b"provider", "provider_code", b"provider_code", "retry_after_seconds", b"retry_after_seconds", "server_address", b"server_address", "span_id", b"span_id", "start_ms", b"start_ms", "status", b"status", "success", b"success", "time_to_first_token_ms", b"time_to_first_token_ms", "usage", b"usage", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__headers_ms: _TypeAlias = _typing.Literal["headers_ms"]  # noqa: Y015
     _WhichOneofArgType__headers_ms: _TypeAlias = _typing.Literal["_headers_ms", b"_headers_ms"]  # noqa: Y015

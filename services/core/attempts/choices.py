@@ -1,0 +1,142 @@
+"""The ways to try a plan, in order: its candidates × their addresses × their credentials.
+
+Policy orders the candidates; health orders what it may:
+  * Among addresses and credentials of one candidate, two are drawn and the better one goes first
+    (power of two choices; better as in Prequal's hot-cold rule: few attempts in flight, then speed).
+  * A target that comes back or is overloaded takes its share of requests, and the others find it
+    behind the next candidate.
+  * What is set aside goes last, the soonest back first. Health orders, only policy excludes.
+
+Sources: Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing" (2001);
+Wydrowski et al., "Load is not what you should balance: Introducing Prequal" (NSDI 2024).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.core.attempts.breaker import credential_name, target_name
+from services.core.policy.rules import ClockRule
+from services.core.routing.draw import uniform
+from services.core.routing.health import WHOLE, HealthView, Speed
+from services.core.routing.plan import Candidate, Plan
+
+MIN_SAMPLES = 20
+"""Times to first content that must be known before a percentile is believed."""
+HEDGE_FACTOR = 1.2
+"""A hedge begins a little after the percentile: half of what lies just behind it comes by itself."""
+HEDGE_FLOOR = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One way to try.
+
+    Attributes:
+        target: Name of the target's health cell; `credential_cell` that of its credential, or "".
+        window: Context window in tokens; 0: unknown.
+        first_content: Seconds until the first content.
+        hedge_after: Seconds of silence after which a hedge is due; 0.0: unknown.
+        until: Set aside until then (monotonic seconds); 0.0: free. `asked`: by the provider.
+        why: Kind of the failure behind it.
+    """
+
+    candidate: int
+    address: int
+    credential: int
+    target: str = ""
+    credential_cell: str = ""
+    window: int = 0
+    total: float = 600.0
+    first_content: float = 20.0
+    hedge_after: float = 0.0
+    until: float = 0.0
+    asked: bool = False
+    why: str = ""
+
+
+def choices_of(plan: Plan, now: float, health: HealthView, *, stream: bool = True) -> tuple[Choice, ...]:
+    """Every way to try `plan`, in order; never empty."""
+    found: list[Choice] = []
+    for index, candidate in enumerate(plan.candidates):
+        own = _own_choices(plan, index, candidate, health, now, stream=stream)
+        found += _pool_order(plan, candidate, own, health) if len(own) > 1 else own
+    if len(found) > 1 and (health.benched_until or health.shares):
+        shed = {c.target for c in found if _is_shed(plan, c, health)}
+        # Stable: among equals the plan's order stays.
+        found.sort(key=lambda c: (c.until, c.target in shed) if c.until else (0.0, c.target in shed))
+    return tuple(found)
+
+
+def _own_choices(
+    plan: Plan, index: int, candidate: Candidate, health: HealthView, now: float, *, stream: bool
+) -> list[Choice]:
+    target, provider = candidate.target, candidate.target.provider
+    speed = health.speeds.get(target.model if stream else target.model + WHOLE, _UNKNOWN)
+    limit, hedge = _first_content(candidate.clocks, speed), _hedge_after(plan, speed)
+    found = []
+    for number, address in enumerate(provider.addresses):
+        for place, reference in enumerate(address.credentials or ("",)):
+            name = target_name(target.model, address.name, reference)
+            cell = credential_name(provider.name, reference) if reference else ""
+            until, blocked = 0.0, ""
+            for each in (name, cell):
+                if health.benched_until.get(each, 0.0) > max(now, until):
+                    until, blocked = health.benched_until[each], each
+            found.append(
+                Choice(
+                    candidate=index,
+                    address=number,
+                    credential=place,
+                    target=name,
+                    credential_cell=cell,
+                    window=target.context_length,
+                    total=candidate.clocks.total,
+                    first_content=limit,
+                    hedge_after=hedge,
+                    until=until,
+                    asked=blocked in health.asked,
+                    why=health.why.get(blocked, ""),
+                )
+            )
+    return found
+
+
+_UNKNOWN = Speed()
+
+
+def _first_content(clocks: ClockRule, speed: Speed) -> float:
+    """The limit on the time to first content, adapted to the target where policy says so."""
+    rule = clocks.ttft
+    if rule is None:
+        return clocks.first_content
+    ceiling = rule.max or clocks.first_content
+    if len(speed.samples) < MIN_SAMPLES:
+        return ceiling
+    return min(ceiling, max(rule.min, rule.factor * speed.percentile(rule.p)))
+
+
+def _hedge_after(plan: Plan, speed: Speed) -> float:
+    rule = plan.hedge
+    if not rule.enabled:
+        return 0.0
+    if not rule.percentile:
+        return rule.after
+    if len(speed.samples) < MIN_SAMPLES:
+        return 0.0
+    return max(HEDGE_FLOOR, HEDGE_FACTOR * speed.percentile(rule.percentile))
+
+
+def _pool_order(plan: Plan, candidate: Candidate, own: list[Choice], health: HealthView) -> list[Choice]:
+    """Two drawn choices, the better one first; the others follow in turn."""
+    size, model = len(own), candidate.target.model
+    one = int(uniform(plan.seed, f"pool/{model}") * size)
+    other = (one + 1 + int(uniform(plan.seed, f"pool2/{model}") * (size - 1))) % size
+    best = min((one, other), key=lambda place: (health.in_flight.get(own[place].target, 0), place != one))
+    return own[best:] + own[:best]
+
+
+def _is_shed(plan: Plan, choice: Choice, health: HealthView) -> bool:
+    """Whether this request is not among the target's share of traffic."""
+    share = min(health.shares.get(choice.target, 1.0), health.shares.get(choice.credential_cell, 1.0))
+    return share < 1.0 and uniform(plan.seed, f"share/{choice.target}") >= share

@@ -1,0 +1,61 @@
+"""What every dialect needs to mend a broken answer: the request that goes on, and the translation behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from services.core.attempts.effects import Kind
+from services.core.routing.plan import Candidate
+from services.dataplane.exchange import AnswerWriter, ChatRequest, Message, ProviderCodec, Text
+from services.dataplane.splice import Continuation, Resumption
+from services.dataplane.translate import CrossTranslation
+from services.dataplane.translation import Emitted, tokens_of
+
+RESTART_HEADER = "x-turnout-restart"
+
+
+def asks_restart(headers: Mapping[str, str]) -> bool:
+    """Whether the caller understands a restart of its stream."""
+    return headers.get(RESTART_HEADER, "").lower() == "allow"
+
+
+def is_mendable(request: ChatRequest) -> bool:
+    """Whether a broken answer to `request` may be continued or resumed: only where it is plain text.
+
+    Tools that the model may call are no obstacle as long as it called none; a call that it must make is.
+    """
+    forced = request.tool_choice == "required" or request.tool_choice.startswith("tool:")
+    kind = (request.response_format or {}).get("type", "text")
+    return not forced and kind == "text"
+
+
+def mended(
+    codec: ProviderCodec,
+    candidate: Candidate,
+    request: ChatRequest,
+    writer: AnswerWriter,
+    inbound: Mapping[str, str],
+    *,
+    kind: Kind,
+    emitted: Emitted,
+) -> CrossTranslation:
+    """A translation whose frames come behind what the caller has."""
+    writer.carry_on(emitted)
+    if kind is Kind.CONTINUE:
+        return CrossTranslation(
+            codec, candidate, _going_on(request, emitted), writer, inbound, Continuation(emitted.text)
+        )
+    return CrossTranslation(codec, candidate, request, writer, inbound, Resumption(emitted.text))
+
+
+def _going_on(request: ChatRequest, emitted: Emitted) -> ChatRequest:
+    """`request` with the text so far as the beginning of the answer, and what is left of its tokens.
+
+    White space at the end is not sent: providers refuse it.
+    """
+    begun = Message("assistant", (Text(emitted.text.rstrip()),))
+    left = request.max_tokens
+    if left is not None:
+        left = max(1, left - tokens_of(len(emitted.text)))
+    return replace(request, messages=(*request.messages, begun), max_tokens=left)

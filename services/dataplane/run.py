@@ -1,0 +1,345 @@
+"""One request's run: performs the effects of its attempt chain and reports events back to it.
+
+The run owns sockets (through `Attempt`), sleeps, and the request's trail. What follows from
+what is the chain's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from services.core.attempts.chain import start, step
+from services.core.attempts.effects import (
+    ArmHedge,
+    CancelAttempt,
+    Commit,
+    Effect,
+    Finish,
+    Kind,
+    Outcome,
+    StartAttempt,
+    Wait,
+)
+from services.core.attempts.events import (
+    AttemptFailed,
+    Begin,
+    Completed,
+    Event,
+    FirstContent,
+    Refused,
+    Remains,
+    WaitElapsed,
+)
+from services.core.attempts.moves import Chain
+from services.core.attempts.verdicts import caller_status
+from services.core.errors import ChainFailed, Clock, Failure, FailureKind
+from services.core.policy.rules import CommitRule
+from services.core.routing.plan import Candidate, Plan
+from services.dataplane.attempt import Attempt, AttemptError, Bounds, StreamBroken
+from services.dataplane.flights import Flight, Flights
+from services.dataplane.trail import AttemptTrail, Trail, evidence_of
+from services.dataplane.translation import Emitted, InboundRequest, Translation, Untranslatable
+from services.dataplane.usage import settle
+from services.runtime.trace_context import span_id_of
+
+if TYPE_CHECKING:
+    from services.dataplane.runner import Runner
+
+_MENDING = (Kind.CONTINUE, Kind.RESUME)
+_NO_HOLD = CommitRule()
+
+
+class Run:
+    """One request's chain at work."""
+
+    def __init__(self, runner: Runner, inbound: InboundRequest, plan: Plan, trail: Trail) -> None:
+        self._runner = runner
+        self._inbound = inbound
+        self._plan = plan
+        self._trail = trail
+        self._clock = runner.clock
+        self._health = runner.health
+        self._flights = Flights(runner.clock, self._lift)
+        self._wait: Wait | None = None
+        self._emitted: Emitted | None = None
+        self._broken: Translation | None = None
+        self._health.begin_request(trail.started)
+        view = self._health.view(trail.started)
+        self._chain: Chain = start(plan, trail.started, view, stream=inbound.stream)
+
+    def close(self) -> None:
+        """Close what is still open; called however the request ends."""
+        for flight in self._flights.all():
+            self._cancel(flight.effect.number)
+
+    async def whole(self) -> Translation:
+        """Serve a whole answer."""
+        effect = await self._until(Begin())
+        assert isinstance(effect, Finish), "whole answers are never committed"
+        if effect.outcome is not Outcome.OK:
+            raise self._chain_failed(effect)
+        attempt = self._succeed(effect.attempt)
+        attempt.close()
+        return attempt.translation
+
+    async def stream(self) -> AsyncGenerator[bytes, None]:
+        """Serve a stream."""
+        effect = await self._until(Begin())
+        while isinstance(effect, Commit):
+            flight = self._flights.get(effect.number)
+            self._commit(flight)
+            if flight.effect.kind is Kind.RESTART:
+                yield self._inbound.restart_frame(evidence_of(self._trail, self._clock.monotonic()))
+            if flight.held:
+                yield flight.held
+                flight.held = b""
+            event: Event | None = None
+            while event is None and not flight.done:
+                frames, event = await self._relay(flight)
+                if frames:
+                    yield frames
+            effect = await self._until(event or Completed(effect.number))
+        yield self._finish_stream(effect)
+
+    async def _until(self, event: Event) -> Commit | Finish:
+        """Drive the chain from `event` until it commits or ends."""
+        while True:
+            refused: Refused | None = None
+            for effect in self._step(event):
+                if isinstance(effect, StartAttempt):
+                    refused = self._start(effect)
+                elif isinstance(effect, ArmHedge):
+                    self._flights.hedge_at = 0.0 if refused else effect.at
+                elif isinstance(effect, Wait):
+                    self._wait = effect
+                elif isinstance(effect, CancelAttempt):
+                    self._cancel(effect.number)
+                else:
+                    self._flights.hedge_at = 0.0
+                    return effect
+            event = refused or await self._event()
+
+    def _step(self, event: Event) -> tuple[Effect, ...]:
+        self._chain, effects = step(self._chain, event, self._clock.monotonic())
+        if isinstance(event, AttemptFailed):
+            failed = next(a for a in self._trail.attempts if a.number == event.attempt)
+            failed.verdict = _told_verdict(effects, running=bool(self._chain.flights))
+        return effects
+
+    def _start(self, effect: StartAttempt) -> Refused | None:
+        """Put an attempt in flight, or say why it may not be made."""
+        now = self._clock.monotonic()
+        refused = self._health.admit(effect, self._plan, now)
+        if refused is not None:
+            return refused
+        candidate = self._plan.candidates[effect.candidate]
+        address = candidate.target.provider.addresses[effect.address]
+        reference = address.credentials[effect.credential] if address.credentials else ""
+        trail = AttemptTrail(effect.number, candidate, reference, span_id_of(self._clock.seed()), now)
+        trail.kind, trail.address = effect.kind.value, address.name
+        self._trail.attempts.append(trail)
+        self._flights.add(Flight(effect, trail))
+        return None
+
+    async def _event(self) -> Event:
+        """Wait for the next event."""
+        wait, self._wait = self._wait, None
+        if wait is None:
+            return await self._flights.event()
+        if wait.queue and not self._health.enter_queue(wait.queue):
+            return Refused(0, wait.until, False, "QUEUE_FULL")
+        try:
+            await self._clock.sleep(max(0.0, wait.until - self._clock.monotonic()))
+        finally:
+            if wait.queue:
+                self._health.leave_queue()
+        return WaitElapsed()
+
+    async def _lift(self, flight: Flight) -> Event:
+        """Bring an attempt to its first event: content that may be shown, a whole answer, or a failure."""
+        number = flight.effect.number
+        try:
+            attempt = await self._open(flight)
+            if not self._inbound.stream:
+                await attempt.whole()
+                flight.trail.content_at = self._clock.monotonic()
+                return Completed(number)
+            rule = self._plan.commit if flight.effect.kind not in _MENDING else _NO_HOLD
+            flight.held, flight.done = await attempt.first(rule)
+        except AttemptError as error:
+            # Content that was held back was never shown, so this is still before the commit.
+            return self._failed(flight, error.failure)
+        return FirstContent(number) if flight.trail.content_at else Completed(number)
+
+    async def _relay(self, flight: Flight) -> tuple[bytes, Event | None]:
+        """The next frames after the commit, and the event that ended the stream, if one did."""
+        assert flight.attempt is not None, "a commit follows an attempt"
+        try:
+            frames, flight.done = await flight.attempt.more()
+        except StreamBroken as error:
+            return error.frames, self._failed(flight, error.failure)
+        except AttemptError as error:
+            return b"", self._failed(flight, error.failure)
+        return frames, None
+
+    async def _open(self, flight: Flight) -> Attempt:
+        """Send an attempt's request.
+
+        Raises:
+            AttemptError: It failed before or at the provider's status.
+        """
+        trail, effect, runner = flight.trail, flight.effect, self._runner
+        secret = runner.credentials.secret(trail.credential) if trail.credential else ""
+        if secret is None:
+            told = f"the credential {trail.credential!r} names nothing on this worker"
+            raise AttemptError(Failure(FailureKind.CREDENTIAL_MISSING, told))
+        candidate = self._addressed(trail.candidate, effect.address)
+        clocks = candidate.clocks
+        named = "headers" in candidate.named_clocks
+        bounds = Bounds(clocks, effect.total, effect.first_content, self._inbound.stream, named)
+        try:
+            translation = self._translation(candidate, effect.kind)
+            attempt = Attempt(runner.transport, translation, trail, bounds, self._clock)
+            flight.attempt = attempt
+            request = translation.request(secret)
+        except Untranslatable as error:
+            raise AttemptError(error.failure) from error
+        await attempt.open(request)
+        return attempt
+
+    def _translation(self, candidate: Candidate, kind: Kind) -> Translation:
+        if kind in _MENDING and self._emitted is not None:
+            return self._inbound.mend(candidate, kind, self._emitted)
+        return self._inbound.translate(candidate)
+
+    def _addressed(self, candidate: Candidate, address: int) -> Candidate:
+        """The candidate at one of its provider's addresses."""
+        provider = candidate.target.provider
+        if not provider.endpoints:
+            return candidate
+        at = replace(provider, base_url=provider.endpoints[address].base_url)
+        return replace(candidate, target=replace(candidate.target, provider=at))
+
+    def _commit(self, flight: Flight) -> None:
+        trail = flight.trail
+        trail.phase = "committed"
+        if not self._trail.content_at:
+            self._trail.content_at = self._clock.monotonic()
+        self._health.seen_content(trail.candidate.target.model, trail.content_at - trail.started, stream=True)
+
+    def _failed(self, flight: Flight, failure: Failure) -> AttemptFailed:
+        """Note a failed attempt."""
+        trail = flight.trail
+        now = self._clock.monotonic()
+        if failure.clock is Clock.TOTAL and now >= self._trail.started + self._plan.retry.deadline:
+            failure = Failure(failure.kind, "the request's deadline passed", clock=Clock.DEADLINE)
+        trail.failure = failure
+        committed = trail.phase == "committed"
+        remains = Remains()
+        if committed and flight.attempt is not None:
+            self._broken = flight.attempt.translation
+            remains = self._remains(flight, flight.attempt.translation)
+        settle(trail, flight.attempt, now)
+        self._health.failed(flight.effect, failure, trail.candidate.target.provider.breaker, now)
+        flight.booked = True
+        flight.close()
+        self._flights.pop(trail.number)
+        return AttemptFailed(trail.number, failure, remains)
+
+    def _remains(self, flight: Flight, translation: Translation) -> Remains:
+        """How a broken answer can be mended; keeps what the caller has of it."""
+        restartable = self._inbound.restartable
+        if not flight.trail.candidate.keeps_text:
+            return Remains(restartable=restartable)
+        facts = translation.facts
+        before = self._emitted if flight.effect.kind in _MENDING else None
+        text = "".join(facts.texts)
+        if before is None:
+            head = (facts.response_id, facts.created, facts.block, facts.block_open)
+            self._emitted = Emitted(text, facts.plain, *head)
+        else:
+            self._emitted = replace(before, text=before.text + text, plain=before.plain and facts.plain)
+        mendable = self._emitted.plain and bool(self._emitted.text) and self._inbound.mendable()
+        return Remains(text_only=mendable, restartable=restartable)
+
+    def _cancel(self, number: int) -> None:
+        """End an attempt that nobody waits for any more: the loser of a race, or a caller that went away."""
+        flight = self._flights.pop(number)
+        if flight is None:
+            return
+        now, trail = self._clock.monotonic(), flight.trail
+        if not trail.ended and not trail.success:
+            trail.verdict = trail.verdict or "lost"
+            if flight.effect.kind is not Kind.HEDGE and not trail.content_at:
+                # It would have taken at least this long; without it, speeds would only know the quick ones.
+                self._health.seen_content(
+                    trail.candidate.target.model, now - trail.started, stream=self._inbound.stream
+                )
+        settle(trail, flight.attempt, now)
+        if not flight.booked:
+            self._health.released(flight.effect, trail.candidate.target.provider.breaker, now)
+            flight.booked = True
+        flight.close()
+
+    def _succeed(self, number: int) -> Attempt:
+        """Book the attempt that answered."""
+        flight = self._flights.get(number)
+        self._flights.pop(number)
+        assert flight.attempt is not None, "a chain that is OK has an attempt"
+        now, trail, facts = self._clock.monotonic(), flight.trail, flight.attempt.translation.facts
+        trail.success = True
+        settle(trail, flight.attempt, now)
+        self._health.succeeded(flight.effect, trail.candidate.target.provider.breaker, now)
+        flight.booked = True
+        if not self._inbound.stream:
+            self._health.seen_content(trail.candidate.target.model, now - trail.started, stream=False)
+        total = self._trail
+        total.outcome = Outcome.OK.value
+        total.model = trail.candidate.target.model
+        total.usage, total.cost_usd = trail.usage, trail.cost_usd
+        total.finish_reason, total.response_id = facts.finish_reason, facts.response_id
+        total.warnings.extend(facts.warnings)
+        if not total.content_at:
+            total.content_at = trail.content_at
+        return flight.attempt
+
+    def _finish_stream(self, effect: Finish) -> bytes:
+        """The last bytes of the stream: the rest of the answer, or an in-band error."""
+        now = self._clock.monotonic()
+        if effect.outcome is Outcome.OK:
+            held = self._flights.get(effect.attempt).held
+            attempt = self._succeed(effect.attempt)
+            self._runner.drain(attempt)
+            return held + attempt.translation.closing(evidence_of(self._trail, now))
+        error = self._chain_failed(effect)
+        if effect.outcome is not Outcome.BROKEN:
+            raise error
+        shown = next(a for a in reversed(self._trail.attempts) if a.phase == "committed")
+        self._trail.error_reason = error.reason
+        self._trail.model = shown.candidate.target.model
+        self._trail.usage, self._trail.cost_usd = shown.usage, shown.cost_usd
+        assert self._broken is not None, "a broken stream had an answer"
+        return self._broken.broken(error, evidence_of(self._trail, now))
+
+    def _chain_failed(self, effect: Finish) -> ChainFailed:
+        failure = effect.failure or Failure(FailureKind.SERVER_ERROR, "the request was given up")
+        tried = len(self._trail.attempts)
+        told = failure.message
+        if tried > 1:
+            told = f"all {tried} attempts failed; the most telling: {failure.message}"
+        model = self._trail.attempts[-1].candidate.target.model if self._trail.attempts else ""
+        fields = {"attempts": str(tried), "model": model}
+        error = ChainFailed(told, failure=failure, status=caller_status(failure), fields=fields)
+        self._trail.outcome = effect.outcome.value
+        return error
+
+
+def _told_verdict(effects: tuple[Effect, ...], *, running: bool) -> str:
+    for effect in effects:
+        if isinstance(effect, StartAttempt):
+            return "retry" if effect.kind is Kind.RETRY else "next"
+        if isinstance(effect, Wait):
+            return "wait"
+    return "race" if running else "stop"
