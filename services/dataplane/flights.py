@@ -38,7 +38,8 @@ class Flight:
 
     def close(self) -> None:
         """Close its connection now."""
-        if self.task is not None and not self.task.done():
+        # A flight that fails closes itself, out of its own task, which must live to say so.
+        if self.task is not None and not self.task.done() and self.task is not asyncio.current_task():
             self.task.cancel()
         if self.attempt is not None:
             self.attempt.close()

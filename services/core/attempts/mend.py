@@ -40,7 +40,8 @@ def mend(chain: Chain, now: float) -> Step:
             index = _mender(chain, kind, now)
             if index is not None:
                 retries = chain.retries + 1 if index in chain.used else chain.retries
-                return begin(replace(chain, retries=retries), index, kind, now)
+                asked = chain.mended | {(index, kind)}
+                return begin(replace(chain, retries=retries, mended=asked), index, kind, now)
     return end(replace(chain, flights=()), Finish(Outcome.BROKEN, chain.broken, chain.attempts))
 
 
@@ -52,14 +53,13 @@ def _ways(chain: Chain) -> tuple[Kind, ...]:
 
 
 def _mender(chain: Chain, kind: Kind, now: float) -> int | None:
-    """A choice for mending: one that was not tried, else the one that broke, once more."""
+    """A choice for mending: one that was not tried, else the last one once more, if in another way."""
     able = [i for i in range(len(chain.choices)) if kind is not Kind.CONTINUE or _prefills(chain, i)]
     for index in able:
         if index not in chain.used and chain.choices[index].until <= now:
             return index
-    if chain.retries < chain.plan.retry.max_retries and chain.at in able and not chain.choices[chain.at].asked:
-        return chain.at
-    return None
+    again = chain.retries < chain.plan.retry.max_retries and (chain.at, kind) not in chain.mended
+    return chain.at if again and chain.at in able and not chain.choices[chain.at].asked else None
 
 
 def _prefills(chain: Chain, index: int) -> bool:

@@ -58,6 +58,7 @@ class Chain:
         hedged: The request has had its hedge.
         queued_at: When the request began to wait for a target; 0.0: it did not.
         broken: The failure that broke the answer after its commit, while it is being mended.
+        mended: Choices and the way in which each was asked to mend; none is asked twice in one way.
     """
 
     plan: Plan
@@ -74,6 +75,7 @@ class Chain:
     hedged: bool = False
     queued_at: float = 0.0
     broken: Failure | None = None
+    mended: frozenset[tuple[int, Kind]] = frozenset()
     remains: Remains = Remains()
 
 
