@@ -23,7 +23,7 @@ from services.core.attempts.effects import (
 )
 from services.core.attempts.events import AttemptFailed, Begin, Completed, Event, FirstContent, WaitElapsed
 from services.core.attempts.verdicts import caller_status
-from services.core.errors import ChainFailed, Clock, Failure, FailureKind
+from services.core.errors import ChainFailed, Clock, Failure, FailureKind, InvalidRequest
 from services.core.routing.plan import Candidate, Plan
 from services.dataplane.attempt import Attempt, AttemptError, Bounds, StreamBroken
 from services.dataplane.credentials import Credentials
@@ -221,13 +221,18 @@ class _Run:
             raise AttemptError(
                 Failure(FailureKind.CREDENTIAL_MISSING, f"the credential {reference!r} names nothing on this worker")
             )
-        translation = self._inbound.translate(candidate)
-        attempt = Attempt(self._runner.transport, translation, trail, self._bounds(candidate, effect), self._clock)
-        self._attempt = attempt
         try:
+            translation = self._inbound.translate(candidate)
+            attempt = Attempt(self._runner.transport, translation, trail, self._bounds(candidate, effect), self._clock)
+            self._attempt = attempt
             request = translation.request(secret)
         except Untranslatable as error:
             raise AttemptError(error.failure) from error
+        except InvalidRequest as error:
+            # The caller's own mistake: told in its words, by its field, whatever was tried before.
+            trail.failure = Failure(FailureKind.INVALID_REQUEST, error.message)
+            trail.ended = self._clock.monotonic()
+            raise
         await attempt.open(request)
         return attempt
 

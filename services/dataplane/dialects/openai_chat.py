@@ -21,7 +21,18 @@ from services.dataplane.translate import CrossTranslation, laid_over
 from services.dataplane.translation import Evidence, InboundRequest, Translation
 from services.wire.chat_facts import condition_messages, read_facts
 
-_FACTS = ("model", "models", "ignore", "provider", "fallback", "extra_body", "metadata", "user", "session_id")
+_FACTS = (
+    "model",
+    "models",
+    "ignore",
+    "provider",
+    "fallback",
+    "extra_body",
+    "metadata",
+    "user",
+    "session_id",
+    "reasoning",
+)
 _NOT_NULL = b"null"
 
 CodecFor = Callable[[str], ProviderCodec]
@@ -52,8 +63,7 @@ class OpenAiChat:
         context = read_facts(
             facts, user=session if isinstance(session, str) and session else user, needs=_needs(members)
         )
-        extra = facts.get("extra_body") or {}
-        return _OpenAiRequest(self, members, context, extra, headers, stream=stream == b"true")
+        return _OpenAiRequest(self, members, context, facts, headers, stream=stream == b"true")
 
     def error(self, error: RouterError, evidence: Evidence | None) -> tuple[int, bytes]:
         return error.status, error_body(error, evidence)
@@ -85,7 +95,7 @@ class _OpenAiRequest:
         dialect: OpenAiChat,
         members: Members,
         context: RequestContext,
-        extra: Mapping[str, Any],
+        facts: Mapping[str, Any],
         headers: Mapping[str, str],
         *,
         stream: bool,
@@ -94,7 +104,8 @@ class _OpenAiRequest:
         self.stream = stream
         self._dialect = dialect
         self._members = members
-        self._extra = extra
+        self._extra: Mapping[str, Any] = facts.get("extra_body") or {}
+        self._reasoning = _reasoning(self._extra, facts)
         self._headers = headers
         self._chat: ChatRequest | None = None
 
@@ -105,13 +116,13 @@ class _OpenAiRequest:
         codec = self._dialect.codec_for(candidate.target.provider.type)
         if codec.api == OpenAiChat.api:
             metadata = self.context.metadata
-            body = upstream_body(self._members, candidate, self._extra, metadata, stream=self.stream)
+            body = upstream_body(self._members, candidate, self._reasoning, metadata, stream=self.stream)
             return OpenAiPassthrough(
                 codec, candidate, body, self._headers, show_usage=self._asks_usage(), warnings=self._warnings()
             )
         if self._chat is None:
             body_values = decoded(self._members, self._members)
-            self._chat = read_chat(body_values, self._extra)
+            self._chat = read_chat(body_values, self._reasoning)
         writer = OpenAiWriter(candidate.target.model, self._dialect.now(), include_usage=self._asks_usage())
         request = laid_over(self._chat, candidate, self.context.metadata)
         translation = CrossTranslation(codec, candidate, request, writer, self._headers)
@@ -124,6 +135,17 @@ class _OpenAiRequest:
         return isinstance(options, dict) and options.get("include_usage") is True
 
     def _warnings(self) -> list[str]:
-        return [
-            f"extra_body.{name} was dropped: it is not known here" for name in self._extra if name not in ROUTED_EXTRAS
-        ]
+        unknown = [name for name in self._extra if name not in ROUTED_EXTRAS]
+        warnings = [f"extra_body.{name} was dropped: it is not known here" for name in unknown]
+        if self._reasoning.get("exclude") is True:
+            warnings.append("reasoning.exclude was dropped: reasoning is shown as it comes")
+        return warnings
+
+
+def _reasoning(extra: Mapping[str, Any], facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The caller's `reasoning` object, from `extra_body` or from the top level."""
+    found = extra.get("reasoning")
+    found = facts.get("reasoning") if found is None else found
+    if found is None or isinstance(found, Mapping):
+        return found or {}
+    raise InvalidRequest("`reasoning` must be an object", param="reasoning")
