@@ -40,7 +40,7 @@ fmt: setup ## Format and fix what can be fixed by machine
 protos: setup ## Generate the stubs in protos/gen from protos/
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/repo/generate_protos.py protos/gen
 
-docs: setup ## Generate docs/errors.md from the tables in the code
+docs: setup ## Generate the reference pages of docs/ from the code
 	$(BIN)/python -m tests.repo.generate_docs
 
 bench: setup ## Measure added latency and CPU, paired with direct calls

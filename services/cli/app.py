@@ -38,7 +38,15 @@ def up(
     topology: Literal["grpc", "fused"] = "grpc",
     simulated: Annotated[bool, Parameter(help="simulated providers even if there are keys", negative=())] = False,
 ) -> int:
-    """Start the whole suite on this machine; Ctrl-C stops it."""
+    """Start the whole suite on this machine; Ctrl-C stops it.
+
+    Args:
+        port: Port of the HTTP bridge.
+        host: Address that the HTTP bridge listens on.
+        data_dir: Folder of what is kept: etcd's data, logs, the key, and `ready.json` while the suite runs.
+        workers: How many data-plane workers to start.
+        topology: grpc: bridge and workers are processes of their own; fused: one of each in one process.
+    """
     from services.cli.standalone.up import UpOptions
     from services.cli.standalone.up import up as start
 

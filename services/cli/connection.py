@@ -25,9 +25,9 @@ class Connection:
     """Where the suite is and who asks.
 
     Attributes:
-        controlplane: gRPC address of the control plane, HOST:PORT [env: TURNOUT_CONTROLPLANE].
-        api_key: Key to present [env: TURNOUT_API_KEY].
-        data_dir: Data folder of a `turnout up`, whose ready.json fills in what is missing [env: TURNOUT_DATA_DIR].
+        controlplane: gRPC address of the control plane, HOST:PORT.
+        api_key: Key to present.
+        data_dir: Data folder of a `turnout up`, whose ready.json fills in what is missing.
     """
 
     controlplane: Annotated[str, Parameter(env_var="TURNOUT_CONTROLPLANE")] = ""

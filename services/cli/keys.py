@@ -25,7 +25,11 @@ def create(
     as_json: Json = False,
     connection: Connection = DEFAULT_CONNECTION,
 ) -> None:
-    """Make a key. It is shown once; only its hash is kept."""
+    """Make a key. It is shown once; only its hash is kept.
+
+    Args:
+        name: Name of the key, for people and logs.
+    """
     key = new_key()
     document = Resource(api_key=ApiKey(name=name, hash=hash_key(key), scopes=scope))
     call(connection, "CreateResource", api.CreateResourceRequest(resource=document))
@@ -49,7 +53,11 @@ def list_keys(*, as_json: Json = False, connection: Connection = DEFAULT_CONNECT
 
 @keys.command
 def revoke(name: str, /, *, connection: Connection = DEFAULT_CONNECTION) -> None:
-    """Revoke a key: workers refuse it within a second."""
+    """Revoke a key: workers refuse it within a second.
+
+    Args:
+        name: Name of the key.
+    """
     request = api.DeleteResourceRequest(name=ResourceName(kind="ApiKey", name=name))
     answer = call(connection, "DeleteResource", request)
     out.print(f"[red]- revoked[/] {escape(name)} [dim](revision {answer.revision})[/]")

@@ -19,7 +19,11 @@ from services.cli.output import Fail, err, escape, out, show_json, show_table
 from services.core.policy.documents import KINDS
 from services.wire.document_form import read_yaml, to_form, to_yaml
 
-Files = Annotated[tuple[Path, ...], Parameter(name=["--file", "-f"], help="policy file or folder; - is standard input")]
+# A hyphen alone is a value: standard input.
+Files = Annotated[
+    tuple[Path, ...],
+    Parameter(name=["--file", "-f"], help="policy file or folder; - is standard input", allow_leading_hyphen=True),
+]
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="print JSON")]
 
 _SIGNS = {
@@ -74,7 +78,11 @@ def _read(path: Path) -> str:
 def apply(
     *, file: Files = (), dry_run: bool = False, as_json: Json = False, connection: Connection = DEFAULT_CONNECTION
 ) -> None:
-    """Write policy documents: all of them, or none if anything is wrong."""
+    """Write policy documents: all of them, or none if anything is wrong.
+
+    Args:
+        dry_run: Say what would change, and write nothing.
+    """
     resources = read_files(file)
     answer = call(connection, "Apply", api.ApplyRequest(resources=resources, dry_run=dry_run))
     if as_json:
@@ -89,7 +97,11 @@ def apply(
 def validate(
     *, file: Files = (), offline: bool = False, as_json: Json = False, connection: Connection = DEFAULT_CONNECTION
 ) -> None:
-    """Check policy documents on top of what the control plane holds; --offline checks them by themselves, here."""
+    """Check policy documents on top of what the control plane holds; --offline checks them by themselves, here.
+
+    Args:
+        offline: Check without a control plane, as if there were no other documents.
+    """
     resources = read_files(file)
     if offline:
         problems = _check_here(resources)
@@ -137,7 +149,12 @@ def diff(*, file: Files = (), as_json: Json = False, connection: Connection = DE
 def get(
     kind: str = "", name: str = "", /, *, as_json: Json = False, connection: Connection = DEFAULT_CONNECTION
 ) -> None:
-    """Print policy documents as YAML: all, one kind (`turnout get Router`), or one (`turnout get Router user-aware`)."""
+    """Print policy documents as YAML: all, one kind (`turnout get Router`), or one (`turnout get Router user-aware`).
+
+    Args:
+        kind: Kind of the documents, in any case, with or without a plural s; empty: all kinds.
+        name: Name of the document; empty: all of the kind.
+    """
     wanted = _kind(kind) if kind else ""
     if name:
         found = [call(connection, "GetResource", api.GetResourceRequest(name=ResourceName(kind=wanted, name=name)))]
@@ -152,7 +169,12 @@ def get(
 
 
 def delete(kind: str, name: str, /, *, connection: Connection = DEFAULT_CONNECTION) -> None:
-    """Delete a policy document; refused while others refer to it."""
+    """Delete a policy document; refused while others refer to it.
+
+    Args:
+        kind: Kind of the document.
+        name: Name of the document.
+    """
     request = api.DeleteResourceRequest(name=ResourceName(kind=_kind(kind), name=name))
     answer = call(connection, "DeleteResource", request)
     out.print(f"[red]- deleted[/] {_kind(kind)}/{escape(name)} [dim](revision {answer.revision})[/]")
@@ -181,13 +203,21 @@ def simulate(
     *,
     metadata: Annotated[tuple[str, ...], Parameter(name=["--metadata", "-m"], help="KEY=VALUE; JSON values work")] = (),
     user: str = "",
-    body: Annotated[Path | None, Parameter(help="a JSON chat request; - is standard input")] = None,
+    body: Annotated[
+        Path | None, Parameter(help="a JSON chat request; - is standard input", allow_leading_hyphen=True)
+    ] = None,
     seed: int = 0,
     file: Files = (),
     as_json: Json = False,
     connection: Connection = DEFAULT_CONNECTION,
 ) -> None:
-    """Show which model a request would be sent to, and why, with the very function that the workers use."""
+    """Show which model a request would be sent to, and why, with the very function that the workers use.
+
+    Args:
+        model: Model that the request names; may be empty with --body.
+        user: Sticky user of the request; empty: the variant is drawn from the seed.
+        seed: Seed of the draw.
+    """
     request = api.SimulateRequest(model=model, user=user, seed=seed, overlay=read_files(file) if file else ())
     request.facts.CopyFrom(_facts(metadata))
     if body is not None:

@@ -2,16 +2,19 @@
 
     RouterError                 abstract; `reason` in UPPER_SNAKE, `fields` for machines
      ├ InvalidRequest           the caller's request is at fault (400)
+     ├ RequestTooLarge          the request's body exceeds the limit (413)
      ├ Unauthenticated          no key, or an unknown one (401)
      ├ PermissionDenied         the key lacks a scope (403)
      ├ NotFound                 the named thing does not exist (404)
-     ├ NoRoute                  the router has no route for this request (404 or 400)
+     ├ AlreadyExists            the name is taken (409)
+     ├ NoRoute                  the router has no route for this request (400)
      ├ UnknownModel             nothing serves the named model (404)
      ├ PolicyNotReady           the worker has no snapshot yet (503)
-     ├ Overloaded               the worker sheds load (503)
+     ├ Overloaded               nothing can take the request now, such as no worker in reach (503)
      ├ ChainFailed              every allowed attempt failed (status of the last failure)
      ├ RequestCancelled         the caller went away (499, log only)
      ├ PolicyRejected           documents have problems (400); `.problems`
+     ├ InUse                    others refer to the document to be deleted (409, FAILED_PRECONDITION)
      ├ StoreConflict            somebody else wrote first (409, ABORTED); `.current_revision`
      └ StoreUnavailable         the policy store cannot be reached (503)
 
@@ -102,7 +105,7 @@ class Failure:
         code: Error code or type of the provider; empty: none.
         retry_after: Seconds that the provider asked to wait; None: it did not ask.
         clock: The clock that tripped; None: none did.
-        body: The provider's error body, for callers of the same dialect; never logged.
+        body: The provider's error body, for the caller's dialect to tell what the caller can act on; never logged.
         content_type: Media type of `body`.
     """
 

@@ -92,17 +92,18 @@ class Attempt:
         Raises:
             AttemptError: The provider refused, or could not be reached in time.
         """
-        clocks, bounds = self._bounds.clocks, self._bounds
         self.sent = len(request.body)
-        headers = clocks.headers if bounds.stream or bounds.headers_named else bounds.total
-        if bounds.stream:
-            headers = min(headers, clocks.first_event, bounds.first_content)
+        seconds, clock = self._answer_bound()
+        left = self.trail.started + seconds - self._clock.monotonic()
         try:
-            response = await self._transport.open(
-                request, connect=min(clocks.connect, bounds.total), headers=min(headers, bounds.total)
-            )
+            # The port counts the headers' time from the connection on; an attempt's clocks run from its start.
+            async with asyncio.timeout(left):
+                response = await self._transport.open(request, connect=self._bounds.clocks.connect, headers=seconds)
+        except TimeoutError:
+            raise AttemptError(timeout_failure(clock, seconds)) from None
         except TransportFailed as error:
-            raise AttemptError(self._named(error.failure)) from error
+            tripped = error.failure.clock is Clock.HEADERS
+            raise AttemptError(timeout_failure(clock, seconds) if tripped else error.failure) from error
         self._response = response
         now = self._clock.monotonic()
         self.trail.headers_at = self._last_read = self._quiet_since = now
@@ -112,20 +113,15 @@ class Attempt:
             body = await self._read_all(ERROR_BODY_LIMIT)
             raise AttemptError(self.translation.failure(response.status, response.headers, body))
 
-    def _named(self, failure: Failure) -> Failure:
-        """Name the clock that really bound: `open` knows only connect and headers."""
+    def _answer_bound(self) -> tuple[float, Clock]:
+        """How long the headers may take, and the name of the clock that says so."""
         clocks, bounds = self._bounds.clocks, self._bounds
-        if failure.clock is Clock.CONNECT and clocks.connect > bounds.total:
-            return timeout_failure(Clock.TOTAL, bounds.total)
-        if failure.clock is not Clock.HEADERS:
-            return failure
         named = [(bounds.total, Clock.TOTAL)]
         if bounds.stream or bounds.headers_named:
             named.append((clocks.headers, Clock.HEADERS))
         if bounds.stream:
             named += [(clocks.first_event, Clock.FIRST_EVENT), (bounds.first_content, Clock.FIRST_CONTENT)]
-        seconds, clock = min(named, key=lambda pair: pair[0])
-        return failure if clock is Clock.HEADERS else timeout_failure(clock, seconds)
+        return min(named, key=lambda pair: pair[0])
 
     async def whole(self) -> None:
         """Read a whole answer.

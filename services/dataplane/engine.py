@@ -8,6 +8,7 @@ request pins the snapshot it starts with.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -168,7 +169,7 @@ class Engine:
         trail.status = status
         headers = self._headers(trail, JSON)
         if error.retry_after is not None:
-            headers["retry-after"] = str(max(1, round(error.retry_after + 0.5)))
+            headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
         return Reply(status, headers, body, error)
 
     def _headers(self, trail: Trail, content_type: str) -> dict[str, str]:

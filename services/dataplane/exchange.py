@@ -131,14 +131,16 @@ class ChatRequest:
 
 @dataclass(frozen=True, slots=True)
 class ChatAnswer:
-    """A whole answer. `finish_reason` in OpenAI's words: stop, length, tool_calls, content_filter."""
+    """A whole answer. `finish_reason` in OpenAI's words: stop, length, tool_calls, content_filter.
+
+    A refusal is text with the reason content_filter, however the provider spells it.
+    """
 
     id: str
     parts: tuple[Text | Thinking | ToolCall, ...]
     finish_reason: str
     usage: TokenUsage | None = None
     created: int = 0
-    refusal: str = ""
     stop_sequence: str = ""
 
 

@@ -6,7 +6,7 @@ spellings, escapes and white space inside values survive, and so do prompt cache
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -69,6 +69,13 @@ def decoded(members: Members, names: Iterable[str]) -> dict[str, Any]:
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise InvalidRequest(f"`{name}` cannot be read: {error}", param=name) from error
     return found
+
+
+def placed_before(items: Sequence[Any], members: msgspec.Raw | None) -> msgspec.Raw:
+    """A JSON list that begins with `items` and goes on with the list `members`, whose bytes stay."""
+    head = _encode(items)
+    inside = bytes(members or b"[]").strip()[1:-1].strip()
+    return msgspec.Raw(head[:-1] + (b"," + inside if inside else b"") + b"]")
 
 
 def raw(value: Any) -> msgspec.Raw:

@@ -34,7 +34,7 @@ from services.core.attempts.events import (
 )
 from services.core.attempts.moves import Chain
 from services.core.attempts.verdicts import caller_status
-from services.core.errors import ChainFailed, Clock, Failure, FailureKind
+from services.core.errors import ChainFailed, Clock, Failure, FailureKind, InvalidRequest
 from services.core.policy.rules import CommitRule
 from services.core.routing.plan import Candidate, Plan
 from services.dataplane.attempt import Attempt, AttemptError, Bounds, StreamBroken
@@ -206,6 +206,10 @@ class Run:
             request = translation.request(secret)
         except Untranslatable as error:
             raise AttemptError(error.failure) from error
+        except InvalidRequest as error:
+            # The caller's own mistake: told in its words, by its field, whatever was tried before.
+            trail.failure = Failure(FailureKind.INVALID_REQUEST, error.message)
+            raise
         await attempt.open(request)
         return attempt
 

@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from services.dataplane.record_form import record_of
 from services.dataplane.records import RecordSink
-from services.dataplane.trail import Trail
+from services.dataplane.trail import AttemptTrail, Trail
 from services.runtime.metrics import Metrics
 from services.runtime.spans import spans_of
 from services.runtime.telemetry import SpanQueue
@@ -27,13 +27,18 @@ def metrics_sink(metrics: Metrics) -> RecordSink:
             metrics.first_token(trail.api, trail.content_at - trail.started)
         for attempt in trail.attempts:
             provider = attempt.candidate.target.provider.name
-            result = attempt.failure.kind.value if attempt.failure is not None else "OK"
-            metrics.attempt(provider, result, max(0.0, attempt.ended - attempt.started))
+            metrics.attempt(provider, _result(attempt), max(0.0, attempt.ended - attempt.started))
             if attempt.usage is not None:
                 tokens = (attempt.usage.input_tokens, attempt.usage.output_tokens)
                 metrics.usage(provider, tokens, attempt.cost_usd)
 
     return count
+
+
+def _result(attempt: AttemptTrail) -> str:
+    if attempt.failure is not None:
+        return attempt.failure.kind.value
+    return "OK" if attempt.success else "CANCELLED"
 
 
 def spans_sink(queue: SpanQueue, node_id: str) -> RecordSink:
@@ -47,11 +52,11 @@ def spans_sink(queue: SpanQueue, node_id: str) -> RecordSink:
 
 
 def _spans(trail: Trail, node_id: str, resource: Resource) -> Sequence[ReadableSpan]:
-    record = record_of(trail, node_id)
+    record, tracestate = record_of(trail, node_id), trail.trace.tracestate
     if not trail.inbound_span:
-        return spans_of(record, resource)
+        return spans_of(record, resource, tracestate=tracestate)
     # A typed gRPC call: its SERVER span goes between the caller's span and ours.
     server_id = span_id_of(int(trail.trace.span_id, 16) ^ 1)
-    server = TraceContext(trail.trace.trace_id, server_id, trail.trace.parent_span_id, sampled=True)
+    server = TraceContext(trail.trace.trace_id, server_id, trail.trace.parent_span_id, True, tracestate)
     record.parent_span_id = server_id
-    return spans_of(record, resource, server=server)
+    return spans_of(record, resource, server=server, tracestate=tracestate)

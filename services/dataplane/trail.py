@@ -79,8 +79,7 @@ def cost(prices: Prices, usage: TokenUsage | None) -> float | None:
     """US dollars for `usage`; None when a price that it needs is not known. Cached tokens fall back to the input price."""
     if usage is None or prices.input_per_million is None or prices.output_per_million is None:
         return None
-    fresh = max(0, usage.input_tokens - usage.cache_read_tokens - usage.cache_write_tokens)
-    total = fresh * prices.input_per_million + usage.output_tokens * prices.output_per_million
+    total = usage.fresh_tokens * prices.input_per_million + usage.output_tokens * prices.output_per_million
     read, write = prices.cache_read_per_million, prices.cache_write_per_million
     total += usage.cache_read_tokens * (prices.input_per_million if read is None else read)
     total += usage.cache_write_tokens * (prices.input_per_million if write is None else write)

@@ -33,7 +33,7 @@ from services.dataplane.exchange import (
     UsageReported,
 )
 from services.dataplane.splice import Diverged, Splice
-from services.dataplane.translation import Evidence, Facts, Progress
+from services.dataplane.translation import CALLERS_FAULT, Evidence, Facts, Progress
 from services.dataplane.transport.port import UpstreamRequest
 
 _CONTENT = (TextDelta, ThinkingDelta, ToolCallStarted, ToolCallDelta)
@@ -73,8 +73,9 @@ class CrossTranslation:
         )
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-        # The provider's words are in another dialect than the caller's; only what they mean is kept.
-        return replace(self._codec.classify(status, headers, body), body=b"", content_type="")
+        failure = self._codec.classify(status, headers, body)
+        # The caller's dialect puts the words that are the caller's to read into its own form; the others go nowhere.
+        return failure if failure.kind in CALLERS_FAULT else replace(failure, body=b"", content_type="")
 
     def answer(self, body: bytes) -> Failure | None:
         decoded = self._codec.decode(body)
@@ -187,9 +188,10 @@ def _generation(request: ChatRequest, config: TextGenerationConfig) -> ChatReque
     changes: dict[str, Any] = {n: v for n in names if (v := getattr(config, n)) is not None}
     if config.stop_sequences:
         changes["stop"] = config.stop_sequences
-    if config.reasoning is not None:
-        if config.reasoning.effort not in {"", "unspecified"}:
-            changes["reasoning_effort"] = config.reasoning.effort
-        if config.reasoning.max_tokens is not None:
-            changes["reasoning_budget"] = config.reasoning.max_tokens
+    reasoning = config.reasoning
+    named = reasoning is not None and reasoning.effort not in {"", "unspecified"}
+    if reasoning is not None and (named or reasoning.max_tokens is not None):
+        # The two say the same thing in different words, so what the caller said of either no longer counts.
+        changes["reasoning_effort"] = reasoning.effort if named else ""
+        changes["reasoning_budget"] = reasoning.max_tokens
     return replace(request, **changes)

@@ -18,10 +18,20 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from services.core.attempts.effects import Kind
-from services.core.errors import Failure, RouterError
+from services.core.errors import Failure, FailureKind, RouterError
 from services.core.routing.context import RequestContext
 from services.core.routing.plan import Candidate
 from services.dataplane.transport.port import UpstreamRequest
+
+CALLERS_FAULT = frozenset(
+    {
+        FailureKind.INVALID_REQUEST,
+        FailureKind.CONTEXT_TOO_LONG,
+        FailureKind.CONTENT_REFUSED,
+        FailureKind.REQUEST_TOO_LARGE,
+    }
+)
+"""Failures that the caller can act on, and so is told of in the provider's words."""
 
 
 @dataclass(slots=True)
@@ -34,6 +44,13 @@ class TokenUsage:
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
     estimated: bool = False
+
+    @property
+    def fresh_tokens(self) -> int:
+        """Input that came from no cache and went into none. Some providers read what they have just written."""
+        read, write = self.cache_read_tokens, self.cache_write_tokens
+        cached = read + write if read + write <= self.input_tokens else max(read, write)
+        return max(0, self.input_tokens - cached)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +203,11 @@ class Untranslatable(Exception):
         super().__init__(failure.message)
         self.failure = failure
 
+    @classmethod
+    def because(cls, told: str) -> Untranslatable:
+        """`told` says what has no translation; another provider may take it, so the next target is tried."""
+        return cls(Failure(FailureKind.UNSUPPORTED, told))
+
 
 class InboundRequest(Protocol):
     """A caller's request, read by its dialect."""
@@ -203,7 +225,12 @@ class InboundRequest(Protocol):
         """The messages as conditions see them; called only if a condition reads them."""
 
     def translate(self, candidate: Candidate) -> Translation:
-        """A fresh translation towards `candidate`."""
+        """A fresh translation towards `candidate`.
+
+        Raises:
+            InvalidRequest: A field that this translation has to understand is malformed.
+            Untranslatable: The candidate's provider cannot take this request.
+        """
 
     def mendable(self) -> bool:
         """Whether a broken answer may be continued or resumed: not with tools, JSON, several answers, log probs."""

@@ -174,6 +174,10 @@ async def _body(wire: web.BaseRequest) -> bytes | None:
     """
     if not wire.body_exists:
         return b""
+    if wire.content.is_eof():
+        # It came with the headers, as most do: nothing to wait for, and a timer would cost 10 µs.
+        whole = wire.content.read_nowait()
+        return whole if len(whole) <= MAX_BODY else None
     pieces: list[bytes] = []
     size = 0
     while True:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from services.core.errors import RouterError
 from services.http_bridge.http import Response, json_response
 
@@ -23,7 +25,7 @@ def error_response(
     path: str, status: int, message: str, *, code: str = "", retry_after: float | None = None
 ) -> Response:
     """An error whose body is what clients of `path` expect."""
-    headers = {"retry-after": str(max(1, round(retry_after)))} if retry_after is not None else {}
+    headers = {"retry-after": str(max(1, math.ceil(retry_after)))} if retry_after is not None else {}
     if path.startswith(("/router/", "/lro/")):
         return json_response(status, {"code": _GOOGLE.get(status, 13), "message": message, "details": []}, headers)
     if path.startswith("/v1/messages"):

@@ -1,8 +1,10 @@
-"""A data plane reached over gRPC: one channel per worker, round robin.
+"""A data plane reached over gRPC: one channel per address, round robin.
 
-A worker that cannot be reached before its first byte is passed over for the
-next one, once; after a byte nothing is ever sent twice. Calls end by
-`call.cancel()`, never by cancelling a task that awaits a read.
+An address may be a name that stands for many workers, such as a headless
+Kubernetes Service; its channel balances over those that are serving. A worker
+that cannot be reached before its first byte is passed over for the next one,
+once; after a byte nothing is ever sent twice. Calls end by `call.cancel()`,
+never by cancelling a task that awaits a read.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from turnout.inference.v1.inference_service_pb2 import (
+    DESCRIPTOR,
     InvokeEvent,
     InvokeRequest,
     InvokeResponse,
@@ -23,18 +26,19 @@ from turnout.inference.v1.inference_service_pb2 import (
 from turnout.inference.v1.inference_service_pb2_grpc import InferenceServiceStub
 
 from services.core.errors import Overloaded
-from services.runtime.grpc_channel import open_channel
+from services.runtime.grpc_channel import open_balanced_channel
 from services.wire.status import from_rpc_error
 
 READY_SECONDS = 2.0
+_SERVICE = DESCRIPTOR.services_by_name["InferenceService"].full_name
 
 
 class _Worker:
-    """One worker's channel."""
+    """The channel of one worker, or of all workers behind one name."""
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self.channel = open_channel(address)
+        self.channel = open_balanced_channel(address, _SERVICE)
         self.stub: Any = InferenceServiceStub(self.channel)
         self.health: Any = health_pb2_grpc.HealthStub(self.channel)
 
@@ -98,22 +102,23 @@ class GrpcBackend:
     async def _first_reachable(self, call: Any) -> Any:
         """The result of `call` on the next worker, or on the one after it when that one cannot be reached.
 
+        With one address the second try goes to it as well: to another worker behind the name, or over
+        a new connection when the old one was ended just as the call began.
+
         Raises:
             RouterError: What the worker said, or that none can be reached.
         """
-        for tried in range(min(2, len(self._workers))):
+        lost: grpc.aio.AioRpcError | None = None
+        for _ in range(2 if self._workers else 0):
             worker = self._workers[self._turn % len(self._workers)]
             self._turn += 1
             try:
                 return await call(worker)
             except grpc.aio.AioRpcError as error:
-                unreachable = error.code() is grpc.StatusCode.UNAVAILABLE and not _says_why(error)
-                if unreachable and tried == 0 and len(self._workers) > 1:
-                    continue
-                if unreachable:
-                    raise Overloaded("no data-plane worker can be reached", retry_after=1.0) from error
-                raise from_rpc_error(error) from error
-        raise Overloaded("no data-plane worker can be reached", retry_after=1.0)
+                if error.code() is not grpc.StatusCode.UNAVAILABLE or _says_why(error):
+                    raise from_rpc_error(error) from error
+                lost = error
+        raise Overloaded("no data-plane worker is reachable and ready", retry_after=1.0) from lost
 
 
 def _says_why(error: grpc.aio.AioRpcError) -> bool:

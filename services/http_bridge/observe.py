@@ -16,7 +16,7 @@ from services.runtime.clock import Clock
 from services.runtime.metrics import Metrics
 from services.runtime.spans import server_span
 from services.runtime.telemetry import SpanQueue
-from services.runtime.trace_context import Sampler, TraceContext, begin_span
+from services.runtime.trace_context import Sampler, TraceContext, begin_span, passed_on
 
 
 class Observer(Protocol):
@@ -39,6 +39,8 @@ class TracingObserver:
     queue: SpanQueue | None
 
     def begin(self, traceparent: str, tracestate: str) -> TraceContext:
+        if self.queue is None:
+            return passed_on(traceparent, tracestate)
         return begin_span(traceparent, tracestate, self.clock.seed, self.sampler)
 
     def end(self, context: TraceContext, route: str, status: int, began: float) -> None:

@@ -7,6 +7,7 @@ fields are accepted and reported in the operation's metadata.
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -121,7 +122,7 @@ def status_response(error: RouterError) -> Response:
     """One of our errors as google.rpc.Status in JSON."""
     status = MessageToDict(to_status(error))
     body = {"code": status.get("code", 13), "message": error.message, "details": status.get("details", [])}
-    headers = {"retry-after": str(max(1, round(error.retry_after)))} if error.retry_after is not None else {}
+    headers = {"retry-after": str(max(1, math.ceil(error.retry_after)))} if error.retry_after is not None else {}
     return json_response(error.status, body, headers)
 
 

@@ -22,7 +22,8 @@ MAX_SOURCE = 4_096
 MESSAGES = "messages"
 
 _TOKEN = re.compile(
-    r"""(?P<string>[rRbB]{0,2}(?:\"\"\".*?\"\"\"|'''.*?'''|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'))"""
+    r"""(?P<raw>[bB]?[rR][bB]?(?:\"\"\".*?\"\"\"|'''.*?'''|"[^"\n]*"|'[^'\n]*'))"""
+    r"""|(?P<string>[bB]?(?:\"\"\".*?\"\"\"|'''.*?'''|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'))"""
     r"""|(?P<comment>//[^\n]*)"""
     r"""|(?P<name>(?:\.\s*)?[A-Za-z_][A-Za-z0-9_]*)(?P<call>\s*\()?""",
     re.DOTALL,
@@ -120,8 +121,8 @@ def _first_line(text: str) -> str:
 
 def _cleaned(text: str) -> str:
     """The library's message without its wrapping; the lines with the caret stay."""
-    text = re.sub(r"\s*\[[A-Z_]+\]\s*$", "", text.strip())
-    text = re.sub(r"^INVALID_ARGUMENT: <input>:", "at ", text).replace("ERROR: ", "").replace("<input>:", "at ")
+    text = re.sub(r"\s*\[[A-Z_]+\]\s*$", "", text.strip()).replace("ERROR: ", "")
+    text = re.sub(r"^INVALID_ARGUMENT: <input>:", "at ", text).replace("<input>:", "at ")
     text = text.replace(" (in container '')", "")
     # The list of everything that the grammar would have allowed helps nobody.
     return re.sub(r" expecting \{.*?\}$", "", text, flags=re.MULTILINE)

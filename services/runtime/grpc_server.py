@@ -10,6 +10,9 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from services.runtime.grpc_channel import KEEPALIVE_MS, MAX_MESSAGE
+from services.runtime.grpc_guard import Guard
+
+MAX_CONNECTION_AGE_MS = 60_000
 
 _OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.max_receive_message_length", MAX_MESSAGE),
@@ -19,6 +22,9 @@ _OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_MS // 2),
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.keepalive_permit_without_calls", 1),
+    # A client that balances looks its name up again when a connection ends; this is how it finds new
+    # servers. Calls that run on an ended connection go on, however long they take.
+    ("grpc.max_connection_age_ms", MAX_CONNECTION_AGE_MS),
 )
 
 
@@ -53,7 +59,7 @@ async def start_server(
     Raises:
         OSError: The address cannot be bound.
     """
-    server = grpc.aio.server(options=_OPTIONS)
+    server = grpc.aio.server(interceptors=(Guard(),), options=_OPTIONS)
     statuses = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(statuses, server)
     add_services(server)

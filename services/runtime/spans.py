@@ -16,7 +16,7 @@ from typing import Any
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
+from opentelemetry.trace import SpanContext, SpanKind, TraceFlags, TraceState
 from opentelemetry.trace.status import Status, StatusCode
 from turnout.record.v1.record_pb2 import AttemptRecord, RequestRecord, Usage
 
@@ -31,31 +31,35 @@ _MS = 1_000_000
 
 
 def spans_of(
-    record: RequestRecord, resource: Resource, *, server: TraceContext | None = None
+    record: RequestRecord, resource: Resource, *, server: TraceContext | None = None, tracestate: str = ""
 ) -> Sequence[ReadableSpan]:
     """The `chat` span of `record` and one CLIENT span per attempt.
 
     Args:
         server: Set when no bridge made a SERVER span: then one for the gRPC call comes first.
+        tracestate: What the caller's vendors handed along.
     """
     start = record.started_at.ToNanoseconds()
     end = start + int(record.duration_ms * _MS)
+    place = TraceContext(record.trace_id, record.span_id, record.parent_span_id, sampled=True, tracestate=tracestate)
     chat = _span(
         name=f"chat {record.requested_model}".strip(),
-        ids=(record.trace_id, record.span_id, record.parent_span_id),
+        place=place,
+        remote=server is None,
         kind=SpanKind.INTERNAL,
         interval=(start, end),
         attributes=_chat_attributes(record),
         status=_status(record),
         resource=resource,
     )
-    attempts = [_attempt_span(record, attempt, start, resource) for attempt in record.attempts]
+    attempts = [_attempt_span(record, attempt, place, resource) for attempt in record.attempts]
     if server is None:
         return [chat, *attempts]
     method = "StreamChatCompletion" if record.stream else "CreateChatCompletion"
     root = _span(
         name=f"turnout.inference.v1.InferenceService/{method}",
-        ids=(server.trace_id, server.span_id, server.parent_span_id),
+        place=server,
+        remote=True,
         kind=SpanKind.SERVER,
         interval=(start, end),
         attributes={
@@ -73,13 +77,15 @@ def server_span(
     context: TraceContext, interval: tuple[int, int], name: str, attributes: Attributes, resource: Resource
 ) -> ReadableSpan:
     """The bridge's SERVER span; `interval` in nanoseconds since the Unix epoch."""
-    failed = int(attributes.get("http.response.status_code", 0)) >= 500
+    status = int(attributes.get("http.response.status_code", 0))
+    failed = status >= 500
     return _span(
         name=name,
-        ids=(context.trace_id, context.span_id, context.parent_span_id),
+        place=context,
+        remote=True,
         kind=SpanKind.SERVER,
         interval=interval,
-        attributes=attributes,
+        attributes={**attributes, "error.type": str(status)} if failed else attributes,
         status=Status(StatusCode.ERROR if failed else StatusCode.UNSET),
         resource=resource,
     )
@@ -113,8 +119,10 @@ def _chat_attributes(record: RequestRecord) -> Attributes:
     return attributes
 
 
-def _attempt_span(record: RequestRecord, attempt: AttemptRecord, began: int, resource: Resource) -> ReadableSpan:
-    start = began + int(attempt.start_ms * _MS)
+def _attempt_span(
+    record: RequestRecord, attempt: AttemptRecord, chat: TraceContext, resource: Resource
+) -> ReadableSpan:
+    start = record.started_at.ToNanoseconds() + int(attempt.start_ms * _MS)
     upstream = attempt.model.partition("/")[2] or attempt.model
     attributes: dict[Attribute, Any] = {
         "gen_ai.operation.name": "chat",
@@ -142,7 +150,8 @@ def _attempt_span(record: RequestRecord, attempt: AttemptRecord, began: int, res
     status = Status(StatusCode.ERROR, attempt.error_message) if attempt.failure else Status(StatusCode.UNSET)
     return _span(
         name=f"chat {upstream}",
-        ids=(record.trace_id, attempt.span_id, record.span_id),
+        place=TraceContext(chat.trace_id, attempt.span_id, chat.span_id, sampled=True, tracestate=chat.tracestate),
+        remote=False,
         kind=SpanKind.CLIENT,
         interval=(start, start + int(attempt.duration_ms * _MS)),
         attributes=attributes,
@@ -180,18 +189,20 @@ def _status(record: RequestRecord) -> Status:
 def _span(
     *,
     name: str,
-    ids: tuple[str, str, str],
+    place: TraceContext,
+    remote: bool,
     kind: SpanKind,
     interval: tuple[int, int],
     attributes: Attributes,
     status: Status,
     resource: Resource,
 ) -> ReadableSpan:
-    trace_id, span_id, parent_id = ids
+    """One span. `remote`: its parent was made by another process."""
+    state = TraceState.from_header([place.tracestate]) if place.tracestate else None
     return ReadableSpan(
         name=name,
-        context=_context(trace_id, span_id, remote=False),
-        parent=_context(trace_id, parent_id, remote=True) if parent_id else None,
+        context=_context(place.trace_id, place.span_id, state, remote=False),
+        parent=_context(place.trace_id, place.parent_span_id, state, remote=remote) if place.parent_span_id else None,
         resource=resource,
         attributes={str(name): value for name, value in attributes.items()},
         kind=kind,
@@ -202,7 +213,11 @@ def _span(
     )
 
 
-def _context(trace_id: str, span_id: str, *, remote: bool) -> SpanContext:
+def _context(trace_id: str, span_id: str, state: TraceState | None, *, remote: bool) -> SpanContext:
     return SpanContext(
-        int(trace_id, 16), int(span_id, 16), is_remote=remote, trace_flags=TraceFlags(TraceFlags.SAMPLED)
+        int(trace_id, 16),
+        int(span_id, 16),
+        is_remote=remote,
+        trace_flags=TraceFlags(TraceFlags.SAMPLED),
+        trace_state=state,
     )

@@ -7,6 +7,7 @@ and ends the process, which whoever supervises it starts again.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
@@ -15,6 +16,10 @@ from typing import Any
 import uvloop
 
 log = logging.getLogger(__name__)
+
+_GARBAGE_THRESHOLDS = (10_000, 20, 50)
+"""New objects before a collection, and collections of each age before one of the next. Python's own (700, 10, 10) cost
+15 % of a request's CPU: the worker keeps its last trails, which grow old in vain, and requests leave no cycles."""
 
 
 class Stop:
@@ -39,6 +44,9 @@ Main = Callable[[Stop], Awaitable[None]]
 
 def run(main: Main) -> int:
     """Run `main` until it returns; SIGTERM and SIGINT set its Stop, a second one ends at once."""
+    gc.set_threshold(*_GARBAGE_THRESHOLDS)
+    # What is imported by now lives as long as the process; nobody needs to look at it again.
+    gc.freeze()
     return uvloop.run(_run(main))
 
 

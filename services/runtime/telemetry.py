@@ -115,8 +115,9 @@ class SpanQueue:
         if len(self._queue) >= self._limit:
             self._count("dropped", 1)
             return
-        self._idle.clear()
+        # In this order: the thread says idle once more after every wake-up, but never with a request in the queue.
         self._queue.append(maker)
+        self._idle.clear()
         if len(self._queue) >= self._batch:
             self._wake.set()
 
@@ -138,10 +139,22 @@ class SpanQueue:
             self._wake.clear()
             while self._queue:
                 makers = [self._queue.popleft() for _ in range(min(self._batch, len(self._queue)))]
-                self._export([span for maker in makers for span in maker(self._resource)])
+                self._export([span for maker in makers for span in self._built(maker)])
             self._idle.set()
-            if self._stopping:
+            if self._queue:
+                # Offered after the last look: not idle after all.
+                self._idle.clear()
+                self._wake.set()
+            elif self._stopping:
                 return
+
+    def _built(self, maker: SpanMaker) -> Sequence[ReadableSpan]:
+        try:
+            return maker(self._resource)
+        except Exception as error:  # noqa: BLE001 - one request's spans must not cost the others theirs
+            log.warning("spans were not built: %s", type(error).__name__)
+            self._count("failed", 1)
+            return ()
 
     def _export(self, spans: Sequence[ReadableSpan]) -> None:
         try:

@@ -35,7 +35,9 @@ class TraceContext:
 
     @property
     def traceparent(self) -> str:
-        """The header that makes this span the parent of what is called."""
+        """The header that makes this span the parent of what is called; empty: there is no span."""
+        if not self.trace_id:
+            return ""
         return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"
 
 
@@ -71,6 +73,15 @@ class Sampler:
         if parent is not None and self._respect_parent:
             return parent
         return int(trace_id[16:], 16) < self._bound
+
+
+def passed_on(traceparent: str, tracestate: str) -> TraceContext:
+    """The caller's own context, for a process that exports nothing: what it calls hangs below its caller."""
+    parent = parse_traceparent(traceparent) if traceparent else None
+    if parent is None:
+        return TraceContext("", "", "", sampled=False)
+    trace_id, span_id, sampled = parent
+    return TraceContext(trace_id, span_id, "", sampled, tracestate)
 
 
 def begin_span(traceparent: str, tracestate: str, seed: Callable[[], int], sampler: Sampler) -> TraceContext:

@@ -35,7 +35,7 @@ def read_facts(body: Mapping[str, Any], *, user: str = "", needs: frozenset[str]
     models = _strings(extra, body, "models")
     if not model and not models:
         raise InvalidRequest("`model` is missing; give a model id such as 'openai/gpt-5', or 'models'", param="model")
-    own_user = body.get("user")
+    own_user = extra.get("user") or body.get("user")
     provider = _object(extra, "provider") or _object(body, "provider") or _NOTHING
     fallback = _object(extra, "fallback") or _object(body, "fallback") or _NOTHING
     return RequestContext(

@@ -9,6 +9,7 @@ warnings there, and errors in files.
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -163,9 +164,9 @@ def _read_scalar(reader: _Reader, target: FieldDescriptor, value: Any, path: str
 
 
 def _whole(value: Any) -> int | None:
-    if isinstance(value, str) and re.fullmatch(r"-?\d{1,19}", value):
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,19}", value):
         return int(value)  # JSON writes 64-bit numbers as text
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and value == int(value):
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value == int(value):
         return int(value)
     return None
 

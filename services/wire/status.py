@@ -123,8 +123,9 @@ def _rebuild(
     if info.reason == StoreConflict.reason:
         return StoreConflict(message, current_revision=int(fields.get("current_revision", "0")))
     if info.reason == ChainFailed.reason:
-        failure = Failure(FailureKind(fields.pop("failure", "SERVER_ERROR")), message)
-        return ChainFailed(message, failure=failure, status=int(info.metadata.get("http_status", "502")))
+        failure = Failure(_failure_kind(fields.pop("failure", "")), message)
+        status = int(info.metadata.get("http_status", "502"))
+        return ChainFailed(message, failure=failure, status=status, fields=fields)
     kind = _BY_REASON.get(info.reason)
     if kind is errors.InvalidRequest or kind is errors.RequestTooLarge:
         return kind(message, param=fields.get("param", ""))
@@ -132,7 +133,15 @@ def _rebuild(
         return kind(message, fields=fields)
     if code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}:
         return errors.Overloaded(message, retry_after=1.0)
+    if code is grpc.StatusCode.UNKNOWN and not info.reason:
+        # A fault of the service itself; its words may hold what the caller or a provider said.
+        return RouterError("the service failed; its log says how")
     return RouterError(message)
+
+
+def _failure_kind(word: str) -> FailureKind:
+    """The kind that `word` names; a worker of a newer release may name one that we do not have."""
+    return FailureKind(word) if word in FailureKind.__members__ else FailureKind.SERVER_ERROR
 
 
 def _problem(violation: error_details_pb2.BadRequest.FieldViolation) -> Problem:

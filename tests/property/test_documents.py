@@ -11,10 +11,10 @@ from turnout.policy.v1 import policy_pb2
 from services.core.policy import documents
 from services.core.policy.compile import Problems, compile
 from services.core.policy.documents import KINDS
+from services.core.policy.durations import format_duration, parse_duration
 from services.runtime.catalogue import GenaiPricesCatalogue
 from services.runtime.conditions import CelCompiler
 from services.wire.document_form import read_form, read_yaml, to_yaml
-from services.core.policy.durations import format_duration, parse_duration
 from services.wire.policy import to_document, to_resource
 from tests.support.inprocess import KEY_DOCUMENT, policy_set
 

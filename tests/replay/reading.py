@@ -1,124 +1,204 @@
-"""What a client reads from an answer, whole or streamed, in either dialect: through the official SDKs' own types."""
+"""What a caller reads from an answer, whole or streamed, through the official SDK of its dialect.
+
+`Read.whole` is everything that the SDK shows but what Turnout sets itself: in the
+same dialect nothing else may differ. `Said` is what an answer says whatever the
+dialect: that much must survive a crossing.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import anthropic.types as anthropic_types
-import openai.types.chat as openai_types
+import jiter
 
-Read = dict[str, Any]
+from tests.replay.sdk import anthropic_answer, anthropic_streamed, openai_answer, openai_chunks
 
+OURS = ("model", "metadata")
+_ONCE = {"role", "id", "type", "name", "finish_reason", "format", "signature"}
+"""Texts that a stream repeats or sets, but never continues."""
 
-def read_openai(body: bytes, *, stream: bool) -> Read:
-    if not stream:
-        parsed = openai_types.ChatCompletion.model_construct(**json.loads(body))
-        answer = json.loads(body)
-        choice = answer["choices"][0]
-        message = choice["message"]
-        del parsed
-        return _read(
-            _text(message.get("content")) or message.get("refusal") or "",
-            [_call(c) for c in message.get("tool_calls") or []],
-            choice.get("finish_reason"),
-            answer.get("usage"),
-            message.get("reasoning_content") or message.get("reasoning") or "",
-        )
-    text, reasoning, finish, usage = "", "", None, None
-    calls: dict[int, list[str]] = {}
-    for event in sse(body):
-        for choice in event.get("choices") or []:
-            if choice.get("index"):
-                continue
-            delta = choice.get("delta") or {}
-            text += _text(delta.get("content")) or delta.get("refusal") or ""
-            reasoning += delta.get("reasoning_content") or delta.get("reasoning") or ""
-            for position, call in enumerate(delta.get("tool_calls") or []):
-                function = call.get("function") or {}
-                number = call.get("index")
-                entry = calls.setdefault(position if number is None else number, ["", ""])
-                entry[0] += function.get("name") or ""
-                entry[1] += _arguments(function.get("arguments"))
-            finish = choice.get("finish_reason") or finish
-        usage = event.get("usage") or usage
-    return _read(text, [tuple(c) for _, c in sorted(calls.items())], finish, usage, reasoning)
+Value = dict[str, Any]
 
 
-def read_anthropic(body: bytes, *, stream: bool) -> Read:
-    if not stream:
-        answer = json.loads(body)
-        anthropic_types.Message.model_construct(**answer)
-        content, stop, usage = answer["content"], answer.get("stop_reason"), answer.get("usage")
-        text = "".join(b.get("text") or "" for b in content if b["type"] == "text")
-        calls = [(b["name"], json.dumps(b["input"], sort_keys=True)) for b in content if b["type"] == "tool_use"]
-        reasoning = "".join(b.get("thinking") or "" for b in content if b["type"] == "thinking")
-        return _read(text, calls, stop, usage, reasoning)
-    text, reasoning, stop = "", "", None
-    usage: dict[str, Any] = {}
-    calls_by: dict[int, list[str]] = {}
-    for event in sse(body):
-        kind = event.get("type")
-        if kind == "message_start":
-            usage.update({k: v for k, v in (event["message"].get("usage") or {}).items() if v is not None})
-        elif kind == "content_block_start" and event["content_block"]["type"] == "tool_use":
-            calls_by[event["index"]] = [event["content_block"]["name"], ""]
-        elif kind == "content_block_start":
-            text += event["content_block"].get("text") or "" if event["content_block"]["type"] == "text" else ""
-        elif kind == "content_block_delta":
-            delta = event["delta"]
-            text += delta.get("text") or ""
-            reasoning += delta.get("thinking") or ""
-            if "partial_json" in delta and event["index"] in calls_by:
-                calls_by[event["index"]][1] += delta["partial_json"]
-        elif kind == "message_delta":
-            stop = event["delta"].get("stop_reason") or stop
-            usage.update({k: v for k, v in (event.get("usage") or {}).items() if v is not None})
-    calls = [(name, _canonical(text_)) for name, text_ in calls_by.values()]
-    return _read(text, calls, stop, usage, reasoning)
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Input with cached tokens, output with reasoning."""
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    reasoning: int = 0
 
 
-def sse(body: bytes) -> list[Any]:
-    text = body.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
-    found = []
-    for block in text.split("\n\n"):
-        data = "\n".join(line[5:].removeprefix(" ") for line in block.split("\n") if line.startswith("data:"))
-        if data and data != "[DONE]":
-            found.append(json.loads(data))
-    return found
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An answer in neutral words. `calls` as (name, arguments); arguments decoded where they are JSON."""
+
+    text: str
+    calls: tuple[tuple[str, Any], ...]
+    finish: str
+    tokens: Tokens
+    reasoning: str
 
 
-def _read(text: str, calls: list[Any], finish: Any, usage: Any, reasoning: str) -> Read:
-    return {"text": text, "calls": calls, "finish": finish, "usage": _tokens(usage), "reasoning": reasoning}
+@dataclass(frozen=True, slots=True)
+class Read:
+    """An answer as the SDK shows it."""
+
+    whole: Value
+    said: Said
 
 
-def _tokens(usage: Any) -> Any:
-    if not usage:
-        return None
-    names = ("prompt_tokens", "completion_tokens", "total_tokens", "input_tokens", "output_tokens")
-    names += ("cache_read_input_tokens", "cache_creation_input_tokens")
-    return {name: usage[name] for name in names if usage.get(name) is not None}
+def read(api: str, body: bytes, *, stream: bool) -> Read:
+    """Read an answer of `api`.
+
+    Raises:
+        Exception: What the SDK raises, or what a caller would run into who takes this for an answer.
+    """
+    if api == "chat.completions":
+        return _read_openai(body, stream=stream)
+    return _read_anthropic(body, stream=stream)
 
 
-def _call(call: dict[str, Any]) -> tuple[str, str]:
-    function = call.get("function") or {}
-    return function.get("name") or "", _arguments(function.get("arguments"))
+def _read_openai(body: bytes, *, stream: bool) -> Read:
+    whole = _chunks(body) if stream else openai_answer(body).model_dump(exclude_unset=True, warnings=False)
+    choice = whole["choices"][0]
+    message = choice["delta" if stream else "message"]
+    whole["usage"] = usage = _without(whole.get("usage") or {}, ("cost",))
+    calls = [(c.get("function") or {}) for c in message.get("tool_calls") or []]
+    legacy = message.get("function_call") or {}
+    calls += [legacy] if legacy.get("name") else []
+    finish = {"eos": "stop", "function_call": "tool_calls"}.get(
+        choice.get("finish_reason"), choice.get("finish_reason")
+    )
+    if calls and finish in {"stop", "", None}:
+        finish = "tool_calls"  # a forced tool ends with "stop" there
+    elif message.get("refusal") and finish == "stop":
+        finish = "content_filter"
+    said = Said(
+        _text(message.get("content")) or message.get("refusal") or "",
+        tuple((c.get("name") or "", _json(c.get("arguments"))) for c in calls),
+        finish or "stop",
+        _openai_tokens(usage),
+        message.get("reasoning_content") or message.get("reasoning") or _told_elsewhere(message),
+    )
+    return Read(_without(whole, OURS), said)
 
 
-def _arguments(arguments: Any) -> str:
-    return json.dumps(arguments) if isinstance(arguments, dict) else arguments or ""
+def _chunks(body: bytes) -> Value:
+    """A stream added up: texts continued, lists joined, all else as it came last."""
+    whole: Value = {}
+    choices: dict[int, Value] = {}
+    for chunk in openai_chunks(body):
+        value = chunk.model_dump(exclude_unset=True, warnings=False)
+        for choice in value.pop("choices", None) or []:
+            _add(choices.setdefault(choice.get("index") or 0, {"delta": {}}), choice)
+        whole.update({name: found for name, found in value.items() if found is not None})
+    whole["choices"] = [choice for _, choice in sorted(choices.items())]
+    return whole
 
 
-def _canonical(text: str) -> str:
-    try:
-        return json.dumps(json.loads(text or "{}"), sort_keys=True)
-    except ValueError:
-        return text
+def _add(into: Value, piece: Value) -> None:
+    for name, value in piece.items():
+        old = into.get(name)
+        if isinstance(value, dict) and isinstance(old, dict):
+            _add(old, value)
+        elif isinstance(value, list) and name == "tool_calls":
+            into[name] = _calls(old or [], value)
+        elif isinstance(value, str) and isinstance(old, list):
+            into[name] = [*old, {"type": "text", "text": value}]  # Mistral: reasoning as parts, then text
+        elif type(value) is type(old) and isinstance(value, (str, list)) and name not in _ONCE:
+            into[name] = old + value
+        elif value or not old:
+            into[name] = value
+
+
+def _calls(known: list[Value], pieces: list[Value]) -> list[Value]:
+    by_index = {call["index"]: call for call in known}
+    for position, piece in enumerate(pieces):
+        number = position if piece.get("index") is None else piece["index"]
+        _add(by_index.setdefault(number, {"index": number}), {**piece, "index": number})
+    return list(by_index.values())
+
+
+def _openai_tokens(usage: Mapping[str, Any]) -> Tokens:
+    """Tokens by the provider's own total, where that holds more than the two parts."""
+    prompt, completion = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
+    before, after = usage.get("prompt_tokens_details") or {}, usage.get("completion_tokens_details") or {}
+    reasoning = after.get("reasoning_tokens") or 0
+    beyond = max(0, (usage.get("total_tokens") or 0) - prompt - completion)
+    if beyond and beyond == before.get("audio_tokens"):
+        prompt += beyond
+    elif beyond:
+        completion, reasoning = completion + beyond, max(reasoning, beyond)
+    elif reasoning > completion:
+        completion += reasoning
+    read = before.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or usage.get("cached_tokens") or 0
+    return Tokens(prompt, completion, min(read, prompt), before.get("cache_write_tokens") or 0, reasoning)
 
 
 def _text(content: Any) -> str:
     if isinstance(content, dict):
         return json.dumps(content, separators=(",", ":"), ensure_ascii=False)
     if isinstance(content, list):
-        return "".join(p.get("text") or "" for p in content if isinstance(p, dict) and isinstance(p.get("text"), str))
+        return "".join(p.get("text") or "" for p in content if p.get("type") == "text")
     return content or ""
+
+
+def _told_elsewhere(message: Value) -> str:
+    """Reasoning that is given as parts of the content (Mistral), or as details (gateways)."""
+    content = message.get("content")
+    parts = [p for p in content if p.get("type") == "thinking"] if isinstance(content, list) else []
+    told = "".join(t.get("text") or "" for p in parts for t in p["thinking"])
+    return told or "".join(d.get("text") or d.get("summary") or "" for d in message.get("reasoning_details") or [])
+
+
+_STOPS = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "pause_turn": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "refusal": "content_filter",
+}
+
+
+def _read_anthropic(body: bytes, *, stream: bool) -> Read:
+    message: Any = anthropic_streamed(body) if stream else anthropic_answer(body)
+    whole: Value = message.model_dump(exclude_unset=True, warnings=False)
+    whole["usage"] = usage = _without(whole.get("usage") or {}, ("cost",))
+    content = whole["content"]
+    said = Said(
+        "".join(b["text"] for b in content if b["type"] == "text"),
+        tuple((b["name"], b["input"]) for b in content if b["type"] == "tool_use"),
+        _STOPS[whole["stop_reason"]],
+        _anthropic_tokens(usage),
+        "".join(b["thinking"] for b in content if b["type"] == "thinking"),
+    )
+    return Read(_without(whole, OURS), said)
+
+
+def _anthropic_tokens(usage: Mapping[str, Any]) -> Tokens:
+    read, write = usage.get("cache_read_input_tokens") or 0, usage.get("cache_creation_input_tokens") or 0
+    details = usage.get("output_tokens_details") or {}
+    fresh, output = usage.get("input_tokens") or 0, usage.get("output_tokens") or 0
+    return Tokens(fresh + read + write, output, read, write, details.get("thinking_tokens") or 0)
+
+
+def _json(arguments: Any) -> Any:
+    """Arguments decoded; cut ones as far as they go, as Anthropic's SDK reads them."""
+    if not isinstance(arguments, str):
+        return arguments or {}
+    try:
+        return jiter.from_json(arguments.encode() or b"{}", partial_mode=True)
+    except ValueError:
+        return {"arguments": arguments}
+
+
+def _without(value: Value, names: tuple[str, ...]) -> Value:
+    return {name: found for name, found in value.items() if name not in names}

@@ -1,7 +1,8 @@
-"""Recorded provider traffic, replayed through the translations and read by the official SDKs' types.
+"""Recorded exchanges of real providers: read from the folder that TURNOUT_TRAFFIC names, or from beside the checkout.
 
-The recordings live outside the repository: in the folder that TURNOUT_TRAFFIC
-names, or in `../shared/traffic`. A small corpus of our own is always there.
+The recordings belong to other projects' tests and are not part of this
+repository; tests that need them skip without them. The files are JSON lines,
+plain or gzipped, one file per provider.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import gzip
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,27 @@ ROOT = Path(__file__).resolve().parents[2]
 PROVIDERS = (
     "openai", "anthropic", "azure", "groq", "mistral", "deepseek", "xai", "openrouter", "ollama", "cerebras",
     "together", "huggingface", "perplexity", "local-openai", "vercel-gateway", "alibaba", "cloudflare", "zai",
-    "databricks", "moonshot", "ai21", "crusoe", "snowflake", "writer", "pydantic-gateway", "vertex",
+    "databricks", "moonshot", "ai21", "crusoe", "snowflake", "pydantic-gateway", "vertex", "bedrock", "gemini",
 )  # fmt: skip
+"""Those whose file holds exchanges of a replayed API."""
+
+FAILING = ("openai", "anthropic", "azure", "groq", "mistral", "deepseek", "xai", "openrouter", "ollama", "perplexity")
+"""Those whose file holds errors that can be judged."""
+
 APIS = {"chat.completions": "openai_compatible", "messages": "anthropic"}
+"""The APIs that are replayed, and the provider type that speaks each."""
+
+FAMILIES = {
+    "chat.completions": "chat.completions",
+    "completions": "chat.completions",
+    "responses": "chat.completions",
+    "embeddings": "chat.completions",
+    "images.generations": "chat.completions",
+    "images.edits": "chat.completions",
+    "messages": "messages",
+    "messages.count_tokens": "messages",
+}
+"""APIs with errors of the same shape as a replayed one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +51,9 @@ class Exchange:
     provider: str
     api: str
     stream: bool
-    status: int
-    request: dict[str, Any]
     body: bytes
-    headers: dict[str, str]
-    provenance: str
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 def folder() -> Path | None:
@@ -48,19 +65,24 @@ def folder() -> Path | None:
 
 def exchanges(provider: str) -> Iterator[Exchange]:
     """The chat exchanges of one provider's file."""
+    return (e for e in _all(provider) if e.api in APIS)
+
+
+def failures(provider: str) -> Iterator[Exchange]:
+    """The exchanges of one provider's file, of whatever API, that have no success status."""
+    return (e for e in _all(provider) if e.status >= 300)
+
+
+def _all(provider: str) -> Iterator[Exchange]:
     where = folder()
-    assert where is not None
+    assert where is not None, "no recordings: set TURNOUT_TRAFFIC"
     packed, plain = where / f"{provider}.jsonl.gz", where / f"{provider}.jsonl"
     text = gzip.decompress(packed.read_bytes()).decode() if packed.exists() else plain.read_text(encoding="utf-8")
     for line in text.splitlines():
-        found = _exchange(json.loads(line))
-        if found is not None:
-            yield found
+        yield _exchange(json.loads(line))
 
 
-def _exchange(row: dict[str, Any]) -> Exchange | None:
-    if row["api"] not in APIS:
-        return None
+def _exchange(row: dict[str, Any]) -> Exchange:
     answer = row["response"]
     if "body" in answer:
         body = json.dumps(answer["body"], ensure_ascii=False).encode()
@@ -68,15 +90,12 @@ def _exchange(row: dict[str, Any]) -> Exchange | None:
         body = answer["text"].encode()
     else:
         body = base64.b64decode(answer.get("base64", ""))
-    request = (row.get("request") or {}).get("body")
     return Exchange(
         id=row["id"],
         provider=row["provider"],
         api=row["api"],
         stream=row.get("stream_format") == "sse",
-        status=answer["status"],
-        request=request if isinstance(request, dict) else {},
         body=body,
+        status=answer["status"],
         headers={k.lower(): str(v) for k, v in (answer.get("headers") or {}).items()},
-        provenance=row["provenance"],
     )

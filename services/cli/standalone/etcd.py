@@ -55,6 +55,9 @@ def etcd_child(data_dir: Path, client_port: int, peer_port: int) -> Child:
         *("--initial-cluster", f"turnout={peer}"),
         *("--auto-compaction-mode", "revision"),
         *("--auto-compaction-retention", "10000"),
+        # A policy is applied whole, in one transaction; etcd's own limits end at 127 documents.
+        *("--max-txn-ops", "10000"),
+        *("--max-request-bytes", "8388608"),
         *("--log-level", "warn"),
     ]
     return Child("etcd", command, data_dir / "logs" / "etcd.log")

@@ -26,6 +26,7 @@ from services.cli.standalone.etcd import EtcdMissing, etcd_child, etcd_ready
 from services.cli.standalone.policy import SIMULATED, real_policy, real_providers, simulated_policy
 from services.cli.standalone.probes import grpc_ready, http_ready
 from services.core.errors import PolicyRejected
+from services.core.policy.compile import DEFAULT_NAMESPACE
 from services.runtime.keys import hash_key, new_key
 from services.wire.document_form import read_form
 from services.wire.status import from_rpc_error
@@ -65,6 +66,7 @@ class Suite:
     controlplane: str = ""
     workers: list[str] = field(default_factory=list)
     simulated: dict[str, int] = field(default_factory=dict)
+    metrics: dict[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -110,8 +112,7 @@ async def _start(suite: Suite) -> None:
     _check_port(suite.options.host, suite.options.port)
     await _start_etcd(suite)
     await _start_controlplane(suite)
-    documents = await _documents(suite)
-    await _apply(suite, documents)
+    await _apply(suite, await _documents(suite))
     if suite.options.topology == "fused":
         await _start_fused(suite)
     else:
@@ -133,9 +134,10 @@ async def _start_etcd(suite: Suite) -> None:
 
 
 async def _start_controlplane(suite: Suite) -> None:
-    (port,) = _free_ports(1)
+    port, metrics = _free_ports(2)
     suite.controlplane = f"127.0.0.1:{port}"
-    arguments = ["--listen", suite.controlplane, "--etcd", suite.etcd]
+    suite.metrics["controlplane"] = f"http://127.0.0.1:{metrics}/metrics"
+    arguments = ["--listen", suite.controlplane, "--etcd", suite.etcd, "--metrics-port", str(metrics)]
     child = _service(suite, "controlplane", "services.controlplane", arguments)
     child.environment = {"TURNOUT_ADMIN_KEY": suite.api_key}
     async with _waiting_for("the control plane"):
@@ -146,7 +148,9 @@ async def _start_workers(suite: Suite) -> None:
     for number, port in enumerate(_free_ports(suite.options.workers), 1):
         address = f"127.0.0.1:{port}"
         suite.workers.append(address)
-        arguments = _worker_arguments(suite, number, address)
+        (metrics,) = _free_ports(1)
+        suite.metrics[f"dataplane-{number}"] = f"http://127.0.0.1:{metrics}/metrics"
+        arguments = [*_worker_arguments(suite, number, address), "--metrics-port", str(metrics)]
         child = _service(suite, f"dataplane-{number}", "services.dataplane", arguments)
         async with _waiting_for(f"data-plane worker {number}"):
             await suite.children.start(child, lambda address=address: grpc_ready(address))  # type: ignore[misc]
@@ -168,6 +172,7 @@ async def _start_bridge(suite: Suite) -> None:
     child = _service(suite, "bridge", "services.http_bridge", arguments)
     async with _waiting_for("the HTTP bridge"):
         await suite.children.start(child, lambda: http_ready(f"{suite.url}/healthz"))
+    suite.metrics["bridge"] = f"{suite.url}/metrics"
 
 
 async def _start_fused(suite: Suite) -> None:
@@ -180,6 +185,7 @@ async def _start_fused(suite: Suite) -> None:
     child = _service(suite, "fused", "services.cli.standalone.fused", arguments)
     async with _waiting_for("the fused worker and bridge"):
         await suite.children.start(child, lambda: http_ready(f"{suite.url}/healthz"))
+    suite.metrics["fused"] = f"{suite.url}/metrics"
 
 
 def _service(suite: Suite, name: str, module: str, arguments: list[str]) -> Child:
@@ -223,14 +229,23 @@ async def _start_simulated(suite: Suite) -> None:
 async def _apply(suite: Suite, documents: list[Resource]) -> None:
     metadata = (("authorization", f"Bearer {suite.api_key}"),)
     async with grpc.aio.insecure_channel(suite.controlplane) as channel, _waiting_for("the policy"):
+        stub: Any = PolicyServiceStub(channel)
         try:
-            await PolicyServiceStub(channel).Apply(
-                api.ApplyRequest(resources=documents), metadata=metadata, timeout=10.0
-            )
+            if not suite.options.policy:
+                kept = await stub.ListResources(
+                    api.ListResourcesRequest(kind="Router"), metadata=metadata, timeout=10.0
+                )
+                documents = _without_kept(documents, {r.router.name for r in kept.resources})
+            await stub.Apply(api.ApplyRequest(resources=documents), metadata=metadata, timeout=10.0)
         except grpc.aio.AioRpcError as error:
             told = from_rpc_error(error)
             lines = [str(p) for p in told.problems] if isinstance(told, PolicyRejected) else [told.message]
             raise Fail("the policy was refused:\n" + "\n".join(lines), code=2) from error
+
+
+def _without_kept(documents: list[Resource], routers: set[str]) -> list[Resource]:
+    """Without the routers that the data folder has already: what somebody changed there outlives a restart."""
+    return [d for d in documents if d.WhichOneof("document") != "router" or d.router.name not in routers]
 
 
 @contextlib.asynccontextmanager
@@ -303,6 +318,7 @@ def _write_ready(path: Path, suite: Suite) -> None:
         "dataplane": suite.workers,
         "etcd": suite.etcd,
         "simulated": {name: f"http://127.0.0.1:{port}" for name, port in suite.simulated.items()},
+        "metrics": suite.metrics,
         "topology": suite.options.topology,
         "pid": os.getpid(),
         "pids": suite.children.pids(),
@@ -320,6 +336,17 @@ curl {url}/v1/chat/completions \\
        "extra_body": {{"metadata": {{"language": "es", "plan": "pro"}}}}}}'"""
 
 
+def _model_to_try(policy: Sequence[Resource]) -> str:
+    """What the curl line asks for: a router of the policy, else a model of it; empty: it names neither."""
+    if not policy:
+        return f"{DEFAULT_NAMESPACE}/user-aware"
+    named = [r.settings.namespace for r in policy if r.WhichOneof("document") == "settings"]
+    namespace = next(filter(None, named), DEFAULT_NAMESPACE)
+    routers = [f"{namespace}/{r.router.name}" for r in policy if r.WhichOneof("document") == "router"]
+    models = [r.model.name for r in policy if r.WhichOneof("document") == "model"]
+    return next(iter(routers + models), "")
+
+
 def _banner(suite: Suite) -> None:
     key_file = suite.options.data_dir / "api_key"
     out.print(f"\n[bold green]Turnout is ready[/] at [bold]{suite.url}[/]   key: {suite.api_key}")
@@ -328,7 +355,9 @@ def _banner(suite: Suite) -> None:
         out.print("[yellow]No provider key was found: the providers are simulated, and say so in every answer.[/]")
         flaky = f"http://127.0.0.1:{suite.simulated['sim-flaky']}/_faults"
         out.print(f'[dim]sim-flaky fails on purpose; heal it: curl {flaky} -d \'{{"kind": "none"}}\'[/]')
-    out.print("\nTry it:\n")
-    out.print(escape(CURL.format(url=suite.url, key=suite.api_key, model="inworld/user-aware")))
+    model = _model_to_try(suite.options.policy)
+    if model:
+        out.print("\nTry it:\n")
+        out.print(escape(CURL.format(url=suite.url, key=suite.api_key, model=model)))
     out.print("\n[dim]turnout logs[/] shows each request with its attempts; Ctrl-C stops everything.")
     sys.stdout.flush()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_FORM = re.compile(r"\A\s*(\d+(?:\.\d+)?)(ms|us|s|m|h)\s*\Z")
+_FORM = re.compile(r"\A\s*([0-9]+(?:\.[0-9]+)?)(ms|us|s|m|h)\s*\Z")
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 

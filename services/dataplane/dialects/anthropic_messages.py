@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
-
-import msgspec
 
 from services.core.attempts.effects import Kind
 from services.core.errors import InvalidRequest, RouterError
 from services.core.routing.context import RequestContext
 from services.core.routing.plan import Candidate
-from services.dataplane.dialects.anthropic_errors import error_body
+from services.dataplane.dialects.anthropic_errors import error_body, status_of
+from services.dataplane.dialects.anthropic_overrides import upstream_body
 from services.dataplane.dialects.anthropic_passthrough import AnthropicPassthrough
 from services.dataplane.dialects.anthropic_read import read_message_request
 from services.dataplane.dialects.anthropic_write import AnthropicWriter
-from services.dataplane.dialects.templates import fill
 from services.dataplane.exchange import ChatRequest, ProviderCodec
-from services.dataplane.members import Members, decoded, join_members, raw, request_members
+from services.dataplane.members import Members, decoded, raw, request_members
 from services.dataplane.mending import asks_restart, is_mendable, mended
 from services.dataplane.sse import frame
 from services.dataplane.translate import CrossTranslation, laid_over
 from services.dataplane.translation import Emitted, Evidence, InboundRequest, Translation
-from services.wire.chat_facts import ROUTING_FIELDS, condition_messages, read_facts
+from services.wire.chat_facts import condition_messages, read_facts
 
 _FACTS = ("model", "models", "ignore", "provider", "fallback", "extra_body", "metadata", "user")
-_DROPPED = (*ROUTING_FIELDS, "extra_body", "user")
-_SYSTEM = {"system", "developer"}
 
 CodecFor = Callable[[str], ProviderCodec]
 
@@ -56,7 +51,7 @@ class AnthropicMessages:
         return _AnthropicRequest(self._codec_for, members, context, headers, stream=stream)
 
     def error(self, error: RouterError, evidence: Evidence | None) -> tuple[int, bytes]:
-        return error.status, error_body(error, evidence)
+        return status_of(error), error_body(error, evidence)
 
 
 def _needs(members: Members) -> frozenset[str]:
@@ -95,7 +90,8 @@ class _AnthropicRequest:
     def translate(self, candidate: Candidate) -> Translation:
         codec = self._codec_for(candidate.target.provider.type)
         if codec.api == AnthropicMessages.api:
-            return AnthropicPassthrough(codec, candidate, self._upstream_body(candidate), self._headers, [])
+            body, warnings = upstream_body(self._members, candidate, self.context.metadata)
+            return AnthropicPassthrough(codec, candidate, body, self._headers, warnings)
         request = laid_over(self._read(), candidate, self.context.metadata)
         writer = AnthropicWriter(candidate.target.model)
         return CrossTranslation(codec, candidate, request, writer, self._headers)
@@ -103,7 +99,7 @@ class _AnthropicRequest:
     def _read(self) -> ChatRequest:
         """The request in the exchange model; read once, and only if somebody needs it."""
         if self._chat is None:
-            self._chat = read_message_request(decoded(self._members, self._members), self.context.user)
+            self._chat = read_message_request(decoded(self._members, self._members))
         return self._chat
 
     def mendable(self) -> bool:
@@ -117,35 +113,3 @@ class _AnthropicRequest:
 
     def restart_frame(self, evidence: Evidence) -> bytes:
         return frame(bytes(raw({"type": "restart", "metadata": evidence.metadata})), "restart")
-
-    def _upstream_body(self, candidate: Candidate) -> bytes:
-        """The caller's members byte for byte, but for routing fields and what policy sets."""
-        body: dict[str, msgspec.Raw] = {n: v for n, v in self._members.items() if n not in _DROPPED}
-        body["model"] = raw(candidate.target.upstream_model)
-        if "metadata" in body:
-            # Anthropic's own metadata holds a user id and nothing else; the other keys are for routing.
-            user = msgspec.json.decode(body.pop("metadata")).get("user_id")
-            if user is not None:
-                body["metadata"] = raw({"user_id": user})
-        config = candidate.generation
-        if config is not None:
-            for name in ("max_tokens", "temperature", "top_p"):
-                if getattr(config, name) is not None:
-                    body[name] = raw(getattr(config, name))
-            if config.stop_sequences:
-                body["stop_sequences"] = raw(list(config.stop_sequences))
-        if candidate.templates:
-            self._place_templates(body, candidate)
-        return join_members(body)
-
-    def _place_templates(self, body: dict[str, msgspec.Raw], candidate: Candidate) -> None:
-        """System templates go before the caller's system text, others before its messages."""
-        filled = [replace(t, content=fill(t, self.context.metadata)) for t in candidate.templates]
-        texts = [{"type": "text", "text": t.content} for t in filled if t.role in _SYSTEM]
-        turns = [{"role": t.role, "content": t.content} for t in filled if t.role not in _SYSTEM]
-        if texts:
-            own = msgspec.json.decode(body["system"]) if "system" in body else []
-            own = [{"type": "text", "text": own}] if isinstance(own, str) else own
-            body["system"] = raw([*texts, *own])
-        if turns:
-            body["messages"] = raw([*turns, *msgspec.json.decode(body["messages"])])

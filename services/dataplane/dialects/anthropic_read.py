@@ -8,62 +8,102 @@ from typing import Any
 import msgspec
 
 from services.core.errors import InvalidRequest
+from services.dataplane.dialects.reading import integer, number, objects, strings
 from services.dataplane.exchange import ChatRequest, Image, Message, Part, Text, Thinking, Tool, ToolCall, ToolResult
+from services.dataplane.translation import Untranslatable
 
 _CARRIED = {
     "model", "messages", "system", "max_tokens", "stream", "stop_sequences", "temperature", "top_p", "top_k", "tools",
     "tool_choice", "thinking", "metadata", "extra_body", "models", "ignore", "provider", "fallback", "sort", "route",
-    "transforms", "user", "cache_control", "output_config",
+    "transforms", "user", "output_config",
 }  # fmt: skip
+_DEMANDS = ("container", "inference_geo", "mcp_servers")
+"""Without these the answer would not be what was asked for, so they are not dropped."""
+_TOOL_CARRIED = {"name", "description", "input_schema", "type", "strict", "cache_control"}
 
 
-def read_message_request(body: Mapping[str, Any], user: str) -> ChatRequest:
+def read_message_request(body: Mapping[str, Any]) -> ChatRequest:
     """The exchange request of a decoded body.
 
     Raises:
         InvalidRequest: A field that has to be understood is not well formed.
+        Untranslatable: A field demands what only this protocol can give.
     """
-    warnings = [f"{name} was dropped: it has no translation" for name in body if name not in _CARRIED]
-    thinking = body.get("thinking") or {}
+    for name in _DEMANDS:
+        if body.get(name):
+            raise Untranslatable.because(f"{name} has no translation for this model's provider")
     system = tuple(p for p in _content(body.get("system"), "system") if isinstance(p, Text))
     messages = _messages(body.get("messages"))
     if system:
         messages = (Message("system", system), *messages)
-    choice = body.get("tool_choice") or {}
+    choice = _object(body, "tool_choice")
+    config = _object(body, "output_config")
+    thinking = _object(body, "thinking")
+    metadata = _object(body, "metadata")
+    user = metadata.get("user_id") or body.get("user")
     return ChatRequest(
         messages=messages,
         stream=body.get("stream") is True,
         tools=_tools(body.get("tools")),
         tool_choice=_tool_choice(choice),
         parallel_tool_calls=False if choice.get("disable_parallel_tool_use") is True else None,
-        max_tokens=body.get("max_tokens"),
-        temperature=body.get("temperature"),
-        top_p=body.get("top_p"),
-        top_k=body.get("top_k"),
-        stop=tuple(body.get("stop_sequences") or ()),
-        reasoning_budget=thinking.get("budget_tokens") if thinking.get("type") == "enabled" else None,
-        reasoning_effort="medium" if thinking.get("type") == "adaptive" else "",
-        response_format=_format(body.get("output_config")),
-        user=user,
-        warnings=tuple(warnings),
+        max_tokens=integer(body, "max_tokens"),
+        temperature=number(body, "temperature"),
+        top_p=number(body, "top_p"),
+        top_k=integer(body, "top_k"),
+        stop=strings(body.get("stop_sequences"), "stop_sequences"),
+        reasoning_budget=_budget(thinking),
+        reasoning_effort=_effort(config, thinking),
+        response_format=_format(config.get("format")),
+        user=user if isinstance(user, str) else "",
+        warnings=_warnings(body),
     )
 
 
-def _format(config: Any) -> Mapping[str, Any] | None:
-    wanted = config.get("format") if isinstance(config, Mapping) else None
+def _warnings(body: Mapping[str, Any]) -> tuple[str, ...]:
+    warnings = [f"{name} was dropped: it has no translation" for name in body if name not in _CARRIED]
+    fields = {name for tool in objects(body.get("tools"), "tools") for name in tool if name not in _TOOL_CARRIED}
+    warnings += [f"{name} of tools was dropped: it has no translation" for name in sorted(fields)]
+    return tuple(warnings)
+
+
+def _object(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = body.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidRequest(f"{name}: must be an object", param=name)
+    return value
+
+
+def _budget(thinking: Mapping[str, Any]) -> int | None:
+    if thinking.get("type") != "enabled":
+        return None
+    return integer(thinking, "budget_tokens", "thinking.budget_tokens")
+
+
+def _effort(config: Mapping[str, Any], thinking: Mapping[str, Any]) -> str:
+    """The effort that was named; the model's own measure, "adaptive", is OpenAI's default."""
+    effort = config.get("effort")
+    if isinstance(effort, str) and effort and thinking.get("type") != "disabled":
+        return effort
+    return "medium" if thinking.get("type") in ("adaptive", "between_tools") else ""
+
+
+def _format(wanted: Any) -> Mapping[str, Any] | None:
+    if wanted is None:
+        return None
     if isinstance(wanted, Mapping) and wanted.get("type") == "json_schema":
         return {"type": "json_schema", "json_schema": {"name": "answer", "schema": wanted.get("schema")}}
-    return None
+    raise Untranslatable.because("output_config.format: only json_schema has a translation")
 
 
 def _messages(messages: Any) -> tuple[Message, ...]:
-    if not isinstance(messages, list):
-        raise InvalidRequest("messages: must be a list", param="messages")
     found = []
-    for index, message in enumerate(messages):
+    for index, message in enumerate(objects(messages, "messages")):
         path = f"messages.{index}"
-        role = message.get("role") if isinstance(message, Mapping) else None
-        if role not in {"user", "assistant", "system"}:
+        role = message.get("role")
+        if not isinstance(role, str) or role not in {"user", "assistant", "system"}:
             raise InvalidRequest(f"{path}.role: must be user, assistant or system", param=f"{path}.role")
         found.append(Message(role, _content(message.get("content"), f"{path}.content")))
     return tuple(found)
@@ -76,11 +116,11 @@ def _content(content: Any, path: str) -> tuple[Part, ...]:
         return (Text(content),) if content else ()
     if not isinstance(content, list):
         raise InvalidRequest(f"{path}: must be text or a list of blocks", param=path)
-    return tuple(_block(block, f"{path}.{index}") for index, block in enumerate(content))
+    return tuple(_block(block, f"{path}.{index}") for index, block in enumerate(objects(content, path)))
 
 
-def _block(block: Any, path: str) -> Part:
-    kind = block.get("type") if isinstance(block, Mapping) else None
+def _block(block: Mapping[str, Any], path: str) -> Part:
+    kind = block.get("type")
     if kind == "text":
         return Text(str(block.get("text") or ""), block.get("cache_control"))
     if kind == "image":
@@ -96,7 +136,7 @@ def _block(block: Any, path: str) -> Part:
         inside = tuple(p for p in _content(block.get("content"), f"{path}.content") if isinstance(p, (Text, Image)))
         failed = block.get("is_error") is True
         return ToolResult(str(block.get("tool_use_id") or ""), inside, failed, block.get("cache_control"))
-    raise InvalidRequest(f"{path}: a block of type {kind!r} has no translation for this model's provider", param=path)
+    raise Untranslatable.because(f"{path}: a block of type {kind!r} has no translation for this model's provider")
 
 
 def _image(block: Mapping[str, Any], path: str) -> Image:
@@ -108,19 +148,22 @@ def _image(block: Mapping[str, Any], path: str) -> Image:
     if isinstance(source, Mapping) and kind == "url":
         return Image(url=str(source.get("url") or ""), cache_control=block.get("cache_control"))
     path = f"{path}.source"
-    raise InvalidRequest(f"{path}: a source of type {kind!r} has no translation for this model's provider", param=path)
+    raise Untranslatable.because(f"{path}: a source of type {kind!r} has no translation for this model's provider")
 
 
 def _tools(tools: Any) -> tuple[Tool, ...]:
     found = []
-    for index, tool in enumerate(tools or ()):
-        if not isinstance(tool, Mapping) or not isinstance(tool.get("name"), str):
-            raise InvalidRequest(f"tools.{index}.name: is missing", param=f"tools.{index}.name")
-        if tool.get("type") not in {None, "custom"}:
+    for index, tool in enumerate(objects(tools, "tools")):
+        if tool.get("type") not in (None, "custom"):
             told = f"tools.{index}: the server tool {tool['type']!r} has no translation for this model's provider"
-            raise InvalidRequest(told, param=f"tools.{index}.type")
-        description = str(tool.get("description") or "")
-        found.append(Tool(tool["name"], description, tool.get("input_schema"), None, tool.get("cache_control")))
+            raise Untranslatable.because(told)
+        if not isinstance(tool.get("name"), str):
+            raise InvalidRequest(f"tools.{index}.name: is missing", param=f"tools.{index}.name")
+        schema = tool.get("input_schema")
+        if schema is not None and not isinstance(schema, Mapping):
+            raise InvalidRequest(f"tools.{index}.input_schema: must be an object", param=f"tools.{index}.input_schema")
+        strict = True if tool.get("strict") is True else None
+        found.append(Tool(tool["name"], str(tool.get("description") or ""), schema, strict, tool.get("cache_control")))
     return tuple(found)
 
 
@@ -130,7 +173,7 @@ def _tool_choice(choice: Mapping[str, Any]) -> str:
         return ""
     if kind == "tool":
         return f"tool:{choice.get('name')}"
-    found = {"auto": "auto", "any": "required", "none": "none"}.get(kind)
+    found = {"auto": "auto", "any": "required", "none": "none"}.get(str(kind))
     if found is None:
         raise InvalidRequest("tool_choice.type: must be auto, any, tool or none", param="tool_choice.type")
     return found

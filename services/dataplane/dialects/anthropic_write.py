@@ -47,7 +47,7 @@ class AnthropicWriter:
             "type": "message",
             "role": "assistant",
             "model": self._model,
-            "content": [_block(p) for p in answer.parts] or ([_block(Text(answer.refusal))] if answer.refusal else []),
+            "content": [_block(p) for p in answer.parts],
             "stop_reason": _stop_reason(answer.finish_reason, answer.stop_sequence),
             "stop_sequence": answer.stop_sequence or None,
             "usage": usage_form(answer.usage or TokenUsage(), evidence.cost_usd),
@@ -154,11 +154,13 @@ class AnthropicWriter:
 def usage_form(usage: TokenUsage, cost_usd: float | None) -> dict[str, Any]:
     """Usage in Anthropic's shape, where cached input is counted apart."""
     form: dict[str, Any] = {
-        "input_tokens": max(0, usage.input_tokens - usage.cache_read_tokens - usage.cache_write_tokens),
+        "input_tokens": usage.fresh_tokens,
         "output_tokens": usage.output_tokens,
         "cache_read_input_tokens": usage.cache_read_tokens,
         "cache_creation_input_tokens": usage.cache_write_tokens,
     }
+    if usage.reasoning_tokens:
+        form["output_tokens_details"] = {"thinking_tokens": usage.reasoning_tokens}
     if cost_usd is not None:
         form["cost"] = cost_usd
     return form

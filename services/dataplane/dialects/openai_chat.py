@@ -24,7 +24,18 @@ from services.dataplane.translate import CrossTranslation, laid_over
 from services.dataplane.translation import Emitted, Evidence, InboundRequest, Translation
 from services.wire.chat_facts import condition_messages, read_facts
 
-_FACTS = ("model", "models", "ignore", "provider", "fallback", "extra_body", "metadata", "user", "session_id")
+_FACTS = (
+    "model",
+    "models",
+    "ignore",
+    "provider",
+    "fallback",
+    "extra_body",
+    "metadata",
+    "user",
+    "session_id",
+    "reasoning",
+)
 _NOT_NULL = b"null"
 
 CodecFor = Callable[[str], ProviderCodec]
@@ -55,8 +66,7 @@ class OpenAiChat:
         context = read_facts(
             facts, user=session if isinstance(session, str) and session else user, needs=_needs(members)
         )
-        extra = facts.get("extra_body") or {}
-        return _OpenAiRequest(self, members, context, extra, headers, stream=stream == b"true")
+        return _OpenAiRequest(self, members, context, facts, headers, stream=stream == b"true")
 
     def error(self, error: RouterError, evidence: Evidence | None) -> tuple[int, bytes]:
         return error.status, error_body(error, evidence)
@@ -88,7 +98,7 @@ class _OpenAiRequest:
         dialect: OpenAiChat,
         members: Members,
         context: RequestContext,
-        extra: Mapping[str, Any],
+        facts: Mapping[str, Any],
         headers: Mapping[str, str],
         *,
         stream: bool,
@@ -97,7 +107,8 @@ class _OpenAiRequest:
         self.stream = stream
         self._dialect = dialect
         self._members = members
-        self._extra = extra
+        self._extra: Mapping[str, Any] = facts.get("extra_body") or {}
+        self._reasoning = _reasoning(self._extra, facts)
         self._headers = headers
         self._chat: ChatRequest | None = None
         self.restartable = asks_restart(headers)
@@ -109,7 +120,7 @@ class _OpenAiRequest:
         codec = self._dialect.codec_for(candidate.target.provider.type)
         if codec.api == OpenAiChat.api:
             metadata = self.context.metadata
-            body = upstream_body(self._members, candidate, self._extra, metadata, stream=self.stream)
+            body = upstream_body(self._members, candidate, self._reasoning, metadata, stream=self.stream)
             return OpenAiPassthrough(
                 codec, candidate, body, self._headers, show_usage=self._asks_usage(), warnings=self._warnings()
             )
@@ -121,7 +132,7 @@ class _OpenAiRequest:
     def _read(self) -> ChatRequest:
         """The request in the exchange model; read once, and only if somebody needs it."""
         if self._chat is None:
-            self._chat = read_chat(decoded(self._members, self._members), self._extra)
+            self._chat = read_chat(decoded(self._members, self._members), self._reasoning)
         return self._chat
 
     def _writer(self, candidate: Candidate) -> OpenAiWriter:
@@ -147,6 +158,17 @@ class _OpenAiRequest:
         return isinstance(options, dict) and options.get("include_usage") is True
 
     def _warnings(self) -> list[str]:
-        return [
-            f"extra_body.{name} was dropped: it is not known here" for name in self._extra if name not in ROUTED_EXTRAS
-        ]
+        unknown = [name for name in self._extra if name not in ROUTED_EXTRAS]
+        warnings = [f"extra_body.{name} was dropped: it is not known here" for name in unknown]
+        if self._reasoning.get("exclude") is True:
+            warnings.append("reasoning.exclude was dropped: reasoning is shown as it comes")
+        return warnings
+
+
+def _reasoning(extra: Mapping[str, Any], facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The caller's `reasoning` object, from `extra_body` or from the top level."""
+    found = extra.get("reasoning")
+    found = facts.get("reasoning") if found is None else found
+    if found is None or isinstance(found, Mapping):
+        return found or {}
+    raise InvalidRequest("`reasoning` must be an object", param="reasoning")

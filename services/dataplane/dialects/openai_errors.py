@@ -9,7 +9,7 @@ import msgspec
 
 from services.core.errors import ChainFailed, FailureKind, InvalidRequest, RouterError
 from services.dataplane.providers.openai_errors import error_object
-from services.dataplane.translation import Evidence
+from services.dataplane.translation import CALLERS_FAULT, Evidence
 
 _TYPES: Mapping[int, str] = {
     400: "invalid_request_error",
@@ -30,12 +30,6 @@ _KIND_CODES: Mapping[FailureKind, str] = {
     FailureKind.CONTENT_REFUSED: "content_policy_violation",
     FailureKind.RATE_LIMITED: "rate_limit_exceeded",
     FailureKind.MODEL_MISSING: "model_not_found",
-}
-_CALLERS_FAULT = {
-    FailureKind.INVALID_REQUEST,
-    FailureKind.CONTEXT_TOO_LONG,
-    FailureKind.CONTENT_REFUSED,
-    FailureKind.REQUEST_TOO_LARGE,
 }
 
 
@@ -59,7 +53,7 @@ def error_object_of(error: RouterError) -> dict[str, Any]:
     if isinstance(error, ChainFailed):
         failure = error.failure
         found["code"] = _KIND_CODES.get(failure.kind, failure.kind.value.lower())
-        if failure.kind in _CALLERS_FAULT and failure.body:
+        if failure.kind in CALLERS_FAULT and failure.body:
             theirs = error_object(failure.body)
             if isinstance(theirs, Mapping) and isinstance(theirs.get("message"), str):
                 found.update({k: theirs[k] for k in ("message", "type", "param", "code") if theirs.get(k) is not None})

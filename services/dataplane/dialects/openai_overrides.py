@@ -10,21 +10,22 @@ import msgspec
 from services.core.policy.documents import TextGenerationConfig
 from services.core.routing.plan import Candidate
 from services.dataplane.dialects.templates import fill
-from services.dataplane.members import Members, join_members, raw
+from services.dataplane.members import Members, join_members, placed_before, raw
+from services.dataplane.providers.openai_encode import effort_of
 from services.wire.chat_facts import ROUTING_FIELDS
 
-_DROPPED = (*ROUTING_FIELDS, "extra_body")
+_DROPPED = (*ROUTING_FIELDS, "extra_body", "reasoning", "session_id", "usage")
 _PENALTIES = ("temperature", "top_p", "frequency_penalty", "presence_penalty", "seed")
 ROUTED_EXTRAS = {"metadata", "models", "ignore", "sort", "fallback", "provider", "reasoning", "user"}
 
 
 def upstream_body(
-    members: Members, candidate: Candidate, extra: Mapping[str, Any], metadata: Mapping[str, Any], *, stream: bool
+    members: Members, candidate: Candidate, reasoning: Mapping[str, Any], metadata: Mapping[str, Any], *, stream: bool
 ) -> bytes:
     """The body for `candidate`: the caller's members byte for byte, but for routing fields and what policy sets.
 
     Args:
-        extra: The decoded `extra_body`.
+        reasoning: The caller's `reasoning` object, wherever it stood; empty when there is none.
         metadata: The request's metadata, for templates.
     """
     body: dict[str, msgspec.Raw] = {name: value for name, value in members.items() if name not in _DROPPED}
@@ -32,14 +33,12 @@ def upstream_body(
     if "metadata" in body and bytes(body.get("store", b"")) != b"true":
         # OpenAI accepts metadata only for stored completions; here it is for routing.
         del body["metadata"]
-    reasoning = extra.get("reasoning")
-    if isinstance(reasoning, Mapping) and isinstance(reasoning.get("effort"), str):
-        body["reasoning_effort"] = raw(reasoning["effort"])
+    _put_effort(body, reasoning.get("effort"), reasoning.get("max_tokens"))
     if candidate.generation is not None:
         _lay_over(body, candidate.generation, proper=candidate.target.provider.type == "openai")
     if candidate.templates:
         placed = [{"role": t.role, "content": fill(t, metadata)} for t in candidate.templates]
-        body["messages"] = _placed_before(placed, body.get("messages"))
+        body["messages"] = placed_before(placed, body.get("messages"))
     if stream:
         body["stream_options"] = _with_usage(body.get("stream_options"))
     return join_members(body)
@@ -56,18 +55,21 @@ def _lay_over(body: dict[str, msgspec.Raw], config: TextGenerationConfig, *, pro
             body[name] = raw(value)
     if config.stop_sequences:
         body["stop"] = raw(list(config.stop_sequences))
-    if config.reasoning is not None and config.reasoning.effort not in {"", "unspecified"}:
-        body["reasoning_effort"] = raw(config.reasoning.effort)
+    if config.reasoning is not None:
+        _put_effort(body, config.reasoning.effort, config.reasoning.max_tokens)
 
 
-def _placed_before(placed: list[dict[str, Any]], messages: msgspec.Raw | None) -> msgspec.Raw:
-    head = msgspec.json.encode(placed)
-    tail = bytes(messages or b"[]").strip()
-    inside = tail[1:-1].strip()
-    return msgspec.Raw(head[:-1] + (b"," + inside if inside else b"") + b"]")
+def _put_effort(body: dict[str, msgspec.Raw], effort: Any, budget: Any) -> None:
+    """An effort as it was named, else the one that a budget of tokens comes to."""
+    if isinstance(effort, str) and effort not in {"", "unspecified"}:
+        body["reasoning_effort"] = raw(effort)
+    elif isinstance(budget, int) and not isinstance(budget, bool):
+        body["reasoning_effort"] = raw(effort_of(budget))
 
 
 def _with_usage(options: msgspec.Raw | None) -> msgspec.Raw:
     """The caller's `stream_options` with usage asked for."""
     found = msgspec.json.decode(options) if options is not None else None
+    if options is not None and isinstance(found, dict) and found.get("include_usage") is True:
+        return options
     return raw({**(found if isinstance(found, dict) else {}), "include_usage": True})

@@ -33,6 +33,7 @@ from services.dataplane.translation import Evidence, Facts, Progress
 from services.dataplane.transport.port import UpstreamRequest
 
 _CHOICES = b'"choices"'
+_NO_NEWS = {"index": 0, "delta": {}, "finish_reason": None}
 
 
 class OpenAiPassthrough:
@@ -95,8 +96,9 @@ class OpenAiPassthrough:
         progress = Progress()
         for event in events:
             progress.event = True
-            if event.data == DONE:
-                self._finish(progress)
+            if event.data.startswith(DONE):
+                # A server that gives no finish reason has counted the tokens when it is done.
+                self._finish(progress, whole=self._finished or self._usage_chunk is not None)
                 break
             try:
                 chunk = decode_answer(event.data)
@@ -163,9 +165,9 @@ class OpenAiPassthrough:
             if choice.finish_reason:
                 facts.finish_reason = choice.finish_reason
 
-    def _finish(self, progress: Progress) -> None:
+    def _finish(self, progress: Progress, *, whole: bool) -> None:
         self._over = True
-        if not self._finished:
+        if not whole:
             progress.failure = TRUNCATED
         elif not self._shown and not self._spent():
             progress.failure = EMPTY
@@ -174,7 +176,7 @@ class OpenAiPassthrough:
 
     def _spent(self) -> bool:
         usage = self.facts.usage
-        return (usage is not None and usage.output_tokens > 0) or self.facts.finish_reason not in {"stop", "eos"}
+        return (usage is not None and usage.output_tokens > 0) or self.facts.finish_reason not in {"", "stop", "eos"}
 
     def end(self) -> Progress:
         progress = Progress()
@@ -183,7 +185,7 @@ class OpenAiPassthrough:
         if self._parser.rest().strip():
             progress = self.feed(b"\n\n")
         if not self._over and progress.failure is None:
-            self._finish(progress)
+            self._finish(progress, whole=self._finished)
         return progress
 
     def closing(self, evidence: Evidence) -> bytes:
@@ -196,6 +198,10 @@ class OpenAiPassthrough:
             members = split_members(self._last)
             if self._usage is not None:
                 members["usage"] = msgspec.Raw(self._usage)
+            frames.append(frame(self._with_evidence(members, evidence)))
+        elif self._usage_chunk is not None:
+            # Callers that did not ask for usage may not expect a chunk without choices.
+            members = {**split_members(self._usage_chunk), "choices": raw([_NO_NEWS])}
             frames.append(frame(self._with_evidence(members, evidence)))
         frames.append(frame(DONE))
         return b"".join(frames)
@@ -228,21 +234,22 @@ class OpenAiPassthrough:
 
 
 def _without_finish(data: bytes) -> bytes:
-    """A chunk without its finish reasons and usage."""
+    """A chunk with nothing but its content."""
     members = split_members(data)
     choices = msgspec.json.decode(members["choices"])
-    for choice in choices:
-        choice["finish_reason"] = None
-    members["choices"] = raw(choices)
+    kept = [{name: c[name] for name in ("index", "delta", "logprobs") if name in c} for c in choices]
+    members["choices"] = raw([{**choice, "finish_reason": None} for choice in kept])
     members.pop("usage", None)
     return join_members(members)
 
 
 def _without_content(data: bytes) -> bytes:
-    """A chunk with nothing but its finish reasons."""
+    """A chunk without its content: finish reasons, and what providers add to them."""
     members = split_members(data)
     choices = msgspec.json.decode(members["choices"])
     for choice in choices:
         choice["delta"] = {}
+        if "logprobs" in choice:
+            choice["logprobs"] = None
     members["choices"] = raw(choices)
     return join_members(members)

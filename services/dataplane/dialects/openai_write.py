@@ -44,6 +44,8 @@ class OpenAiWriter:
         self._started = False
         self._finish = "stop"
         self._usage: TokenUsage | None = None
+        self._thought = ""
+        self._details = 0
 
     def answer(self, answer: ChatAnswer, evidence: Evidence) -> bytes:
         body: dict[str, Any] = {
@@ -76,7 +78,7 @@ class OpenAiWriter:
             elif isinstance(event, UsageReported):
                 self._usage = event.usage
             else:
-                delta = _delta(event)
+                delta = self._delta(event)
                 if delta:
                     self._begin(out)
                     out.append(self._chunk([_choice(delta)]))
@@ -102,6 +104,30 @@ class OpenAiWriter:
 
     def broken(self, error: RouterError, evidence: Evidence) -> bytes:
         return frame(msgspec.json.encode({"error": error_object_of(error), "metadata": evidence.metadata}))
+
+    def _delta(self, event: StreamEvent) -> dict[str, Any]:
+        """The delta of a content event; empty when it has none in this format."""
+        if isinstance(event, TextDelta):
+            return {"content": event.text}
+        if isinstance(event, ThinkingDelta):
+            return self._thinking(event)
+        if isinstance(event, ToolCallStarted):
+            function = {"name": event.name, "arguments": ""}
+            return {"tool_calls": [{"index": event.index, "id": event.id, "type": "function", "function": function}]}
+        if isinstance(event, ToolCallDelta):
+            return {"tool_calls": [{"index": event.index, "function": {"arguments": event.arguments}}]}
+        return {}
+
+    def _thinking(self, event: ThinkingDelta) -> dict[str, Any]:
+        """Reasoning as it comes; its proof, with the whole text once more, when a signature ends it."""
+        self._thought += event.text
+        delta: dict[str, Any] = {"reasoning_content": event.text} if event.text else {}
+        if event.signature or event.redacted:
+            whole = Thinking(self._thought, event.signature, event.redacted)
+            delta["reasoning_details"] = [_detail(whole, self._details)]
+            self._thought = ""
+            self._details += 1
+        return delta
 
     def _chunk(self, choices: list[dict[str, Any]], **more: Any) -> bytes:
         body: dict[str, Any] = {
@@ -140,10 +166,13 @@ def _message(answer: ChatAnswer) -> dict[str, Any]:
     message: dict[str, Any] = {
         "role": "assistant",
         "content": text if text or not calls else None,
-        "refusal": answer.refusal or None,
+        "refusal": None,
     }
     if thought:
         message["reasoning_content"] = thought
+    thoughts = [p for p in answer.parts if isinstance(p, Thinking)]
+    if any(p.signature or p.redacted for p in thoughts):
+        message["reasoning_details"] = [_detail(p, index) for index, p in enumerate(thoughts)]
     if calls:
         message["tool_calls"] = [
             {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}} for c in calls
@@ -151,19 +180,12 @@ def _message(answer: ChatAnswer) -> dict[str, Any]:
     return message
 
 
+def _detail(thinking: Thinking, index: int) -> dict[str, Any]:
+    """Reasoning with its proof, in OpenRouter's shape; callers who send it back keep the vendor's signature alive."""
+    if thinking.redacted:
+        return {"type": "reasoning.encrypted", "data": thinking.redacted, "index": index}
+    return {"type": "reasoning.text", "text": thinking.text, "signature": thinking.signature, "index": index}
+
+
 def _choice(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
     return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-
-
-def _delta(event: StreamEvent) -> dict[str, Any]:
-    """The delta of a content event; empty when it has none in this format (a signature)."""
-    if isinstance(event, TextDelta):
-        return {"content": event.text}
-    if isinstance(event, ThinkingDelta):
-        return {"reasoning_content": event.text} if event.text else {}
-    if isinstance(event, ToolCallStarted):
-        function = {"name": event.name, "arguments": ""}
-        return {"tool_calls": [{"index": event.index, "id": event.id, "type": "function", "function": function}]}
-    if isinstance(event, ToolCallDelta):
-        return {"tool_calls": [{"index": event.index, "function": {"arguments": event.arguments}}]}
-    return {}

@@ -10,7 +10,6 @@ import base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 from turnout.inference.v1 import chat_pb2
 
@@ -41,6 +40,7 @@ from services.dataplane.exchange import (
 from services.dataplane.mending import is_mendable, mended
 from services.dataplane.translate import CrossTranslation, laid_over
 from services.dataplane.translation import Emitted, Evidence, InboundRequest, Translation
+from services.wire.structs import plain_struct
 
 STREAM_HEADER = "x-turnout-stream"
 _ROLES = {"system", "developer", "user", "assistant", "tool"}
@@ -86,7 +86,7 @@ class _TypedRequest:
         self.context = RequestContext(
             model=request.model,
             models=tuple(request.models),
-            metadata=json_format.MessageToDict(request.metadata),
+            metadata=plain_struct(request.metadata),
             user=request.user,
             needs=frozenset(needs),
         )
@@ -197,9 +197,7 @@ def _read(request: chat_pb2.ChatRequest, *, stream: bool) -> ChatRequest:
     return ChatRequest(
         messages=tuple(_message(m, f"messages[{i}]") for i, m in enumerate(request.messages)),
         stream=stream,
-        tools=tuple(
-            Tool(t.name, t.description, json_format.MessageToDict(t.parameters) or None) for t in request.tools
-        ),
+        tools=tuple(Tool(t.name, t.description, plain_struct(t.parameters) or None) for t in request.tools),
         tool_choice=choice,
         max_tokens=given("max_tokens"),
         temperature=given("temperature"),

@@ -36,6 +36,7 @@ from services.dataplane.providers.anthropic_wire import (
     WireUsage,
     decode_event,
     decode_message,
+    is_empty,
     merged,
     to_usage,
 )
@@ -47,6 +48,7 @@ _FORWARDED = ("anthropic-version", "anthropic-beta", "idempotency-key")
 TRUNCATED = Failure(FailureKind.STREAM_TRUNCATED, "the stream ended without its terminal event")
 NOT_PROTOCOL = Failure(FailureKind.BAD_RESPONSE, "the provider's answer is not a message")
 EMPTY = Failure(FailureKind.EMPTY_ANSWER, "the provider's answer holds nothing, and no reason for it")
+TWO_STARTS = Failure(FailureKind.BAD_RESPONSE, "the stream begins a second message inside the first")
 NOT_JSON = Failure(FailureKind.BAD_RESPONSE, "the stream holds an event that is not JSON")
 
 
@@ -100,8 +102,7 @@ def read_message(body: bytes) -> WireMessage | Failure:
         return in_stream(message.error)
     if message.content is None:
         return NOT_PROTOCOL
-    spent = message.usage.output_tokens if message.usage is not None else 0
-    return EMPTY if not message.content and not (message.stop_reason and spent) else message
+    return EMPTY if is_empty(message) else message
 
 
 def _part(block: WireBlock) -> Text | Thinking | ToolCall | None:
@@ -122,8 +123,10 @@ class AnthropicStreamDecoder:
     def __init__(self) -> None:
         self._parser = SseParser()
         self._over = False
+        self._began = False
         self._usage: WireUsage | None = None
         self._calls: dict[int, int] = {}
+        self._unspoken: dict[int, bytes] = {}
 
     def feed(self, data: bytes) -> Sequence[StreamEvent]:
         if self._over:
@@ -149,6 +152,14 @@ class AnthropicStreamDecoder:
             self._read_delta(event, out)
         elif event.type == "content_block_start":
             self._read_start(event, out)
+        elif event.type == "content_block_stop":
+            arguments = self._unspoken.pop(event.index, None)
+            if arguments is not None:
+                # No delta came: the input is what the block began with, mostly an empty object.
+                out.append(ToolCallDelta(self._calls[event.index], arguments.decode()))
+        elif event.type == "message_start" and self._began:
+            self._over = True
+            out.append(Failed(TWO_STARTS))
         elif event.type == "message_start" and event.message is not None:
             self._usage = event.message.usage
             out.append(Started(event.message.id, to_usage(self._usage) if self._usage is not None else None))
@@ -168,10 +179,12 @@ class AnthropicStreamDecoder:
 
     def _read_start(self, event: WireEvent, out: list[StreamEvent]) -> None:
         block = event.content_block
+        self._began = True
         if block is None:
             return
         if block.type == "tool_use":
             self._calls[event.index] = len(self._calls)
+            self._unspoken[event.index] = bytes(block.input)
             out.append(ToolCallStarted(self._calls[event.index], block.id or "", block.name or ""))
         elif block.type == "redacted_thinking":
             out.append(ThinkingDelta(redacted=block.data or ""))
@@ -191,6 +204,7 @@ class AnthropicStreamDecoder:
         elif delta.signature:
             out.append(ThinkingDelta(signature=delta.signature))
         elif delta.partial_json and event.index in self._calls:
+            self._unspoken.pop(event.index, None)
             out.append(ToolCallDelta(self._calls[event.index], delta.partial_json))
 
     def end(self) -> Sequence[StreamEvent]:

@@ -1,4 +1,4 @@
-"""Anthropic's errors: by status and `error.type`, never by the words of a message.
+"""Anthropic's errors: by status and `error.type`; by words only where `wordings` knows the whole sentence.
 
 A prompt that exceeds the context window is an ordinary invalid_request_error
 there, unless `error.details.error_code` says more.
@@ -11,6 +11,7 @@ from typing import Any
 
 from services.core.errors import Failure, FailureKind
 from services.dataplane.providers.openai_errors import error_object
+from services.dataplane.providers.wordings import kind_told
 from services.dataplane.retry_after import retry_after
 
 _K = FailureKind
@@ -56,6 +57,8 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
     if kind is _K.INVALID_REQUEST:
         refined = BY_TYPE.get(kind_word, kind)
         kind = _K.CONTEXT_TOO_LONG if code in _CONTEXT_CODES else refined
+        if kind is _K.INVALID_REQUEST:
+            kind = kind_told(error) or kind
     elif kind is _K.SERVER_ERROR and BY_TYPE.get(kind_word) is _K.OVERLOADED:
         kind = _K.OVERLOADED
     return Failure(

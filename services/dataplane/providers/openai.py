@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import msgspec
 
@@ -32,9 +33,12 @@ from services.dataplane.providers.openai_wire import (
     WireAnswer,
     WireMessage,
     WireToolCall,
+    calls_of,
     decode_answer,
+    finish_of,
     is_empty,
     text_of,
+    thought_of,
     to_usage,
 )
 from services.dataplane.sse import SseOverflow, SseParser
@@ -81,10 +85,11 @@ class OpenAiCodec:
         return ChatAnswer(
             id=answer.id or "",
             parts=_parts(message),
-            finish_reason=choice.finish_reason or "stop",
+            finish_reason=finish_of(
+                choice.finish_reason, called=bool(calls_of(message)), refused=bool(message.refusal)
+            ),
             usage=to_usage(answer.usage) if answer.usage is not None else None,
             created=int(answer.created or 0),
-            refusal=message.refusal or "",
         )
 
     def decoder(self) -> StreamDecoder:
@@ -107,13 +112,11 @@ def read_answer(body: bytes) -> WireAnswer | Failure:
 
 def _parts(message: WireMessage) -> tuple[Text | Thinking | ToolCall, ...]:
     parts: list[Text | Thinking | ToolCall] = []
-    thought = message.reasoning_content or message.reasoning
+    thought = thought_of(message)
     if thought:
         parts.append(Thinking(thought))
-    text = text_of(message.content)
-    if text:
-        parts.append(Text(text))
-    for index, call in enumerate(message.tool_calls or ()):
+    parts += [Text(text) for text in (text_of(message.content), message.refusal) if text]
+    for index, call in enumerate(calls_of(message)):
         parts.append(ToolCall(call.id or f"call_{index}", _name(call), _arguments(call)))
     return tuple(parts)
 
@@ -130,19 +133,32 @@ def _arguments(call: WireToolCall) -> str:
     return arguments or ""
 
 
+@dataclass(slots=True)
+class _Call:
+    """A tool call of a stream: its number on the wire, its place among ours, whether arguments came."""
+
+    number: int
+    index: int
+    id: str
+    spoken: bool = False
+
+
 class OpenAiStreamDecoder:
     """Decodes one stream.
 
     The terminal event is `[DONE]`. Servers that leave it out end after a chunk with a finish
-    reason; a clean end after that counts as whole, an end before it as truncated.
+    reason; a clean end after that counts as whole, an end before it as truncated. Servers that
+    give no finish reason count the tokens in a chunk of its own before `[DONE]`.
     """
 
     def __init__(self) -> None:
         self._parser = SseParser()
         self._started = False
         self._finished = False
+        self._counted = False
         self._over = False
-        self._calls: dict[int, int] = {}
+        self._refused = False
+        self._calls: list[_Call] = []
 
     def feed(self, data: bytes) -> Sequence[StreamEvent]:
         if self._over:
@@ -153,10 +169,8 @@ class OpenAiStreamDecoder:
         except SseOverflow as error:
             return [self._fail(Failure(FailureKind.BAD_RESPONSE, str(error)))]
         for event in events:
-            if event.data == DONE:
-                self._over = True
-                # Without a finish reason the model never said that it was done.
-                out.append(Terminal() if self._finished else Failed(TRUNCATED))
+            if event.data.startswith(DONE):
+                self._end(out, whole=self._finished or self._counted)
                 return out
             try:
                 chunk = decode_answer(event.data)
@@ -167,7 +181,19 @@ class OpenAiStreamDecoder:
                 out.append(self._fail(in_stream(chunk.error or error_object(event.data))))
                 return out
             self._read(chunk, out)
+            if self._over:
+                return out
         return out
+
+    def _end(self, out: list[StreamEvent], *, whole: bool) -> None:
+        self._over = True
+        if whole and not self._finished:
+            self._finish(None, out)
+        out.append(Terminal() if whole else Failed(TRUNCATED))
+
+    def _finish(self, reason: str | None, out: list[StreamEvent]) -> None:
+        out.extend(self._unspoken())
+        out.append(Finished(finish_of(reason, called=bool(self._calls), refused=self._refused)))
 
     def _fail(self, failure: Failure) -> Failed:
         self._over = True
@@ -178,31 +204,52 @@ class OpenAiStreamDecoder:
             self._started = True
             out.append(Started(chunk.id or "", created=int(chunk.created or 0)))
         for choice in chunk.choices or ():
-            if choice.index:
+            if choice.index or self._over:
                 continue  # other dialects have one answer
             if choice.delta is not None:
                 self._read_delta(choice.delta, out)
             if choice.finish_reason:
                 self._finished = True
-                out.append(Finished(choice.finish_reason))
+                self._finish(choice.finish_reason, out)
         if chunk.usage is not None:
+            self._counted = self._counted or not chunk.choices
             out.append(UsageReported(to_usage(chunk.usage)))
 
     def _read_delta(self, delta: WireMessage, out: list[StreamEvent]) -> None:
-        thought = delta.reasoning_content or delta.reasoning
+        thought = thought_of(delta)
         if thought:
             out.append(ThinkingDelta(thought))
-        text = text_of(delta.content) or delta.refusal
-        if text:
-            out.append(TextDelta(text))
-        for position, call in enumerate(delta.tool_calls or ()):
-            number = call.index if call.index is not None else position
-            if number not in self._calls:
-                self._calls[number] = len(self._calls)
-                out.append(ToolCallStarted(self._calls[number], call.id or f"call_{number}", _name(call)))
-            arguments = _arguments(call)
-            if arguments:
-                out.append(ToolCallDelta(self._calls[number], arguments))
+        self._refused |= bool(delta.refusal)
+        out.extend(TextDelta(text) for text in (text_of(delta.content), delta.refusal) if text)
+        for position, call in enumerate(calls_of(delta)):
+            self._read_call(call, call.index if call.index is not None else position, out)
+
+    def _read_call(self, wire: WireToolCall, number: int, out: list[StreamEvent]) -> None:
+        """A piece of a tool call. Some servers number all calls 0; then a fresh id with a name begins another one."""
+        call = next((c for c in reversed(self._calls) if c.number == number), None)
+        if call is None or (wire.id and wire.id != call.id and _name(wire)):
+            out.extend(self._unspoken())
+            call = _Call(number, len(self._calls), wire.id or f"call_{len(self._calls)}")
+            self._calls.append(call)
+            out.append(ToolCallStarted(call.index, call.id, _name(wire)))
+        arguments = _arguments(wire)
+        if not arguments:
+            return
+        if call is not self._calls[-1]:
+            # No dialect of ours can go back to a call; half a call must not pass for a whole one.
+            told = "the stream goes back to a tool call after the next one has begun"
+            out.append(self._fail(Failure(FailureKind.BAD_RESPONSE, told)))
+            return
+        call.spoken = True
+        out.append(ToolCallDelta(call.index, arguments))
+
+    def _unspoken(self) -> list[StreamEvent]:
+        """The last tool call's arguments, if it came without any: an empty object, as everybody else writes it."""
+        last = self._calls[-1] if self._calls else None
+        if last is None or last.spoken:
+            return []
+        last.spoken = True
+        return [ToolCallDelta(last.index, "{}")]
 
     def end(self) -> Sequence[StreamEvent]:
         if self._over:
@@ -211,6 +258,5 @@ class OpenAiStreamDecoder:
         if self._parser.rest().strip():
             out.extend(self.feed(b"\n\n"))
         if not self._over:
-            self._over = True
-            out.append(Terminal() if self._finished else Failed(TRUNCATED))
+            self._end(out, whole=self._finished)
         return out

@@ -15,6 +15,9 @@ from services.dataplane.exchange import (
     ToolCall,
     ToolResult,
 )
+from services.dataplane.translation import Untranslatable
+
+MAX_STOPS = 4
 
 
 def encode_body(request: ChatRequest, model: str, *, proper: bool) -> tuple[dict[str, Any], list[str]]:
@@ -22,9 +25,14 @@ def encode_body(request: ChatRequest, model: str, *, proper: bool) -> tuple[dict
 
     Args:
         proper: True: OpenAI itself, whose newer models know only `max_completion_tokens`.
+
+    Raises:
+        Untranslatable: A demand of the request has no translation.
     """
     dropped: list[str] = []
-    body: dict[str, Any] = {"model": model, "messages": _messages(request.messages, dropped)}
+    if proper and len(request.stop) > MAX_STOPS:
+        raise Untranslatable.because(f"OpenAI takes at most {MAX_STOPS} stop sequences, not {len(request.stop)}")
+    body: dict[str, Any] = {"model": model, "messages": _messages(request.messages, proper=proper)}
     if request.tools:
         body["tools"] = [_tool(tool) for tool in request.tools]
     if request.tool_choice:
@@ -40,47 +48,63 @@ def encode_body(request: ChatRequest, model: str, *, proper: bool) -> tuple[dict
         "frequency_penalty": request.frequency_penalty,
         "presence_penalty": request.presence_penalty,
         "response_format": request.response_format,
-        "reasoning_effort": request.reasoning_effort or _effort(request.reasoning_budget),
+        "reasoning_effort": request.reasoning_effort or effort_of(request.reasoning_budget),
         "user": request.user or None,
         "stop": list(request.stop) or None,
     }
     body.update({name: value for name, value in simple.items() if value is not None})
     if request.top_k is not None:
         dropped.append("top_k was dropped: OpenAI's format has no such field")
+    _note_losses(request, dropped)
     if request.stream:
         body["stream"] = True
         body["stream_options"] = {"include_usage": True}
     return body, dropped
 
 
-def _effort(budget: int | None) -> str | None:
+def effort_of(budget: int | None) -> str | None:
     """A reasoning effort for a budget of tokens; None: not said."""
     if budget is None:
         return None
+    if budget <= 0:
+        return "none"
     return "low" if budget <= 2_048 else "medium" if budget <= 8_192 else "high"
 
 
-def _messages(messages: tuple[Message, ...], dropped: list[str]) -> list[dict[str, Any]]:
+def _note_losses(request: ChatRequest, dropped: list[str]) -> None:
+    """What OpenAI's messages and tools cannot say, once each."""
+    parts = [p for m in request.messages for p in m.parts]
+    if any(isinstance(p, Thinking) for p in parts):
+        dropped.append("reasoning of earlier turns was dropped: OpenAI's format cannot carry it")
+    inner = [p for part in parts if isinstance(part, ToolResult) for p in part.content]
+    if request.messages and request.messages[-1].role == "assistant":
+        dropped.append("the beginning of an answer is not continued: OpenAI's models begin a new one")
+    marked = any(getattr(p, "cache_control", None) for p in (*parts, *inner, *request.tools))
+    if marked:
+        dropped.append("cache_control was dropped: OpenAI's format has no such field")
+
+
+def _messages(messages: tuple[Message, ...], *, proper: bool) -> list[dict[str, Any]]:
     encoded: list[dict[str, Any]] = []
     for message in messages:
         results = [p for p in message.parts if isinstance(p, ToolResult)]
         encoded.extend(_tool_message(result) for result in results)
-        rest = tuple(p for p in message.parts if not isinstance(p, ToolResult))
-        if rest or not results:
-            encoded.append(_message(message, rest, dropped))
         # Tool messages hold text only, so images of results follow as a message of the user.
         pictures = [p for result in results for p in result.content if isinstance(p, Image)]
         if pictures:
             encoded.append({"role": "user", "content": [_part(p) for p in pictures]})
+        rest = tuple(p for p in message.parts if not isinstance(p, (ToolResult, Thinking)))
+        if rest or not message.parts:
+            encoded.append(_message(message, rest, proper=proper))
     return encoded
 
 
-def _message(message: Message, parts: tuple[Part, ...], dropped: list[str]) -> dict[str, Any]:
-    body: dict[str, Any] = {"role": message.role}
+def _message(message: Message, parts: tuple[Part, ...], *, proper: bool) -> dict[str, Any]:
+    # Only OpenAI itself is sure to know the role developer.
+    role = "system" if message.role == "developer" and not proper else message.role
+    body: dict[str, Any] = {"role": role}
     if message.name:
         body["name"] = message.name
-    if any(isinstance(p, Thinking) for p in parts):
-        dropped.append("reasoning of earlier turns was dropped: it is signed by another vendor")
     shown = [p for p in parts if isinstance(p, (Text, Image))]
     calls = [p for p in parts if isinstance(p, ToolCall)]
     if calls:

@@ -1,4 +1,4 @@
-"""OpenAI-style errors: by status and code fields, never by the words of a message."""
+"""OpenAI-style errors: by status and code fields; by words only where `wordings` knows the whole sentence."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from services.core.errors import Failure, FailureKind
+from services.dataplane.providers.wordings import kind_told
 from services.dataplane.retry_after import retry_after
 
 _K = FailureKind
@@ -81,6 +82,8 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         if refined is not None and refined in _REFINES.get(kind, frozenset()):
             kind = refined
             break
+    if kind is _K.INVALID_REQUEST:
+        kind = kind_told(error) or kind
     return Failure(
         kind,
         _told(status, codes),

@@ -11,6 +11,7 @@ from services.dataplane.translation import TokenUsage
 
 class PromptDetails(msgspec.Struct):
     cached_tokens: int | None = None
+    audio_tokens: int | None = None
     cache_write_tokens: int | None = None
 
 
@@ -21,9 +22,11 @@ class CompletionDetails(msgspec.Struct):
 class WireUsage(msgspec.Struct):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    total_tokens: int | None = None
     prompt_tokens_details: PromptDetails | None = None
     completion_tokens_details: CompletionDetails | None = None
     prompt_cache_hit_tokens: int | None = None
+    cached_tokens: int | None = None
 
 
 class WireFunction(msgspec.Struct):
@@ -37,6 +40,12 @@ class WireToolCall(msgspec.Struct):
     function: WireFunction | None = None
 
 
+class WireAudio(msgspec.Struct):
+    id: str | None = None
+    data: str | None = None
+    transcript: str | None = None
+
+
 NOTHING = msgspec.Raw(b"null")
 
 
@@ -47,9 +56,10 @@ class WireMessage(msgspec.Struct):
     tool_calls: list[WireToolCall] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
+    reasoning_details: list[Any] | None = None
     refusal: str | None = None
+    audio: WireAudio | None = None
     # A raw field cannot be optional; "null" stands for not there.
-    audio: msgspec.Raw = NOTHING
     images: msgspec.Raw = NOTHING
     function_call: WireFunction | None = None
 
@@ -75,17 +85,34 @@ class WireAnswer(msgspec.Struct):
 decode_answer = msgspec.json.Decoder(WireAnswer, strict=False).decode
 
 
+_NO_PROMPT_DETAILS = PromptDetails()
+_NO_COMPLETION_DETAILS = CompletionDetails()
+
+
 def to_usage(usage: WireUsage) -> TokenUsage:
-    """Tokens in our sense."""
-    details = usage.prompt_tokens_details
-    cached = (details.cached_tokens if details is not None else None) or usage.prompt_cache_hit_tokens or 0
-    completion = usage.completion_tokens_details
+    """Tokens in our sense: input with all that was cached, output with all that was thought.
+
+    Providers differ in what the two counts hold; a total that is more than both tells what was left out.
+    """
+    before = usage.prompt_tokens_details or _NO_PROMPT_DETAILS
+    after = usage.completion_tokens_details or _NO_COMPLETION_DETAILS
+    cached = before.cached_tokens or usage.prompt_cache_hit_tokens or usage.cached_tokens or 0
+    given, made = usage.prompt_tokens or 0, usage.completion_tokens or 0
+    reasoning = after.reasoning_tokens or 0
+    beyond = max(0, (usage.total_tokens or 0) - given - made)
+    if beyond and beyond != reasoning and beyond in {before.audio_tokens, cached}:
+        given += beyond  # Mistral counts spoken input apart
+    elif beyond:
+        made, reasoning = made + beyond, max(reasoning, beyond)  # xAI and Google count reasoning apart
+    elif reasoning > made:
+        made += reasoning  # and so do gateways before them, in their total as well
     return TokenUsage(
-        input_tokens=usage.prompt_tokens or 0,
-        output_tokens=usage.completion_tokens or 0,
-        cache_read_tokens=cached,
-        cache_write_tokens=(details.cache_write_tokens if details is not None else None) or 0,
-        reasoning_tokens=(completion.reasoning_tokens if completion is not None else None) or 0,
+        input_tokens=given,
+        output_tokens=made,
+        # Azure counts Grok's own system prompt among the cached tokens, but not among the prompt's.
+        cache_read_tokens=min(cached, given),
+        cache_write_tokens=before.cache_write_tokens or 0,
+        reasoning_tokens=reasoning,
     )
 
 
@@ -98,6 +125,45 @@ def text_of(content: str | list[Any] | dict[str, Any] | None) -> str:
     return "".join(p["text"] for p in content if isinstance(p, dict) and isinstance(p.get("text"), str))
 
 
+def calls_of(message: WireMessage) -> list[WireToolCall]:
+    """The tool calls of a message or delta; a function call of the old API is one."""
+    if message.tool_calls:
+        return message.tool_calls
+    old = message.function_call
+    return [WireToolCall(index=0, function=old)] if old is not None and (old.name or old.arguments) else []
+
+
+_FINISHES = {"eos": "stop", "function_call": "tool_calls", "max_tokens": "length", "model_length": "length"}
+
+
+def finish_of(reason: str | None, *, called: bool, refused: bool) -> str:
+    """A finish reason in the exchange model's words.
+
+    A call that the request forced ends with "stop" at OpenAI, and so does a refusal; elsewhere
+    callers look for "tool_calls" before they act, and for a reason of its own after a refusal.
+    """
+    word = _FINISHES.get(reason or "stop", reason or "stop")
+    if word != "stop":
+        return word
+    return "tool_calls" if called else "content_filter" if refused else "stop"
+
+
+def thought_of(message: WireMessage) -> str:
+    """The reasoning of a message or delta, wherever the provider puts it: a field, parts of the content, or details."""
+    told = message.reasoning_content or message.reasoning
+    if told:
+        return told
+    content = message.content if isinstance(message.content, list) else ()
+    inner = [p for part in content if _is_thinking(part) for p in part["thinking"]]
+    texts = [p.get("text") or "" for p in inner if isinstance(p, dict)]
+    details = [d for d in message.reasoning_details or () if isinstance(d, dict)]
+    return "".join(texts) or "".join(d.get("text") or d.get("summary") or "" for d in details)
+
+
+def _is_thinking(part: Any) -> bool:
+    return isinstance(part, dict) and isinstance(part.get("thinking"), list)
+
+
 def shows(message: WireMessage | None) -> bool:
     """Whether a message or delta shows the caller anything: text, a call, reasoning, a refusal, media."""
     return message is not None and bool(
@@ -106,8 +172,8 @@ def shows(message: WireMessage | None) -> bool:
         or message.reasoning_content
         or message.reasoning
         or message.refusal
-        or message.function_call
-        or message.audio != NOTHING
+        or (message.function_call is not None and (message.function_call.name or message.function_call.arguments))
+        or (message.audio is not None and (message.audio.id or message.audio.data or message.audio.transcript))
         or bytes(message.images) not in {b"null", b"[]"}
     )
 
@@ -119,7 +185,7 @@ def shows_more_than_text(message: WireMessage) -> bool:
         or message.refusal
         or message.function_call
         or not isinstance(message.content, str | None)
-        or message.audio != NOTHING
+        or message.audio is not None
         or bytes(message.images) not in {b"null", b"[]"}
     )
 

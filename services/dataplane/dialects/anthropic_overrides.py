@@ -1,0 +1,157 @@
+"""What a policy lays over a caller's Anthropic-style body: the model, parameters, templates, reasoning."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from services.core.policy.documents import Reasoning, TextGenerationConfig
+from services.core.routing.plan import Candidate
+from services.dataplane.dialects.templates import fill
+from services.dataplane.members import Members, join_members, placed_before, raw
+from services.dataplane.providers.anthropic_reasoning import (
+    BLANK_STOPS,
+    NO_SAMPLING,
+    NO_SAMPLING_WITH_THINKING,
+    ONE_OF_BOTH,
+    SAMPLING,
+    Surroundings,
+    Wish,
+    adaptive_only,
+    members_of,
+    why_not,
+)
+from services.wire.chat_facts import ROUTING_FIELDS
+
+_DROPPED = (*ROUTING_FIELDS, "extra_body", "user")
+_SYSTEM = {"system", "developer"}
+_UNSIGNED = re.compile(rb'"signature"\s*:\s*""')
+
+
+def upstream_body(members: Members, candidate: Candidate, metadata: Mapping[str, Any]) -> tuple[bytes, list[str]]:
+    """The body for `candidate`, and what was dropped on the way.
+
+    The caller's members stay byte for byte, but for routing fields and what policy sets.
+
+    Args:
+        metadata: The request's metadata, for templates.
+    """
+    warnings: list[str] = []
+    body: dict[str, msgspec.Raw] = {n: v for n, v in members.items() if n not in _DROPPED}
+    body["model"] = raw(candidate.target.upstream_model)
+    _keep_user(body)
+    if _UNSIGNED.search(bytes(body["messages"])):
+        _drop_unsigned(body, warnings)
+    if candidate.generation is not None:
+        _lay_over(body, candidate.generation, candidate.target.upstream_model, warnings)
+    if candidate.templates:
+        _place_templates(body, candidate, metadata)
+    return join_members(body), warnings
+
+
+def _keep_user(body: dict[str, msgspec.Raw]) -> None:
+    """Anthropic's own metadata holds a user id and nothing else; the other keys are for routing."""
+    if "metadata" not in body:
+        return
+    given = msgspec.json.decode(body["metadata"])
+    if isinstance(given, dict) and given.keys() == {"user_id"}:
+        return
+    del body["metadata"]
+    if isinstance(given, dict) and given.get("user_id") is not None:
+        body["metadata"] = raw({"user_id": given["user_id"]})
+
+
+def _drop_unsigned(body: dict[str, msgspec.Raw], warnings: list[str]) -> None:
+    """Reasoning of other vendors' models came to the caller without a signature, which Anthropic refuses."""
+    messages = msgspec.json.decode(body["messages"])
+    kept = []
+    for message in messages:
+        content = message.get("content") if isinstance(message, dict) else None
+        if isinstance(content, list):
+            blocks = [b for b in content if not (isinstance(b, dict) and b.get("signature") == "")]
+            if content and not blocks:
+                continue
+            message["content"] = blocks
+        kept.append(message)
+    body["messages"] = raw(kept)
+    warnings.append("reasoning of earlier turns was dropped: it lacks Anthropic's signature")
+
+
+def _lay_over(body: dict[str, msgspec.Raw], config: TextGenerationConfig, model: str, warnings: list[str]) -> None:
+    adaptive = adaptive_only(model)
+    if config.max_tokens is not None:
+        body["max_tokens"] = raw(config.max_tokens)
+    _put_sampling(body, config, warnings, adaptive=adaptive)
+    stops = [stop for stop in config.stop_sequences if stop.strip()]
+    if stops:
+        body["stop_sequences"] = raw(stops)
+    if len(stops) < len(config.stop_sequences):
+        warnings.append(BLANK_STOPS)
+    for name in ("seed", "frequency_penalty", "presence_penalty"):
+        if getattr(config, name) is not None:
+            warnings.append(f"{name} was dropped: Anthropic has no such field")
+    if config.reasoning is not None:
+        _put_thinking(body, config.reasoning, warnings, adaptive=adaptive)
+
+
+def _put_sampling(
+    body: dict[str, msgspec.Raw], config: TextGenerationConfig, warnings: list[str], *, adaptive: bool
+) -> None:
+    given = {name: value for name in ("temperature", "top_p") if (value := getattr(config, name)) is not None}
+    if adaptive:
+        warnings.extend(f"{name} was dropped: {NO_SAMPLING}" for name in given)
+        return
+    body.update({name: raw(min(value, 1)) for name, value in given.items()})
+    if given.get("temperature", 0) > 1:
+        warnings.append("temperature was lowered to 1, the highest that Anthropic takes")
+    if given and "temperature" in body and body.pop("top_p", None) is not None:
+        warnings.append(ONE_OF_BOTH)
+
+
+def _put_thinking(body: dict[str, msgspec.Raw], reasoning: Reasoning, warnings: list[str], *, adaptive: bool) -> None:
+    """Reasoning as the policy sets it, where Anthropic takes it."""
+    limit = msgspec.json.decode(body["max_tokens"])
+    wish = Wish(reasoning.effort, reasoning.max_tokens, limit if isinstance(limit, int) else None)
+    if not wish.wanted:
+        if reasoning.effort == "none" or reasoning.max_tokens is not None:
+            body.pop("thinking", None)
+        return
+    why = why_not(wish, _surroundings(body), adaptive=adaptive)
+    if why:
+        warnings.append(f"reasoning was dropped: {why}")
+        return
+    members = dict(members_of(wish, adaptive=adaptive))
+    own = msgspec.json.decode(body["output_config"]) if "output_config" in body else None
+    if isinstance(own, dict) and "output_config" in members:
+        members["output_config"] = {**own, **members["output_config"]}
+    body.update({name: raw(value) for name, value in members.items()})
+    for name in SAMPLING:
+        if not adaptive and body.pop(name, None) is not None:
+            warnings.append(f"{name} was dropped: {NO_SAMPLING_WITH_THINKING}")
+
+
+def _surroundings(body: Mapping[str, msgspec.Raw]) -> Surroundings:
+    choice = msgspec.json.decode(body["tool_choice"]) if "tool_choice" in body else None
+    messages = bytes(body["messages"])
+    return Surroundings(
+        forced_tool=isinstance(choice, dict) and choice.get("type") in ("any", "tool"),
+        # A turn that answers calls is the only one that needs the reasoning before it.
+        unsigned_calls=b'"tool_result"' in messages and b'"signature"' not in messages,
+    )
+
+
+def _place_templates(body: dict[str, msgspec.Raw], candidate: Candidate, metadata: Mapping[str, Any]) -> None:
+    """System templates go before the caller's system text, others before its messages."""
+    filled = [(t.role, fill(t, metadata)) for t in candidate.templates]
+    texts = [{"type": "text", "text": text} for role, text in filled if role in _SYSTEM]
+    turns = [{"role": role, "content": text} for role, text in filled if role not in _SYSTEM]
+    if texts:
+        own = body.get("system")
+        if own is not None and bytes(own).startswith(b'"'):
+            own = raw([{"type": "text", "text": msgspec.json.decode(own)}])
+        body["system"] = placed_before(texts, own if own is not None and bytes(own).startswith(b"[") else None)
+    if turns:
+        body["messages"] = placed_before(turns, body["messages"])

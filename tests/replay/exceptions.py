@@ -1,0 +1,77 @@
+"""Recorded successes that do not read the same through the router, one by one, and why.
+
+The table is exact: an exchange that is not in it must read the same, one that is must
+not. `kind` is the failure that the router finds; None: it serves an answer, which
+differs as `reason` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from services.core.errors import FailureKind
+
+_K = FailureKind
+
+
+@dataclass(frozen=True, slots=True)
+class Unequal:
+    """One exchange that does not read the same.
+
+    Attributes:
+        crossing_only: True: the same dialect reads it the same.
+        answer: True: it is one whole answer of a provider; else the recording itself is to blame.
+    """
+
+    kind: FailureKind | None
+    reason: str
+    crossing_only: bool = False
+    answer: bool = False
+
+
+_CUT = "made from a recording: the stream is cut off; the router says so, where a client by itself sees a clean end"
+_ERROR = "made from a recording: the stream ends in an error"
+_TURNS = "the file holds the streams of several turns; the router ends with the first one's terminal event"
+
+UNEQUAL: Mapping[str, Unequal] = {
+    "anthropic-messages-810b68d0b75d": Unequal(_K.OVERLOADED, _ERROR),
+    "anthropic-messages-c072f7bc6c79": Unequal(_K.STREAM_TRUNCATED, _CUT),
+    "azure-chat.completions-9bda7d0ed8af": Unequal(_K.CONTENT_REFUSED, _ERROR),
+    "deepseek-chat.completions-1b4c7e99f9aa": Unequal(_K.STREAM_ERROR, _ERROR),
+    "groq-chat.completions-a250a34bdc7c": Unequal(_K.STREAM_TRUNCATED, _CUT),
+    "mistral-chat.completions-c11e8610cf8a": Unequal(_K.STREAM_TRUNCATED, _CUT),
+    "openai-chat.completions-0b4187f5a871": Unequal(_K.SERVER_ERROR, _ERROR),
+    "openrouter-chat.completions-0310e597ea3d": Unequal(_K.SERVER_ERROR, _ERROR),
+    "anthropic-messages-14e1e89f9395": Unequal(
+        _K.BAD_RESPONSE, "a second message begins amid the blocks of the first; a client adds both up to nonsense"
+    ),
+    "anthropic-messages-ac692528ef2a": Unequal(None, _TURNS),
+    "anthropic-messages-b21c2b0f2eaa": Unequal(None, _TURNS),
+    "anthropic-messages-d49221850a3b": Unequal(None, _TURNS),
+    "azure-chat.completions-06ba54733e09": Unequal(
+        _K.CONTENT_REFUSED, "an error inside a 200: the prompt was filtered"
+    ),
+    "cerebras-chat.completions-e72ad8549e85": Unequal(
+        None,
+        "the file holds two streams, each with a call of index 0; a client of the same dialect joins their arguments, "
+        "crossing keeps the calls apart by their ids",
+        crossing_only=True,
+    ),
+    "groq-chat.completions-2867ef038700": Unequal(
+        _K.INVALID_REQUEST, "an error inside a stream: a tool was required, but the model called none"
+    ),
+    "local-openai-chat.completions-32fc65e5901c": Unequal(
+        _K.STREAM_TRUNCATED, "the server broke off with a line that is no event (`error: …`); clients see a clean end"
+    ),
+    "openrouter-chat.completions-5fb7487497e8": Unequal(
+        _K.INVALID_REQUEST, "an error inside a stream: the token limit was reached while reasoning"
+    ),
+    "openrouter-chat.completions-c8bcabfa4f6e": Unequal(
+        None,
+        "the provider counts 2161 of 2168 input tokens twice, as written to a cache and as read from it; "
+        "Anthropic's usage adds the classes up",
+        crossing_only=True,
+        answer=True,
+    ),
+}

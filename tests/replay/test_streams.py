@@ -1,0 +1,63 @@
+"""Streams survive any cut into reads; a stream that is cut short never passes for whole."""
+
+from __future__ import annotations
+
+import random
+import re
+
+import pytest
+
+from services.dataplane.translation import Progress
+from tests.replay.corpus import OWN
+from tests.replay.exceptions import UNEQUAL
+from tests.replay.run import replay, translation_of
+from tests.replay.traffic import Exchange, exchanges, folder
+
+CUTS = 5
+TERMINALS = (b"[DONE]", b"message_stop", b'"finish_reason":"', b'"finish_reason": "')
+
+
+def _samples() -> list[Exchange]:
+    found = [exchange for exchange in OWN if exchange.stream]
+    if folder() is not None:
+        for provider in ("openai", "anthropic", "openrouter"):
+            streams = [e for e in exchanges(provider) if e.stream and e.status == 200 and e.id not in UNEQUAL]
+            streams = [e for e in streams if 200 < len(e.body) < 6_000]
+            found += streams[:: max(1, len(streams) // 4)][:4]
+    return found
+
+
+SAMPLES = _samples()
+
+
+@pytest.mark.parametrize("inbound", ["chat.completions", "messages"])
+@pytest.mark.parametrize("exchange", SAMPLES, ids=lambda e: e.id)
+def test_a_stream_cut_anywhere_into_reads_gives_the_same_bytes(exchange: Exchange, inbound: str) -> None:
+    body = exchange.body
+    whole = _timeless(replay(exchange, inbound))
+    assert _timeless(replay(exchange, inbound, [body[i : i + 1] for i in range(len(body))])) == whole
+    chance = random.Random(7)
+    for _ in range(CUTS):
+        cuts = sorted(chance.sample(range(1, len(body)), 10))
+        pieces = [body[a:b] for a, b in zip([0, *cuts], [*cuts, len(body)], strict=True)]
+        assert _timeless(replay(exchange, inbound, pieces)) == whole
+    crlf = body.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    assert _timeless(replay(exchange, inbound, [crlf])) == whole
+
+
+def _timeless(answer: bytes) -> bytes:
+    return re.sub(rb'"created":\d+', b'"created":0', answer).replace(b"\r\n", b"\n")
+
+
+@pytest.mark.parametrize("inbound", ["chat.completions", "messages"])
+@pytest.mark.parametrize("exchange", SAMPLES, ids=lambda e: e.id)
+def test_a_stream_cut_short_at_any_byte_never_passes_for_whole(exchange: Exchange, inbound: str) -> None:
+    # A server that leaves [DONE] out is whole after its finish reason; every byte before that is a cut.
+    limit = min(at for at in (exchange.body.find(t) for t in TERMINALS) if at >= 0)
+    for size in range(0, limit, max(1, limit // 400)):
+        translation = translation_of(exchange, inbound)
+        progress = translation.feed(exchange.body[:size]) if size else Progress()
+        if progress.failure is None and not progress.done:
+            progress = translation.end()
+        assert not progress.done, size
+        assert progress.failure is not None, size

@@ -1,0 +1,190 @@
+"""docs/errors.md: failure kinds from the disposition table, reasons from the error tree and the status table."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+from google.protobuf.json_format import MessageToDict
+from google.rpc import code_pb2
+
+from services.core import errors
+from services.core.attempts import accrual
+from services.core.attempts.verdicts import TABLE, Harm, Verdict, caller_status
+from services.core.errors import ChainFailed, Failure, FailureKind, RouterError, UnknownModel
+from services.dataplane.dialects import anthropic_errors as anthropic_dialect
+from services.dataplane.dialects import openai_errors as openai_dialect
+from services.dataplane.providers import anthropic_errors, openai_errors
+from services.wire.status import CODES, code_of, to_status
+from tests.repo.pages.markdown import attribute_docs, code, head, json_block, prose, table
+
+SOURCE = "core/attempts/verdicts.py, core/errors.py, wire/status.py and the providers' error tables"
+
+
+def page() -> str:
+    return "\n".join(
+        [
+            head("Errors", SOURCE),
+            prose(INTRO),
+            "## When an attempt fails\n",
+            _kinds(),
+            prose(VERDICTS),
+            _words(Verdict),
+            prose(HARMS),
+            _words(Harm),
+            prose(BENCHES),
+            "## Which failure the caller sees\n",
+            prose(SHOWN),
+            "## How a provider's answer becomes a kind\n",
+            prose(CLASSIFIED),
+            _statuses(),
+            prose(CODED),
+            _codes(),
+            "## When a request cannot be served\n",
+            prose(REASONS),
+            _reasons(),
+            prose(BRIDGE),
+            "## What errors look like\n",
+            _examples(),
+        ]
+    )
+
+
+INTRO = """
+    Two things can go wrong. An *attempt* at a provider fails, for a **failure kind**; what follows is decided by the
+    first table. Or a *request* cannot be served, for a **reason**; the table of reasons is further down. Both words are
+    stable over releases and appear in answers, records, spans and metrics.
+"""
+
+VERDICTS = "What *then* means, before the first content has reached the caller:"
+
+HARMS = """
+    After the first content no other target can take over: every failure ends the stream, with an error inside it and
+    without the terminal event of a good end.
+
+    What *counts against* means:
+"""
+
+BENCHES = f"""
+    {accrual.CONSECUTIVE_FAILURES} failures of a target in a row bench it for {accrual.OPEN_SECONDS:g} s; one success
+    clears its account. A rejected credential is benched for {accrual.CREDENTIAL_SECONDS:g} s at least. Whoever sends a
+    Retry-After is benched for as long as it asks, at most {accrual.MAX_PUSHBACK_SECONDS / 60:g} minutes; a rate limit
+    without one benches for {accrual.PUSHBACK_SECONDS:g} s. Benched means: tried last. It never means: not tried. Each
+    worker keeps its own accounts.
+"""
+
+SHOWN = """
+    When several attempts failed, one failure speaks for all of them: first one that the caller can mend
+    (INVALID_REQUEST, REQUEST_TOO_LARGE, CONTENT_REFUSED, CONTEXT_TOO_LONG); a rate limit only if there was nothing else,
+    and then the one with the shortest Retry-After; otherwise the last failure that was not of our own making. A request
+    that a provider calls invalid keeps the provider's own status (such as 422) and its own words. An upstream 401, 402
+    or 403 is never the caller's: the key that was refused is ours, so the answer is 502.
+"""
+
+CLASSIFIED = """
+    By status and by the code fields of the body, not by words inside a message, which may quote a prompt; a few whole
+    sentences of providers that send no code count as codes ([ADR 0005](adr/0005-whole-sentences.md)). Every other 5xx is
+    SERVER_ERROR, every other 4xx is INVALID_REQUEST, and a redirect is BAD_RESPONSE.
+"""
+
+CODED = "Codes in the body that say more than the status (OpenAI: `code`, then `type`; Anthropic: `error.type`):"
+
+REASONS = """
+    The HTTP status is what callers of the bridge see; the gRPC code is what callers of the gRPC services see. A status
+    carries a `google.rpc.ErrorInfo` with the domain `turnout`, the reason, and what the message names as metadata.
+"""
+
+BRIDGE = """
+    The bridge refuses what is not proper HTTP before any of this: 400 (malformed, or not exactly one Host), 404 (no such
+    path), 405 (other methods are in `Allow`), 408 (the body stopped arriving), 413 (the body is too large), 415 (an
+    encoded body), 431 (headers too many or too large).
+"""
+
+AROUND = """
+    The bodies of both APIs also carry `metadata` with every attempt, as good answers do (a provider's own error body
+    that `/v1/messages` passes on does not). `retry-after` is set where waiting helps. The header `x-generation-id`
+    names the request in every answer of a worker, good or bad: `turnout logs` shows it at the end of each line.
+"""
+
+
+def _kinds() -> str:
+    rows = []
+    for kind, row in TABLE.items():
+        failure = Failure(kind, "")
+        grpc = code_pb2.Code.Name(code_of(ChainFailed("", failure=failure, status=caller_status(failure))))
+        shown = [code(kind.value), row.meaning, code(row.verdict.value), code(row.harm.value), str(row.status)]
+        rows.append([*shown, code(grpc)])
+    return table(["kind", "what happened", "then", "counts against", "HTTP", "gRPC"], rows)
+
+
+def _words(kind: type[Verdict | Harm]) -> str:
+    docs = attribute_docs(kind)
+    rows = [[code(word.value), docs.get(word.name, "Nothing: it says nothing about health.")] for word in kind]
+    return table(["word", "meaning"], rows)
+
+
+def _statuses() -> str:
+    ours, theirs = openai_errors.BY_STATUS, anthropic_errors.BY_STATUS
+    rows = []
+    for status in sorted({*ours, *theirs}):
+        rows.append([str(status), code(str(ours.get(status, ""))), code(str(theirs.get(status, "")))])
+    return table(["status", "OpenAI protocol", "Anthropic protocol"], rows)
+
+
+def _codes() -> str:
+    rows = []
+    for kind in FailureKind:
+        found = [
+            ", ".join(code(word) for word, meant in words.items() if meant is kind)
+            for words in (openai_errors.BY_CODE, anthropic_errors.BY_TYPE)
+        ]
+        if any(found):
+            rows.append([code(kind.value), *found])
+    return table(["kind", "OpenAI protocol", "Anthropic protocol"], rows)
+
+
+def meanings() -> dict[str, str]:
+    """What each error class means, from the tree in the module's docstring."""
+    tree = re.findall(r"^ *[├└] (\w+) +(.+)$", errors.__doc__ or "", re.MULTILINE)
+    return {name: re.sub(r" \([^()]*\)(?=;|$)|; `\.\w+`", "", meaning) for name, meaning in tree}
+
+
+def _reasons() -> str:
+    told = meanings()
+    rows = [
+        [code(kind.reason), told[kind.__name__], str(kind.http_status), code(code_pb2.Code.Name(value))]
+        for kind, value in CODES.items()
+    ]
+    rows.append([code(ChainFailed.reason), told["ChainFailed"], "as above", "as above"])
+    return table(["reason", "meaning", "HTTP", "gRPC"], sorted(rows))
+
+
+def _examples() -> str:
+    failure = Failure(FailureKind.OVERLOADED, "the provider answered 503 (server_error)", status=503)
+    told = "all 2 attempts failed; the most telling: the provider answered 503 (server_error)"
+    failed = ChainFailed(told, failure=failure, status=caller_status(failure), fields={"attempts": "2"})
+    unknown = UnknownModel("nothing serves the model 'openai/gpt-6'; did you mean 'openai/gpt-5'?")
+    return "\n".join(
+        [
+            prose(
+                "`/v1/chat/completions`; `code` is the kind or the reason in lower case, or OpenAI's own word for it:"
+            ),
+            json_block(_body(openai_dialect.error_body, failed)),
+            prose("`/v1/messages`:"),
+            json_block(_body(anthropic_dialect.error_body, failed)),
+            prose(
+                "`/router/v1/…` and the gRPC services; `message`, `code` and `details` are those of `google.rpc.Status`:"
+            ),
+            json_block(_status(unknown)),
+            prose(AROUND),
+        ]
+    )
+
+
+def _body(write: Any, error: RouterError) -> Any:
+    return msgspec.json.decode(write(error, None))
+
+
+def _status(error: RouterError) -> Any:
+    return MessageToDict(to_status(error))

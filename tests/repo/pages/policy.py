@@ -1,0 +1,280 @@
+"""docs/policy.md: every document and field, from the comments in policy.proto; defaults and limits from the code."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import grpc_tools
+from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet
+from grpc_tools import protoc
+
+from services.core.policy.checks import EFFORTS, PROVIDER_TYPES, ROLES, SCOPES
+from services.core.policy.compile import BASE_URLS, DEFAULT_NAMESPACE
+from services.core.policy.documents import KINDS
+from services.core.policy.durations import format_duration
+from services.core.policy.rules import ClockRule, RetryRule
+from tests.repo.pages.markdown import block, code, head, prose, table
+
+ROOT = Path(__file__).resolve().parents[3]
+PROTO = "turnout/policy/v1/policy.proto"
+SOURCE = "protos/turnout/policy/v1/policy.proto and core/policy"
+FIELD = FieldDescriptorProto
+
+
+def page() -> str:
+    messages = described()
+    kinds = [name for name in KINDS if name in messages]
+    parts = _parts(messages, kinds)
+    sections = [head("Policy", SOURCE), prose(INTRO), block("yaml", EXAMPLE), prose(FILES), CHOICE]
+    sections += ["## Documents\n", *(_section(messages[name], "###") for name in kinds)]
+    sections += ["## Parts of documents\n", *(_section(messages[name], "###") for name in parts)]
+    return "\n".join(sections)
+
+
+INTRO = """
+    A policy is a set of documents of six kinds. They are kept in git as YAML or JSON and written with `turnout apply -f`.
+    Workers have them a moment later, each worker all of them or, if it has to refuse them, none. One policy that uses all
+    kinds:
+"""
+
+EXAMPLE = """
+kind: Settings
+name: default
+clocks: {connect: 2s, first_content: 10s}
+retry: {max_attempts: 4, deadline: 2m}
+---
+kind: Provider
+name: openai
+type: openai
+credentials: [env:OPENAI_API_KEY, env:OPENAI_API_KEY_2]   # references, never keys; several make a pool
+---
+kind: Provider
+name: local
+type: openai_compatible
+base_url: http://10.0.0.7:8000/v1
+clocks: {first_content: 30s}                              # slower than the others, and known to be
+---
+kind: Model                                               # only where the shipped catalogue is silent or wrong
+name: local/qwen
+upstream_model: Qwen/Qwen3-8B
+context_length: 32768
+capabilities: {tools: true, vision: false}
+prices: {input_per_million: 0, output_per_million: 0}
+---
+kind: Router
+name: support
+routes:
+- condition: {cel_expression: 'language == "es" && plan != "free"'}
+  route:
+    route_id: spanish-paid
+    variants:
+    - weight: 90
+      variant: {variant_id: stable, model_id: openai/gpt-5, model_selection: {models: [local/qwen]}}
+    - weight: 10
+      variant: {variant_id: candidate, model_id: local/qwen, model_selection: {models: [openai/gpt-5]}}
+default_route:
+  route_id: default
+  variants:
+  - {weight: 100, variant: {variant_id: default, model_id: openai/gpt-5-mini}}
+---
+kind: Alias
+name: fast
+model: openai/gpt-5-mini
+---
+kind: ApiKey                                              # `turnout keys create app` makes one
+name: app
+hash: blake2b:0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0
+scopes: [inference]
+"""
+
+FILES = """
+    **Files.** Each document has `kind`, `name` and its fields. A file holds several, divided by `---`; a folder is read
+    whole. Fields are read in snake_case and in camelCase. Durations are text: `300ms`, `1.5s`, `2m`, `1h`. A field that
+    is not known is an error, with its path and what was probably meant (the REST router API accepts it, and says so in
+    its answer). All problems of all documents are reported at once: `turnout validate -f policy.yaml --offline`.
+
+    **Writing.** `turnout apply` checks the whole policy that would result, then writes all documents in one transaction,
+    or none. Documents that are not in the file stay as they are. `turnout delete` removes one, unless others refer to
+    it. With an `etag` in a document (as `turnout get --json` prints it), a write is refused if somebody else wrote since.
+"""
+
+CHOICE = """## How a request finds its model
+
+1. An [Alias](#alias) is replaced by what it stands for.
+2. `model: "<namespace>/<router>"` names a [Router](#router); the namespace is a word of the [Settings](#settings). Its
+   rules are tried in order; the first whose condition is true serves the request, else `default_route`, else it is
+   refused.
+3. `model: "provider/model"` names that model at that [Provider](#provider). No [Model](#model) document is needed.
+4. A bare model (`gpt-5`) means the Model documents of that name, in order; if there are none, the providers of this
+   policy that the shipped catalogue knows to serve it.
+
+**Conditions** are [CEL](https://cel.dev) over the request's `metadata`: each key is a variable (`language == "es"`), and
+`messages` is the list of messages, each with `role` and its `content` as text (`messages.last().content.contains("sql")`).
+CEL's extensions for strings, math and encoders are there. Syntax, functions and the result's type are checked when the
+policy is written. A condition that fails on a request, such as for a missing key, does not match; `||` and `&&` absorb
+the failure of one side if the other side decides: `tier == "gold" || plan == "pro"` needs one of the two keys.
+
+**Weights** of a route's variants share out its traffic. A request with a `user` always gets the same variant: its place
+is a hash of router, route and user, so it is the same on every worker and after every restart. Shares are laid out in
+the order in which the variants are written: moving weight between neighbours moves only the users in between. A request
+without a user draws anew.
+
+**Failover** goes down a variant's list: `model_id`, then `model_selection.models`, then the `models` of the request
+itself. Targets that lack a capability that the request uses (tools, images) are left out; targets that failed lately are
+tried last. Weights are not health: a user whose variant is unhealthy keeps the variant, and is served by its fallbacks.
+
+**Clocks** may be set at each level. The order is settings < provider < router < variant < request, and each clock is
+taken from the highest level that sets it. A request sets its own with `fallback: {ttft_timeout: "800ms"}` (the time to
+first token) or the header `x-turnout-timeout: 20s` (the whole request). For whole answers only `connect`, `total` and
+a `headers` clock that somebody set apply ([ADR 0003](adr/0003-clocks-of-whole-answers.md)).
+
+`turnout simulate` shows all of this for one request, with reasons, and with `-f` for a policy that is not yet applied.
+"""
+
+DEFAULTS: dict[tuple[str, str], str] = {
+    **{("Clocks", f.name): format_duration(f.default) for f in dataclasses.fields(ClockRule)},  # type: ignore[arg-type]
+    ("Retry", "max_retries"): str(RetryRule().max_retries),
+    ("Retry", "max_attempts"): str(RetryRule().max_attempts),
+    ("Retry", "max_wait"): format_duration(RetryRule().max_wait),
+    ("Retry", "deadline"): format_duration(RetryRule().deadline),
+    ("Settings", "namespace"): DEFAULT_NAMESPACE,
+    ("Provider", "base_url"): ", ".join(f"{kind}: {url}" for kind, url in BASE_URLS.items()),
+}
+"""What holds when nothing is set, from the code."""
+
+LIMITS: dict[tuple[str, str], str] = {
+    **{("Clocks", f.name): "1ms to 24h" for f in dataclasses.fields(ClockRule)},
+    ("Retry", "max_retries"): "0 to 10",
+    ("Retry", "max_attempts"): "1 to 20",
+    ("Retry", "max_wait"): "0s to 10m",
+    ("Retry", "deadline"): "1ms to 24h",
+    ("TextGenerationConfig", "max_tokens"): "at least 1",
+    ("TextGenerationConfig", "temperature"): "0 to 2",
+    ("TextGenerationConfig", "top_p"): "0 to 1",
+    ("TextGenerationConfig", "frequency_penalty"): "-2 to 2",
+    ("TextGenerationConfig", "presence_penalty"): "-2 to 2",
+    ("WeightedVariant", "weight"): "0 to 100",
+    ("Model", "context_length"): "at least 0",
+    **{("Prices", f"{name}_per_million"): "at least 0" for name in ("input", "output", "cache_read", "cache_write")},
+    ("Provider", "type"): ", ".join(PROVIDER_TYPES),
+    ("ApiKey", "scopes"): ", ".join(SCOPES),
+    ("MessageTemplate", "role"): ", ".join(ROLES),
+    ("Reasoning", "effort"): ", ".join(EFFORTS),
+}
+"""What is accepted; tests/repo/test_docs.py tries every bound."""
+
+REQUIRED = {
+    ("Provider", "name"), ("Provider", "type"), ("Model", "name"), ("Router", "name"), ("Alias", "name"),
+    ("Alias", "model"), ("ApiKey", "name"), ("ApiKey", "hash"), ("ApiKey", "scopes"), ("Settings", "name"),
+    ("ConditionalRoute", "condition"), ("ConditionalRoute", "route"), ("Condition", "cel_expression"),
+    ("Route", "variants"), ("WeightedVariant", "variant"), ("MessageTemplate", "role"),
+}  # fmt: skip
+"""Fields without which a document is refused; the tests leave each one out."""
+
+NOTES = {("Capabilities", "prefill"): "not used yet", ("Reasoning", "exclude"): "not used yet"}
+"""Fields that are kept but have no effect in this release."""
+
+_SCALARS = {
+    FIELD.TYPE_STRING: "text",
+    FIELD.TYPE_BOOL: "true or false",
+    FIELD.TYPE_INT32: "integer",
+    FIELD.TYPE_INT64: "integer",
+    FIELD.TYPE_DOUBLE: "number",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """One field of a message: its YAML name, its type, and its comment."""
+
+    name: str
+    kind: str
+    message: str
+    comment: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Message:
+    """One message with its comment and fields."""
+
+    name: str
+    comment: str
+    fields: tuple[Field, ...]
+
+
+@cache
+def described() -> dict[str, Message]:
+    """The messages of policy.proto with their comments."""
+    file = _descriptor()
+    comments = {tuple(at.path): at.leading_comments.strip() for at in file.source_code_info.location}
+    found = {}
+    for index, message in enumerate(file.message_type):
+        fields = []
+        for place, field in enumerate(message.field):
+            kind, part = _kind(message, field)
+            fields.append(Field(field.name, kind, part, _one_line(comments[4, index, 2, place])))
+        found[message.name] = Message(message.name, _one_line(comments[4, index]), tuple(fields))
+    return found
+
+
+def _descriptor() -> FileDescriptorProto:
+    include = Path(grpc_tools.__file__).parent / "_proto"
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "set"
+        arguments = ["protoc", f"-I{ROOT / 'protos'}", f"-I{include}", "--include_source_info"]
+        if protoc.main([*arguments, f"--descriptor_set_out={out}", PROTO]) != 0:
+            raise SystemExit("protoc failed")
+        (file,) = FileDescriptorSet.FromString(out.read_bytes()).file
+    return file
+
+
+def _kind(message: DescriptorProto, field: FieldDescriptorProto) -> tuple[str, str]:
+    """A field's type in words, and the message that it holds."""
+    if field.type != FIELD.TYPE_MESSAGE:
+        kind = _SCALARS[field.type]
+        return (f"list of {kind}" if field.label == FIELD.LABEL_REPEATED else kind), ""
+    name = field.type_name.rpartition(".")[2]
+    if name == "Duration":
+        return "duration", ""
+    if name in {nested.name for nested in message.nested_type if nested.options.map_entry}:
+        return "map of text to text", ""
+    return ("list of " if field.label == FIELD.LABEL_REPEATED else ""), name
+
+
+def _one_line(comment: str) -> str:
+    """A comment as a table cell; angle brackets would be taken for HTML, but for those in code."""
+    parts = " ".join(comment.split()).split("`")
+    return "`".join(p if place % 2 else p.replace("<", "&lt;") for place, p in enumerate(parts))
+
+
+def _parts(messages: dict[str, Message], kinds: list[str]) -> list[str]:
+    """The messages that documents are made of, in the order in which a reader meets them."""
+    waiting, found = list(kinds), []
+    while waiting:
+        name = waiting.pop(0)
+        if name in messages and name not in found:
+            found.append(name)
+            waiting = [f.message for f in messages[name].fields if f.message] + waiting
+    return [name for name in found if name not in kinds]
+
+
+def _section(message: Message, level: str) -> str:
+    rows = [[code(f.name), _type(f), f.comment, _holds(message.name, f.name)] for f in message.fields]
+    text = f"{level} {message.name}\n\n{message.comment}\n\n"
+    return text + table(["field", "type", "meaning", "default and limits"], rows)
+
+
+def _type(field: Field) -> str:
+    return f"{field.kind}[{field.message}](#{field.message.lower()})" if field.message else field.kind
+
+
+def _holds(message: str, field: str) -> str:
+    said = ["required"] if (message, field) in REQUIRED else []
+    default, limits = DEFAULTS.get((message, field)), LIMITS.get((message, field))
+    said += [f"default {default}"] if default else []
+    said += [limits] if limits else []
+    said += [NOTES[message, field]] if (message, field) in NOTES else []
+    return "; ".join(said)
