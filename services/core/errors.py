@@ -7,6 +7,7 @@
      ├ NotFound                 the named thing does not exist (404)
      ├ NoRoute                  the router has no route for this request (404 or 400)
      ├ UnknownModel             nothing serves the named model (404)
+     ├ KeyInUse                 the Idempotency-Key is in use for another request (422)
      ├ PolicyNotReady           the worker has no snapshot yet (503)
      ├ Overloaded               the worker sheds load (503)
      ├ ChainFailed              every allowed attempt failed (status of the last failure)
@@ -216,6 +217,13 @@ class UnknownModel(RouterError):
 
     reason = "UNKNOWN_MODEL"
     http_status = 404
+
+
+class KeyInUse(RouterError):
+    """The Idempotency-Key is in use for another request that still runs."""
+
+    reason = "IDEMPOTENCY_KEY_IN_USE"
+    http_status = 422
 
 
 class PolicyNotReady(RouterError):
