@@ -11,6 +11,7 @@ from cyclopts import App, Parameter
 from services.cli import policy_commands
 from services.cli.connection import DEFAULT_DATA_DIR
 from services.cli.doctor import doctor
+from services.cli.health import health
 from services.cli.keys import keys
 from services.cli.logs import logs
 from services.cli.output import Fail, show_failure
@@ -22,12 +23,13 @@ app = App(name="turnout", help="An open LLM router: policy, failover and evidenc
 for command in ("apply", "validate", "diff", "get", "delete", "simulate", "nodes"):
     app.command(getattr(policy_commands, command), name=command)
 app.command(logs)
+app.command(health)
 app.command(doctor)
 app.command(keys)
 
 
 @app.command
-def up(
+def up(  # noqa: PLR0913 - one parameter per flag
     *,
     port: Annotated[int, Parameter(env_var="TURNOUT_PORT")] = 8080,
     host: str = "127.0.0.1",
@@ -37,6 +39,9 @@ def up(
     workers: int = 1,
     topology: Literal["grpc", "fused"] = "grpc",
     simulated: Annotated[bool, Parameter(help="simulated providers even if there are keys", negative=())] = False,
+    allow_faults: Annotated[
+        bool, Parameter(env_var="TURNOUT_ALLOW_FAULTS", help="let the faults of the policy happen, for rehearsals")
+    ] = True,
 ) -> int:
     """Start the whole suite on this machine; Ctrl-C stops it.
 
@@ -53,7 +58,7 @@ def up(
     if workers < 1 or (topology == "fused" and workers != 1):
         raise Fail("--workers: expected at least 1, and exactly 1 with --topology fused", code=2)
     documents = read_files(policy) if policy else []
-    return start(UpOptions(host, port, data_dir, documents, etcd, workers, topology, simulated))
+    return start(UpOptions(host, port, data_dir, documents, etcd, workers, topology, simulated, allow_faults))
 
 
 def _service(module: str) -> int:

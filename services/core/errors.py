@@ -9,6 +9,7 @@
      ├ AlreadyExists            the name is taken (409)
      ├ NoRoute                  the router has no route for this request (400)
      ├ UnknownModel             nothing serves the named model (404)
+     ├ KeyInUse                 the Idempotency-Key is in use for another request (422)
      ├ PolicyNotReady           the worker has no snapshot yet (503)
      ├ Overloaded               nothing can take the request now, such as no worker in reach (503)
      ├ ChainFailed              every allowed attempt failed (status of the last failure)
@@ -219,6 +220,13 @@ class UnknownModel(RouterError):
 
     reason = "UNKNOWN_MODEL"
     http_status = 404
+
+
+class KeyInUse(RouterError):
+    """The Idempotency-Key is in use for another request that still runs."""
+
+    reason = "IDEMPOTENCY_KEY_IN_USE"
+    http_status = 422
 
 
 class PolicyNotReady(RouterError):

@@ -22,6 +22,7 @@ FLAGS = (
     Flag("metrics-port", 0, "port of Prometheus metrics; 0: none"),
     Flag("drain", 0.0, "seconds between NOT_SERVING and refusing calls"),
     Flag("grace", 30.0, "seconds that running requests get at the end"),
+    Flag("allow-faults", False, "act on the faults that policy injects; without it they are ignored"),
 )
 
 
@@ -36,6 +37,7 @@ def worker_settings(values: dict[str, Any]) -> WorkerSettings:
         metrics_port=values["metrics_port"],
         drain=values["drain"],
         grace=values["grace"],
+        allow_faults=values["allow_faults"],
     )
 
 

@@ -11,18 +11,25 @@ from pathlib import Path
 
 import grpc
 from prometheus_client import CollectorRegistry, start_http_server
+from turnout.health.v1 import health_service_pb2, health_service_pb2_grpc
 from turnout.inference.v1 import inference_service_pb2, inference_service_pb2_grpc
 from turnout.record.v1 import record_service_pb2, record_service_pb2_grpc
 
 from services.core.policy.snapshot import Snapshot
 from services.dataplane.credentials import Credentials
 from services.dataplane.engine import Engine
+from services.dataplane.health_events import HealthEvents
+from services.dataplane.health_metrics import BreakerMetrics, resilience_sink
+from services.dataplane.health_report import HealthReports
+from services.dataplane.health_service import HealthServicer
 from services.dataplane.health_tracker import HealthTracker
 from services.dataplane.inference_service import InferenceServicer, LocalInference
+from services.dataplane.joining import JoiningEngine
 from services.dataplane.policy_client import NodeIdentity, PolicyClient
 from services.dataplane.policy_holder import PolicyHolder
 from services.dataplane.record_service import RecordServicer
 from services.dataplane.records import RecordLog
+from services.dataplane.rehearsal import Rehearsals
 from services.dataplane.runner import Runner
 from services.dataplane.sinks import metrics_sink, spans_sink
 from services.dataplane.snapshot_file import SnapshotFile
@@ -40,6 +47,7 @@ log = logging.getLogger(__name__)
 SERVICES = (
     inference_service_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name,
     record_service_pb2.DESCRIPTOR.services_by_name["RecordService"].full_name,
+    health_service_pb2.DESCRIPTOR.services_by_name["HealthService"].full_name,
 )
 
 
@@ -54,6 +62,7 @@ class WorkerSettings:
         data_dir: Where the last good policy is kept.
         drain: Seconds between NOT_SERVING and refusing calls, for load balancers to notice.
         grace: Seconds that running requests get at the end.
+        allow_faults: Act on the faults that policy injects; without it they are ignored.
     """
 
     node_id: str
@@ -64,6 +73,7 @@ class WorkerSettings:
     metrics_port: int = 0
     drain: float = 0.0
     grace: float = 30.0
+    allow_faults: bool = False
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
 
@@ -85,16 +95,24 @@ class Worker:
         self.spans = None
         if exporter is not None:
             self.spans = SpanQueue(exporter, "turnout-dataplane", environment=settings.environment, count=metrics.spans)
-        sinks = [metrics_sink(metrics)]
+        sinks = [metrics_sink(metrics), resilience_sink(metrics)]
         if self.spans is not None:
             sinks.append(spans_sink(self.spans, settings.node_id))
         self.records = RecordLog(settings.node_id, sinks)
         self.transport = AiohttpTransport()
         credentials = Credentials(clock.monotonic, settings.environment)
-        self.runner = Runner(self.transport, credentials, HealthTracker(), clock)
+        self.rehearsals = Rehearsals(clock, allowed=settings.allow_faults)
+        self.runner = Runner(self.transport, credentials, HealthTracker(), clock, self.rehearsals)
+        self.health = HealthReports(settings.node_id, self.holder, self.runner.health, clock)
+        self.health_events = HealthEvents(self.health, clock)
+        self._breakers = BreakerMetrics(metrics, self.health)
+        self.runner.health.on_event = self.health_events.publish
+        self.runner.health.on_refused = self._breakers.refused
+        self.health_events.sink = self._breakers.changed
         sampler = sampler_from(settings.environment)
         self.engine = Engine(self.holder, self.runner, self.records, clock, sampler)
-        self.local = LocalInference(self.engine)
+        self.serving = JoiningEngine(self.engine)
+        self.local = LocalInference(self.serving, self.health)
         self._ready = asyncio.Event()
         self._metrics = metrics
         self.holder.on_change = self._changed
@@ -104,6 +122,8 @@ class Worker:
     def _changed(self, snapshot: Snapshot) -> None:
         self._metrics.policy_revision.set(snapshot.revision)
         log.info("policy revision %d, version %s is in force", snapshot.revision, snapshot.version[:12])
+        self.rehearsals.announce(snapshot)
+        self._breakers.refresh()
         self._ready.set()
 
     async def start(self, background: Background) -> RunningServer:
@@ -115,8 +135,11 @@ class Worker:
         return server
 
     def _add(self, server: grpc.aio.Server) -> None:
-        inference_service_pb2_grpc.add_InferenceServiceServicer_to_server(InferenceServicer(self.engine), server)
+        inference = InferenceServicer(self.serving, self.local)
+        inference_service_pb2_grpc.add_InferenceServiceServicer_to_server(inference, server)
         record_service_pb2_grpc.add_RecordServiceServicer_to_server(RecordServicer(self.holder, self.records), server)
+        health = HealthServicer(self.holder, self.health, self.health_events)
+        health_service_pb2_grpc.add_HealthServiceServicer_to_server(health, server)
 
     async def _announce(self, server: RunningServer) -> None:
         await self._ready.wait()

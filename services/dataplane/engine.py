@@ -21,6 +21,7 @@ from services.core.routing.plan import Plan, Undecided
 from services.dataplane.auth import INFERENCE, authenticate
 from services.dataplane.policy_holder import PolicyHolder
 from services.dataplane.records import RecordLog
+from services.dataplane.rehearsal import FAULT_HEADER
 from services.dataplane.runner import Runner
 from services.dataplane.trail import Trail, evidence_of
 from services.dataplane.translation import Dialect, InboundRequest
@@ -116,6 +117,15 @@ class Engine:
         finally:
             self._end(trail)
 
+    def refuse(self, dialect: Dialect, call: Call, error: RouterError, *, caller: str, stream: bool) -> Reply:
+        """Refuse a request unread, with a record of it; `caller` is the name of its key."""
+        trail = self._begin(dialect, call, stream=stream)
+        trail.api_key_name = caller
+        try:
+            return self._refused(dialect, error, trail)
+        finally:
+            self._end(trail)
+
     async def _gathered(self, inbound: InboundRequest, plan: Plan, trail: Trail) -> Reply:
         """A stream for a caller that reads whole answers: its frames in one body."""
         pieces = [piece async for piece in self.runner.stream(inbound, plan, trail)]
@@ -135,6 +145,7 @@ class Engine:
             started_wall=clock.wall(),
             stream=stream,
             seed=low,
+            fault=call.headers.get(FAULT_HEADER, ""),
             inbound_span=call.inbound_span,
         )
 

@@ -46,6 +46,8 @@ class HealthEvent:
     name: str
     until: float
     why: str
+    opened: bool = False
+    """Its breaker opened, or opened again; False: its provider asked for it, or it came back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,8 @@ class CellReport:
     share: float
     consecutive: int
     in_flight: int
+    is_open: bool = False
+    """Its breaker is open or half-open, whatever its provider asked for besides."""
 
 
 class HealthTracker:
@@ -79,6 +83,8 @@ class HealthTracker:
         self._dirty = False
         self._growing = False
         self.on_event: Callable[[HealthEvent], None] = lambda event: None
+        self.on_refused: Callable[[StartAttempt], None] = lambda effect: None
+        """Told of extra attempts that a budget, or a degraded target, did not allow."""
 
     def view(self, now: float) -> HealthView:
         """The health at `now`; immutable."""
@@ -119,11 +125,12 @@ class HealthTracker:
             if shut is not None and (shut.hard or not effect.forced):
                 return Refused(effect.number, shut.until, shut.hard, shut.why)
         if effect.kind is not Kind.FIRST and not self._pays(effect, plan, rule, now):
+            self.on_refused(effect)
             return Refused(effect.number, 0.0, False, "BUDGET")
         for name in names:
             cell = self._cells.get(name)
             if cell is not None and is_open(cell):
-                self._put(name, admitted(cell, rule, now), rule, now)
+                self._put(name, admitted(cell, effect.at, now), rule, now)
         self._in_flight[effect.target] = self._in_flight.get(effect.target, 0) + 1
         self._dirty = self._dirty or self._is_pooled(effect, plan)
         return None
@@ -148,13 +155,20 @@ class HealthTracker:
         self._budget, allowed = withdraw(self._budget, plan.retry.budget, now)
         return allowed
 
+    def answers(self, effect: StartAttempt, rule: BreakerRule, now: float) -> None:
+        """Content came: an open cell closes now, and not when a long answer has ended."""
+        for name in (effect.target, effect.credential_cell):
+            cell = self._cells.get(name)
+            if cell is not None and is_open(cell):
+                self._put(name, after_success(cell, rule, effect.at, now), rule, now)
+
     def succeeded(self, effect: StartAttempt, rule: BreakerRule, now: float) -> None:
         """Book a good answer. Only what has failed lately has a cell, so healthy traffic pays nothing here."""
         self._ended(effect)
         for name in (effect.target, effect.credential_cell):
             cell = self._cells.get(name)
             if cell is not None:
-                self._put(name, after_success(cell, rule, now), rule, now)
+                self._put(name, after_success(cell, rule, effect.at, now), rule, now)
 
     def failed(self, effect: StartAttempt, failure: Failure, rule: BreakerRule, now: float) -> None:
         """Book a failure: against the credential if that is what failed, else against the target."""
@@ -163,7 +177,9 @@ class HealthTracker:
         against = effect.credential_cell if harm is Harm.CREDENTIAL and effect.credential_cell else effect.target
         for name in (effect.target, effect.credential_cell):
             cell = self._cells.get(name, FRESH)
-            after = after_failure(cell, failure, rule, now) if name == against else released(cell)
+            after = released(cell, effect.at)
+            if name == against:
+                after = after_failure(cell, failure, rule, effect.at, now)
             if name and (after is not cell or name in self._cells):
                 self._put(name, after, rule, now)
 
@@ -173,7 +189,7 @@ class HealthTracker:
         for name in (effect.target, effect.credential_cell):
             cell = self._cells.get(name)
             if cell is not None:
-                self._put(name, released(cell), rule, now)
+                self._put(name, released(cell, effect.at), rule, now)
 
     def _ended(self, effect: StartAttempt) -> None:
         left = self._in_flight.get(effect.target, 0) - 1
@@ -223,7 +239,8 @@ class HealthTracker:
         elif cell.rest_until > now:
             state = "resting"
         until = shut.until if shut is not None else 0.0
-        return CellReport(name, state, until, cell.why, share, cell.consecutive, self._in_flight.get(name, 0))
+        busy = self._in_flight.get(name, 0)
+        return CellReport(name, state, until, cell.why, share, cell.consecutive, busy, is_open(cell))
 
     def _put(self, name: str, cell: Cell, rule: BreakerRule, now: float) -> None:
         before = self._cells.get(name)
@@ -236,7 +253,7 @@ class HealthTracker:
         if (was is None) != (shut is None) or cell.share != (before or FRESH).share:
             self._dirty = True
         if is_open(cell) and cell.open_until != (before or FRESH).open_until:
-            self.on_event(HealthEvent(name, cell.open_until, cell.why))
+            self.on_event(HealthEvent(name, cell.open_until, cell.why, opened=True))
         elif cell.asked_until > (before or FRESH).asked_until:
             self.on_event(HealthEvent(name, cell.asked_until, cell.why))
         elif before is not None and is_open(before) and not is_open(cell):

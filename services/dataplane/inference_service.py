@@ -11,6 +11,7 @@ from contextlib import aclosing
 from typing import Any
 
 import grpc
+from turnout.health.v1.health_service_pb2 import ListTargetHealthResponse
 from turnout.inference.v1 import chat_pb2, inference_service_pb2_grpc
 from turnout.inference.v1.inference_service_pb2 import (
     Api,
@@ -28,7 +29,10 @@ from services.core.policy.snapshot import Snapshot, Target
 from services.dataplane.auth import ADMIN, INFERENCE, READ, authenticate
 from services.dataplane.dialects.registry import TYPED, dialect_of
 from services.dataplane.dialects.typed_chat import STREAM_HEADER, split_events
-from services.dataplane.engine import Call, Engine
+from services.dataplane.engine import Call
+from services.dataplane.health_report import HealthReports
+from services.dataplane.health_service import check_reader
+from services.dataplane.joining import JOINED_HEADER, JoiningEngine
 from services.dataplane.trail import PER_MILLION
 from services.dataplane.translation import Dialect
 from services.wire.status import abort
@@ -41,27 +45,33 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class LocalInference:
     """The worker's inference, in process. It has the shape of the bridge's backend."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, serving: JoiningEngine, health: HealthReports) -> None:
+        self._serving = serving
+        self._policy = serving.engine.policy
+        self._health = health
 
     async def invoke(self, request: InvokeRequest) -> InvokeResponse:
-        reply = await self._engine.whole(_dialect(request), _call(request))
+        reply = await self._serving.whole(_dialect(request), _call(request))
         return InvokeResponse(status=reply.status, headers=reply.headers, body=reply.data)
 
     async def invoke_stream(self, request: InvokeRequest) -> AsyncGenerator[InvokeEvent, None]:
-        async with aclosing(self._engine.stream(_dialect(request), _call(request))) as replies:
+        async with aclosing(self._serving.stream(_dialect(request), _call(request))) as replies:
             async for reply in replies:
                 yield InvokeEvent(status=reply.status, headers=reply.headers, data=reply.data)
 
     async def list_models(self, headers: Mapping[str, str]) -> ListModelsResponse:
-        snapshot = self._engine.policy.current()
+        snapshot = self._policy.current()
         if snapshot is None:
             raise PolicyNotReady("this worker has no policy yet", retry_after=1.0)
         authenticate(snapshot, headers, INFERENCE, READ, ADMIN)
         return ListModelsResponse(models=models_of(snapshot))
 
+    async def target_health(self, headers: Mapping[str, str]) -> Mapping[str, ListTargetHealthResponse | RouterError]:
+        check_reader(self._policy, headers)
+        return {self._health.node_id: self._health.all()}
+
     async def ready(self) -> bool:
-        return self._engine.policy.current() is not None
+        return self._policy.current() is not None
 
     async def aclose(self) -> None:
         """Nothing to let go of: the worker's process owns the connections."""
@@ -70,9 +80,10 @@ class LocalInference:
 class InferenceServicer(inference_service_pb2_grpc.InferenceServiceServicer):
     """The gRPC face of the worker."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._local = LocalInference(engine)
+    def __init__(self, serving: JoiningEngine, local: LocalInference) -> None:
+        self._serving = serving
+        self._records = serving.engine.records
+        self._local = local
 
     async def Invoke(self, request: InvokeRequest, context: Context) -> InvokeResponse:
         if request.api not in _APIS:
@@ -87,7 +98,8 @@ class InferenceServicer(inference_service_pb2_grpc.InferenceServiceServicer):
                 yield event
 
     async def CreateChatCompletion(self, request: chat_pb2.ChatRequest, context: Context) -> chat_pb2.ChatResponse:
-        reply = await self._engine.whole(TYPED, _typed_call(request, context, stream=False))
+        reply = await self._serving.whole(TYPED, _typed_call(request, context, stream=False))
+        _tell_joined(context, reply.headers)
         if reply.error is not None:
             await abort(context, reply.error)
         response = chat_pb2.ChatResponse.FromString(reply.data)
@@ -100,9 +112,11 @@ class InferenceServicer(inference_service_pb2_grpc.InferenceServiceServicer):
         end: chat_pb2.ChatEvent | None = None
         headers: dict[str, str] = {}
         call = _typed_call(request, context, stream=True)
-        async with aclosing(self._engine.stream(TYPED, call)) as replies:
+        async with aclosing(self._serving.stream(TYPED, call)) as replies:
             async for reply in replies:
-                headers = reply.headers or headers
+                if reply.headers:
+                    headers = reply.headers
+                    _tell_joined(context, headers)
                 if reply.error is not None:
                     await abort(context, reply.error)
                 for event in split_events(reply.data):
@@ -126,7 +140,7 @@ class InferenceServicer(inference_service_pb2_grpc.InferenceServiceServicer):
             raise
 
     def _record(self, headers: Mapping[str, str]) -> RequestRecord:
-        return self._engine.records.get(headers["x-generation-id"])
+        return self._records.get(headers["x-generation-id"])
 
 
 def _dialect(request: InvokeRequest) -> Dialect:
@@ -155,6 +169,12 @@ def _typed_call(request: chat_pb2.ChatRequest, context: Context, *, stream: bool
         remaining if remaining is not None and remaining < 1e6 else None,
         inbound_span=True,
     )
+
+
+def _tell_joined(context: Context, headers: Mapping[str, str]) -> None:
+    """Tell a typed caller that another one's answer is its own: in the trailing metadata."""
+    if JOINED_HEADER in headers:
+        context.set_trailing_metadata(((JOINED_HEADER, headers[JOINED_HEADER]),))
 
 
 def _metadata(context: Context) -> dict[str, str]:

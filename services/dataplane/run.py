@@ -39,6 +39,7 @@ from services.core.policy.rules import CommitRule
 from services.core.routing.plan import Candidate, Plan
 from services.dataplane.attempt import Attempt, AttemptError, Bounds, StreamBroken
 from services.dataplane.flights import Flight, Flights
+from services.dataplane.rehearsal import marked
 from services.dataplane.trail import AttemptTrail, Trail, evidence_of
 from services.dataplane.translation import Emitted, InboundRequest, Translation, Untranslatable
 from services.dataplane.usage import settle
@@ -195,13 +196,16 @@ class Run:
         if secret is None:
             told = f"the credential {trail.credential!r} names nothing on this worker"
             raise AttemptError(Failure(FailureKind.CREDENTIAL_MISSING, told))
+        transport = runner.transport
+        if trail.candidate.target.provider.fault is not None:
+            transport = runner.rehearsals.transport(transport, self._trail, trail)
         candidate = self._addressed(trail.candidate, effect.address)
         clocks = candidate.clocks
         named = "headers" in candidate.named_clocks
         bounds = Bounds(clocks, effect.total, effect.first_content, self._inbound.stream, named)
         try:
             translation = self._translation(candidate, effect.kind)
-            attempt = Attempt(runner.transport, translation, trail, bounds, self._clock)
+            attempt = Attempt(transport, translation, trail, bounds, self._clock)
             flight.attempt = attempt
             request = translation.request(secret)
         except Untranslatable as error:
@@ -231,6 +235,7 @@ class Run:
         trail.phase = "committed"
         if not self._trail.content_at:
             self._trail.content_at = self._clock.monotonic()
+        self._health.answers(flight.effect, trail.candidate.target.provider.breaker, self._clock.monotonic())
         self._health.seen_content(trail.candidate.target.model, trail.content_at - trail.started, stream=True)
 
     def _failed(self, flight: Flight, failure: Failure) -> AttemptFailed:
@@ -239,6 +244,8 @@ class Run:
         now = self._clock.monotonic()
         if failure.clock is Clock.TOTAL and now >= self._trail.started + self._plan.retry.deadline:
             failure = Failure(failure.kind, "the request's deadline passed", clock=Clock.DEADLINE)
+        if trail.fault:
+            failure = marked(failure, trail.fault)
         trail.failure = failure
         committed = trail.phase == "committed"
         remains = Remains()

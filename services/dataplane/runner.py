@@ -14,6 +14,7 @@ from services.core.routing.plan import Plan
 from services.dataplane.attempt import Attempt
 from services.dataplane.credentials import Credentials
 from services.dataplane.health_tracker import HealthTracker
+from services.dataplane.rehearsal import Rehearsals
 from services.dataplane.run import Run
 from services.dataplane.trail import Trail
 from services.dataplane.translation import InboundRequest, Translation
@@ -27,11 +28,19 @@ _DRAIN_SECONDS = 1.0
 class Runner:
     """Runs plans. One per process."""
 
-    def __init__(self, transport: Transport, credentials: Credentials, health: HealthTracker, clock: Clock) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        credentials: Credentials,
+        health: HealthTracker,
+        clock: Clock,
+        rehearsals: Rehearsals | None = None,
+    ) -> None:
         self.transport = transport
         self.credentials = credentials
         self.health = health
         self.clock = clock
+        self.rehearsals = rehearsals or Rehearsals(clock)
         self._drains: set[asyncio.Task[None]] = set()
 
     async def whole(self, inbound: InboundRequest, plan: Plan, trail: Trail) -> Translation:

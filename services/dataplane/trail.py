@@ -38,6 +38,8 @@ class AttemptTrail:
     kind: str = "first"
     address: str = ""
     verdict: str = ""
+    fault: str = ""
+    """Kind of the fault that policy injected into it; empty: none."""
     usage: TokenUsage | None = None
     cost_usd: float | None = None
 
@@ -53,6 +55,8 @@ class Trail:
     started_wall: float
     stream: bool = False
     requested_model: str = ""
+    fault: str = ""
+    """Value of the caller's x-turnout-fault header."""
     user_hash: str = ""
     api_key_name: str = ""
     plan: Plan | None = None

@@ -16,6 +16,7 @@ from services.http_bridge.aiohttp_server import RunningHttpServer, start_http_se
 from services.http_bridge.backend import InferenceBackend
 from services.http_bridge.errors import error_response
 from services.http_bridge.grpc_backend import GrpcBackend
+from services.http_bridge.health import HealthRoutes
 from services.http_bridge.http import Application, Request, Response, StreamingResponse, json_response
 from services.http_bridge.inference import InferenceRoutes
 from services.http_bridge.models import ModelRoutes
@@ -71,7 +72,7 @@ class Bridge:
         self._clock = clock
         self.draining = False
         inference = InferenceRoutes(backend, observer, clock)
-        models, routers = ModelRoutes(backend), RouterRoutes(policy)
+        models, routers, health = ModelRoutes(backend), RouterRoutes(policy), HealthRoutes(backend)
         admin = routers.handler
         self._table = RouteTable(
             [
@@ -87,6 +88,7 @@ class Bridge:
                 Route("PATCH", "/router/v1/routers/{router_id}", admin(routers.update)),
                 Route("DELETE", "/router/v1/routers/{router_id}", admin(routers.delete)),
                 Route("GET", "/lro/v1alpha/{name...}", admin(routers.operation)),
+                Route("GET", "/admin/v1/health", health.get),
                 Route("GET", "/healthz", self._healthz),
                 Route("GET", "/readyz", self._readyz),
                 Route("GET", "/metrics", self._metrics),

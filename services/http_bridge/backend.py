@@ -11,12 +11,15 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from typing import Protocol
 
+from turnout.health.v1.health_service_pb2 import ListTargetHealthResponse
 from turnout.inference.v1.inference_service_pb2 import (
     InvokeEvent,
     InvokeRequest,
     InvokeResponse,
     ListModelsResponse,
 )
+
+from services.core.errors import RouterError
 
 
 class InferenceBackend(Protocol):
@@ -30,6 +33,13 @@ class InferenceBackend(Protocol):
 
     async def list_models(self, headers: Mapping[str, str]) -> ListModelsResponse:
         """The models that the policy can reach; `headers` carry the caller's key (over gRPC: as call metadata)."""
+
+    async def target_health(self, headers: Mapping[str, str]) -> Mapping[str, ListTargetHealthResponse | RouterError]:
+        """What each worker knows of targets' health, by worker; the error of one that cannot be asked.
+
+        Raises:
+            RouterError: The caller's key is not good for it, or there is no policy yet.
+        """
 
     async def ready(self) -> bool:
         """Whether requests can be served now."""

@@ -5,16 +5,25 @@ Kubernetes Service; its channel balances over those that are serving. A worker
 that cannot be reached before its first byte is passed over for the next one,
 once; after a byte nothing is ever sent twice. Calls end by `call.cancel()`,
 never by cancelling a task that awaits a read.
+
+Requests with the same Idempotency-Key go to the same address, whose worker joins them. Their
+order of addresses is drawn from key and addresses alone (rendezvous hashing), so that every
+bridge finds the same one, and when it is away, the same next one. Their callers say that
+they may be sent again, so every worker is tried. Behind a name that stands for many workers
+only requests that meet at one worker are joined.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from hashlib import blake2b
 from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from turnout.health.v1.health_service_pb2 import ListTargetHealthRequest, ListTargetHealthResponse
+from turnout.health.v1.health_service_pb2_grpc import HealthServiceStub
 from turnout.inference.v1.inference_service_pb2 import (
     DESCRIPTOR,
     InvokeEvent,
@@ -25,11 +34,13 @@ from turnout.inference.v1.inference_service_pb2 import (
 )
 from turnout.inference.v1.inference_service_pb2_grpc import InferenceServiceStub
 
-from services.core.errors import Overloaded
+from services.core.errors import Overloaded, PermissionDenied, RouterError, Unauthenticated
 from services.runtime.grpc_channel import open_balanced_channel
 from services.wire.status import from_rpc_error
 
 READY_SECONDS = 2.0
+HEALTH_SECONDS = 5.0
+IDEMPOTENCY_HEADER = "idempotency-key"
 _SERVICE = DESCRIPTOR.services_by_name["InferenceService"].full_name
 
 
@@ -41,6 +52,7 @@ class _Worker:
         self.channel = open_balanced_channel(address, _SERVICE)
         self.stub: Any = InferenceServiceStub(self.channel)
         self.health: Any = health_pb2_grpc.HealthStub(self.channel)
+        self.targets: Any = HealthServiceStub(self.channel)
 
 
 class GrpcBackend:
@@ -55,7 +67,7 @@ class GrpcBackend:
             response: InvokeResponse = await _unary(worker.stub.Invoke(request))
             return response
 
-        answer: InvokeResponse = await self._first_reachable(call)
+        answer: InvokeResponse = await self._first_reachable(call, self._order(request))
         return answer
 
     async def invoke_stream(self, request: InvokeRequest) -> AsyncGenerator[InvokeEvent, None]:
@@ -63,7 +75,7 @@ class GrpcBackend:
             call = worker.stub.InvokeStream(request)
             return call, await _read(call)
 
-        call, event = await self._first_reachable(begin)
+        call, event = await self._first_reachable(begin, self._order(request))
         try:
             while event is not grpc.aio.EOF:
                 yield event
@@ -75,13 +87,31 @@ class GrpcBackend:
             call.cancel()
 
     async def list_models(self, headers: Mapping[str, str]) -> ListModelsResponse:
-        metadata = tuple((n, headers[n]) for n in ("authorization", "x-api-key") if n in headers)
+        metadata = _credentials(headers)
 
         async def call(worker: _Worker) -> ListModelsResponse:
             response: ListModelsResponse = await _unary(worker.stub.ListModels(ListModelsRequest(), metadata=metadata))
             return response
 
-        answer: ListModelsResponse = await self._first_reachable(call)
+        answer: ListModelsResponse = await self._first_reachable(call, self._next_two())
+        return answer
+
+    async def target_health(self, headers: Mapping[str, str]) -> Mapping[str, ListTargetHealthResponse | RouterError]:
+        metadata = _credentials(headers)
+        answers = await asyncio.gather(*(self._health_of(worker, metadata) for worker in self._workers))
+        for answer in answers:
+            if isinstance(answer, (Unauthenticated, PermissionDenied)):
+                raise answer
+        return {worker.address: answer for worker, answer in zip(self._workers, answers, strict=True)}
+
+    async def _health_of(
+        self, worker: _Worker, metadata: tuple[tuple[str, str], ...]
+    ) -> ListTargetHealthResponse | RouterError:
+        call = worker.targets.ListTargetHealth(ListTargetHealthRequest(), metadata=metadata, timeout=HEALTH_SECONDS)
+        try:
+            answer: ListTargetHealthResponse = await _unary(call)
+        except grpc.aio.AioRpcError as error:
+            return Overloaded("the worker cannot be reached") if _is_lost(error) else from_rpc_error(error)
         return answer
 
     async def ready(self) -> bool:
@@ -99,8 +129,20 @@ class GrpcBackend:
         for worker in self._workers:
             await worker.channel.close()
 
-    async def _first_reachable(self, call: Any) -> Any:
-        """The result of `call` on the next worker, or on the one after it when that one cannot be reached.
+    def _order(self, request: InvokeRequest) -> Iterable[_Worker]:
+        """The workers to try for a request."""
+        key = request.headers.get(IDEMPOTENCY_HEADER, "")
+        return sorted(self._workers, key=lambda w: rank(w.address, key), reverse=True) if key else self._next_two()
+
+    def _next_two(self) -> Iterator[_Worker]:
+        """The worker whose turn it is, and the one after it, whose turn is over when it is taken."""
+        for _ in range(2 if self._workers else 0):
+            worker = self._workers[self._turn % len(self._workers)]
+            self._turn += 1
+            yield worker
+
+    async def _first_reachable(self, call: Any, workers: Iterable[_Worker]) -> Any:
+        """The result of `call` on the first of `workers` that can be reached.
 
         With one address the second try goes to it as well: to another worker behind the name, or over
         a new connection when the old one was ended just as the call began.
@@ -109,21 +151,30 @@ class GrpcBackend:
             RouterError: What the worker said, or that none can be reached.
         """
         lost: grpc.aio.AioRpcError | None = None
-        for _ in range(2 if self._workers else 0):
-            worker = self._workers[self._turn % len(self._workers)]
-            self._turn += 1
+        for worker in workers:
             try:
                 return await call(worker)
             except grpc.aio.AioRpcError as error:
-                if error.code() is not grpc.StatusCode.UNAVAILABLE or _says_why(error):
+                if not _is_lost(error):
                     raise from_rpc_error(error) from error
                 lost = error
         raise Overloaded("no data-plane worker is reachable and ready", retry_after=1.0) from lost
 
 
-def _says_why(error: grpc.aio.AioRpcError) -> bool:
-    """Whether the error comes from a worker, not from the channel."""
-    return any(key == "grpc-status-details-bin" for key, _ in error.trailing_metadata() or ())
+def rank(address: str, key: str) -> bytes:
+    """The weight of a worker for a key: the greatest one serves it."""
+    return blake2b(key.encode(), key=blake2b(address.encode()).digest(), digest_size=16).digest()
+
+
+def _credentials(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """The caller's key as call metadata."""
+    return tuple((n, headers[n]) for n in ("authorization", "x-api-key") if n in headers)
+
+
+def _is_lost(error: grpc.aio.AioRpcError) -> bool:
+    """Whether the error comes from the channel, not from a worker."""
+    says_why = any(key == "grpc-status-details-bin" for key, _ in error.trailing_metadata() or ())
+    return error.code() is grpc.StatusCode.UNAVAILABLE and not says_why
 
 
 async def _unary(call: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from services.runtime.names import METRIC_MEANINGS, Metric
@@ -13,11 +15,11 @@ SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20
 class _Family:
     """A metric with labels, and its children by label values."""
 
-    def __init__(self, metric: Counter | Histogram) -> None:
+    def __init__(self, metric: Counter | Histogram | Gauge) -> None:
         self._metric = metric
-        self._children: dict[tuple[str, ...], Counter | Histogram] = {}
+        self._children: dict[tuple[str, ...], Counter | Histogram | Gauge] = {}
 
-    def child(self, *labels: str) -> Counter | Histogram:
+    def child(self, *labels: str) -> Counter | Histogram | Gauge:
         found = self._children.get(labels)
         if found is None:
             found = self._children[labels] = self._metric.labels(*labels)
@@ -38,6 +40,12 @@ class Metrics:
         self._costs = self._counter("turnout_cost_usd_total", "provider")
         self._http = self._counter("turnout_http_requests_total", "route", "status")
         self._spans = self._counter("turnout_spans_total", "result")
+        self._hedges = self._counter("turnout_hedges_total", "result")
+        self._mended = self._counter("turnout_mended_total", "kind")
+        self._refusals = self._counter("turnout_budget_refusals_total", "kind")
+        self._openings = self._counter("turnout_breaker_openings_total", "provider")
+        self._breakers = _Family(self._gauge("turnout_breakers_open", "provider"))
+        self._with_breakers: set[str] = set()
         self.in_flight = self._gauge("turnout_requests_in_flight")
         self.policy_revision = self._gauge("turnout_policy_revision")
         self.policy_nacks = self._gauge("turnout_policy_nacks_total")
@@ -64,6 +72,28 @@ class Metrics:
         if cost_usd:
             _add(self._costs.child(provider), cost_usd)
 
+    def hedge(self, result: str) -> None:
+        """Count a hedge: started, won or refused."""
+        _add(self._hedges.child(result), 1)
+
+    def mended(self, kind: str) -> None:
+        """Count a broken answer that was mended: continue, resume or restart."""
+        _add(self._mended.child(kind), 1)
+
+    def refused(self, kind: str) -> None:
+        """Count an extra attempt of `kind` that a budget did not allow."""
+        _add(self._refusals.child(kind), 1)
+
+    def opened(self, provider: str) -> None:
+        """Count the opening of a breaker."""
+        _add(self._openings.child(provider), 1)
+
+    def open_breakers(self, counts: Mapping[str, int]) -> None:
+        """Set how many breakers are open, by provider; one that is not named has none."""
+        self._with_breakers.update(counts)
+        for provider in self._with_breakers:
+            _set(self._breakers.child(provider), counts.get(provider, 0))
+
     def http(self, route: str, status: int) -> None:
         """Count an HTTP request of the bridge."""
         _add(self._http.child(route, f"{status // 100}xx"), 1)
@@ -78,15 +108,20 @@ class Metrics:
     def _histogram(self, name: Metric, *labels: str) -> _Family:
         return _Family(Histogram(name, METRIC_MEANINGS[name], labels, registry=self.registry, buckets=SECONDS))
 
-    def _gauge(self, name: Metric) -> Gauge:
-        return Gauge(name, METRIC_MEANINGS[name], registry=self.registry)
+    def _gauge(self, name: Metric, *labels: str) -> Gauge:
+        return Gauge(name, METRIC_MEANINGS[name], labels, registry=self.registry)
 
 
-def _add(child: Counter | Histogram, amount: float) -> None:
+def _add(child: Counter | Histogram | Gauge, amount: float) -> None:
     assert isinstance(child, Counter), "families are of one kind"
     child.inc(amount)
 
 
-def _observe(child: Counter | Histogram, seconds: float) -> None:
+def _set(child: Counter | Histogram | Gauge, value: float) -> None:
+    assert isinstance(child, Gauge), "families are of one kind"
+    child.set(value)
+
+
+def _observe(child: Counter | Histogram | Gauge, seconds: float) -> None:
     assert isinstance(child, Histogram), "families are of one kind"
     child.observe(seconds)

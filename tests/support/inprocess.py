@@ -65,7 +65,11 @@ def put_policy(worker: Worker, policy: PolicySet) -> None:
 
 @asynccontextmanager
 async def running_suite(
-    folder: Path, topology: str, *forms: Mapping[str, Any], environment: Mapping[str, str] | None = None
+    folder: Path,
+    topology: str,
+    *forms: Mapping[str, Any],
+    environment: Mapping[str, str] | None = None,
+    allow_faults: bool = False,
 ) -> AsyncIterator[Running]:
     """Serve `forms` as policy; the control plane is away, as it may be."""
     background = Background(Stop())
@@ -75,6 +79,7 @@ async def running_suite(
         data_dir=folder / "worker",
         listen="127.0.0.1:0",
         grace=2.0,
+        allow_faults=allow_faults,
         environment=environment or {},
     )
     metrics = Metrics(CollectorRegistry())

@@ -43,6 +43,7 @@ class UpOptions:
         policy: Documents of files that were named; empty: a policy is made here.
         etcd: Endpoints of an etcd that runs already; empty: start one.
         simulated: True: simulated providers, even if there are keys.
+        allow_faults: Workers act on the faults that policy injects: this is where people rehearse.
     """
 
     host: str
@@ -53,6 +54,7 @@ class UpOptions:
     workers: int
     topology: str
     simulated: bool
+    allow_faults: bool = True
 
 
 @dataclass(slots=True)
@@ -162,6 +164,7 @@ def _worker_arguments(suite: Suite, number: int, address: str) -> list[str]:
         *("--controlplane", suite.controlplane),
         *("--node-id", f"worker-{number}"),
         *("--data-dir", str(suite.options.data_dir / f"worker-{number}")),
+        "--allow-faults" if suite.options.allow_faults else "--no-allow-faults",
     ]
 
 

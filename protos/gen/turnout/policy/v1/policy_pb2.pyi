@@ -773,7 +773,7 @@ class TextGenerationConfig(_message.Message):
     temperature: _builtins.float
     """Sampling temperature, 0 to 2."""
     top_p: _builtins.float
-    """Nucleus sampling, above 0 up to 1."""
+    """Nucleus sampling, 0 to 1."""
     frequency_penalty: _builtins.float
     """Penalty on tokens by frequency, -2 to 2."""
     presence_penalty: _builtins.float
@@ -1046,15 +1046,15 @@ class Clocks(_message.Message):
 
     @_builtins.property
     def headers(self) -> _duration_pb2.Duration:
-        """From the request being sent until the response's headers."""
+        """From the attempt's start until the response's headers."""
 
     @_builtins.property
     def first_event(self) -> _duration_pb2.Duration:
-        """From the request being sent until the first event of a stream."""
+        """From the attempt's start until the first event of a stream."""
 
     @_builtins.property
     def first_content(self) -> _duration_pb2.Duration:
-        """From the request being sent until the first content, tool or reasoning delta."""
+        """From the attempt's start until the first content, tool or reasoning delta."""
 
     @_builtins.property
     def idle(self) -> _duration_pb2.Duration:

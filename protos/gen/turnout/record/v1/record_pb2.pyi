@@ -97,11 +97,13 @@ class RequestRecord(_message.Message):
     time_to_first_token_ms: _builtins.float
     """Milliseconds from arrival to the first content, in the caller's view; unset: no content."""
     outcome: _builtins.str
-    """How the request ended: "ok", "failed", "refused", "cancelled", "no_route", "unauthenticated", "invalid"."""
+    """How the request ended: "ok"; "refused" (before any attempt: the key, the request, no route); "failed" (every
+    attempt failed); "broken" (the answer broke after its first content); "cancelled" (the caller went away).
+    """
     status: _builtins.int
     """HTTP status that the caller saw."""
     error_reason: _builtins.str
-    """Reason of our error, such as "CHAIN_EXHAUSTED"; empty: none."""
+    """Reason of our error, such as "CHAIN_FAILED"; empty: none."""
     reasoning: _builtins.str
     """One sentence on the decision and its outcome."""
     node_id: _builtins.str
@@ -211,7 +213,7 @@ class AttemptRecord(_message.Message):
     failure: _builtins.str
     """Kind of failure in upper snake case; empty: none."""
     clock: _builtins.str
-    """Clock that tripped: connect, headers, first_event, first_content, idle, total, deadline; empty: none."""
+    """Clock that tripped: connect, headers, first_event, first_content, idle, total, throughput, deadline; empty: none."""
     phase: _builtins.str
     """Phase in which it ended: connecting, waiting, streaming, committed."""
     status: _builtins.int

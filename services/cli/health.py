@@ -1,0 +1,196 @@
+"""`turnout health`: what is set aside, why, and until when, in plain words."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC
+from typing import Annotated, Any
+
+import grpc
+from cyclopts import Parameter
+from google.protobuf.timestamp_pb2 import Timestamp
+from turnout.health.v1.health_pb2 import HealthEvent, TargetHealth, TargetState
+from turnout.health.v1.health_service_pb2 import (
+    ListTargetHealthRequest,
+    ListTargetHealthResponse,
+    WatchHealthRequest,
+)
+from turnout.health.v1.health_service_pb2_grpc import HealthServiceStub
+from turnout.policy.v1 import policy_service_pb2 as api
+
+from services.cli.connection import TIMEOUT_SECONDS, Connection
+from services.cli.output import Fail, err, escape, out, show_json, show_table
+from services.cli.policy_commands import DEFAULT_CONNECTION, Json, call
+from services.core.attempts.verdicts import TABLE
+from services.core.errors import FailureKind
+
+_CLOSED = TargetState.TARGET_STATE_CLOSED
+_STATES: Mapping[TargetState.ValueType, str] = {
+    _CLOSED: "in use",
+    TargetState.TARGET_STATE_OPEN: "set aside",
+    TargetState.TARGET_STATE_HALF_OPEN: "on trial",
+    TargetState.TARGET_STATE_ASKED: "asked to wait",
+    TargetState.TARGET_STATE_RESTING: "resting",
+}
+
+
+def health(
+    *,
+    follow: Annotated[bool, Parameter(help="go on with what changes", negative=())] = False,
+    every: Annotated[bool, Parameter(name="--all", help="list every known target", negative=())] = False,
+    dataplane: Annotated[tuple[str, ...], Parameter(help="workers' gRPC addresses; default: all connected ones")] = (),
+    as_json: Json = False,
+    connection: Connection = DEFAULT_CONNECTION,
+) -> None:
+    """Show which targets are set aside, why, and until when, as each worker sees it."""
+    addresses = list(dataplane) or _connected(connection)
+    if not addresses:
+        raise Fail("no worker is connected")
+    if follow:
+        for event in _events(addresses, connection):
+            if as_json:
+                show_json(event)
+            else:
+                out.print(event_line(event))
+        return
+    answers = _answers(addresses, connection)
+    for answer in answers if as_json else ():
+        show_json(answer)
+    if not as_json:
+        _show(answers, every=every)
+
+
+def _connected(connection: Connection) -> list[str]:
+    return [n.address for n in call(connection, "ListNodes", api.ListNodesRequest()).nodes if n.connected]
+
+
+def _answers(addresses: Sequence[str], connection: Connection) -> list[ListTargetHealthResponse]:
+    """What every worker that can be reached says.
+
+    Raises:
+        Fail: None can be reached, or the key is not good for it.
+    """
+    answers, failures = [], []
+    for address in addresses:
+        with connection.channel(address) as channel:
+            stub = HealthServiceStub(channel)
+            try:
+                answers.append(
+                    stub.ListTargetHealth(
+                        ListTargetHealthRequest(), timeout=TIMEOUT_SECONDS, metadata=connection.metadata()
+                    )
+                )
+            except grpc.RpcError as error:
+                failures.append(f"{address}: {_why(error)}")
+    if not answers:
+        raise Fail("\n".join(failures))
+    for failure in failures:
+        err.print(f"[yellow]warning:[/] {escape(failure)}")
+    return answers
+
+
+def _events(addresses: Sequence[str], connection: Connection) -> Iterator[HealthEvent]:
+    """Events of all workers, as they come; ends when all streams have ended."""
+    arrived: queue.Queue[HealthEvent | str | None] = queue.Queue()
+
+    def watch(address: str) -> None:
+        request = WatchHealthRequest(present=True)
+        try:
+            with connection.channel(address) as channel:
+                for event in HealthServiceStub(channel).WatchHealth(request, metadata=connection.metadata()):
+                    arrived.put(event)
+        except grpc.RpcError as error:
+            arrived.put(f"{address}: {_why(error)}")
+        arrived.put(None)
+
+    for address in addresses:
+        threading.Thread(target=watch, args=(address,), daemon=True).start()
+    failures = []
+    running = len(addresses)
+    while running:
+        item = arrived.get()
+        if item is None:
+            running -= 1
+        elif isinstance(item, str):
+            failures.append(item)
+            err.print(f"[yellow]warning:[/] {escape(item)}")
+        else:
+            yield item
+    if failures:
+        raise Fail("no worker is watched any more")
+
+
+def _why(error: Any) -> str:
+    return str(error.details() or error.code().name)
+
+
+def _show(answers: Sequence[ListTargetHealthResponse], *, every: bool) -> None:
+    shut = 0
+    for answer in answers:
+        for target in answer.targets:
+            if target.state != _CLOSED or target.share < 1.0:
+                shut += 1
+                out.print(f"{told(target)} [dim]({escape(answer.node_id)})[/]")
+    if not shut:
+        workers = f"{len(answers)} worker{'s' if len(answers) != 1 else ''}"
+        out.print(f"[green]well[/]: nothing is set aside on {workers}")
+    if every:
+        columns = ("target", "worker", "state", "share", "failures", "in flight", "p50", "p95")
+        rows = [_row(target, answer.node_id) for answer in answers for target in answer.targets]
+        show_table(columns, rows, empty="no worker has seen any traffic yet")
+        out.print("[dim]p50 and p95: time to first content of recent streams[/]")
+
+
+def _row(target: TargetHealth, node_id: str) -> list[str]:
+    p50 = f"{target.first_content_p50_ms:.0f} ms" if target.HasField("first_content_p50_ms") else ""
+    p95 = f"{target.first_content_p95_ms:.0f} ms" if target.HasField("first_content_p95_ms") else ""
+    numbers = [f"{target.share:.0%}", str(target.consecutive_failures), str(target.in_flight)]
+    return [target.name, node_id, _STATES.get(target.state, "?"), *numbers, p50, p95]
+
+
+def told(target: TargetHealth) -> str:
+    """One sentence on a target that is not quite well, with markup."""
+    why = f": {escape(reason(target))}" if target.why else ""
+    until = f" until {_clock(target.until)}" if target.HasField("until") else ""
+    name = _named(target)
+    if target.state == TargetState.TARGET_STATE_OPEN:
+        return f"[red]set aside[/] {name}{until}{why}"
+    if target.state == TargetState.TARGET_STATE_ASKED:
+        return f"[red]set aside[/] {name}{until}, as its provider asked{why}"
+    if target.state == TargetState.TARGET_STATE_RESTING:
+        return f"[yellow]resting[/]   {name}{until}{why}"
+    if target.state == TargetState.TARGET_STATE_HALF_OPEN:
+        return f"[yellow]on trial[/]  {name}: one attempt at a time shows whether it has recovered{why}"
+    return f"[yellow]reduced[/]   {name}: it takes {target.share:.0%} of its traffic{why}"
+
+
+def reason(target: TargetHealth) -> str:
+    """Why it is not well: what its last failure means, and how many there were."""
+    told_why = target.why
+    if target.why in FailureKind.__members__:
+        meaning = TABLE[FailureKind(target.why)].meaning.rstrip(".")
+        told_why = f"{meaning[:1].lower()}{meaning[1:]} ({target.why})"
+    count = target.consecutive_failures
+    return f"{told_why}, {count} failures in a row" if count > 1 else told_why
+
+
+def event_line(event: HealthEvent) -> str:
+    """One line on an event, with markup."""
+    lost = f"[dim]({event.lost} events were lost) [/]" if event.lost else ""
+    what = told(event.target) if event.set_aside else f"[green]back[/]      {_named(event.target)}"
+    return f"{_clock(event.at)} {lost}{what} [dim]({escape(event.node_id)})[/]"
+
+
+def _named(target: TargetHealth) -> str:
+    if not target.model:
+        return escape(f"the credential {target.credential} of {target.provider}")
+    place = f" at {target.endpoint}" if target.endpoint else ""
+    key = f" with {target.credential}" if target.credential else ""
+    return escape(f"{target.model}{place}{key}")
+
+
+def _clock(stamp: Timestamp) -> str:
+    """The local time of day."""
+    return stamp.ToDatetime(UTC).astimezone().strftime("%H:%M:%S")
