@@ -11,7 +11,8 @@ import re
 from services.core.policy.rules import CommitRule
 from services.dataplane.translation import Progress
 
-_SENTENCE_END = re.compile(r"[.!?…。！？।]['\")\]»”’]*(\s|$)|\n")
+# A full stop ends a sentence only with white space behind it (3.14, e.g.), a new line only behind text.
+_SENTENCE_END = re.compile(r"[.!?…]['\")\]»”’]*\s|[。！？।]|\S[^\S\n]*\n")
 
 
 class HoldBack:

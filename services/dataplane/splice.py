@@ -4,6 +4,10 @@
                 end of it, or the white space that was cut off before it was sent; that is removed.
 `Resumption`    the target answers anew. What equals the caller's text is swallowed, what comes
                 behind it is shown; an answer that says something else raises `Diverged`.
+
+What no splice can know: whether an answer that goes on with the very words that the text ends with
+repeats them on purpose, and whether white space was left out where the text ends in the middle of
+a line. The first is taken for an echo from `MIN_OVERLAP` characters on, the second is not put back.
 """
 
 from __future__ import annotations
@@ -12,8 +16,6 @@ from typing import Protocol
 
 MIN_OVERLAP = 8
 """Characters from which on a repeated end counts as an echo; fewer happen by chance."""
-DECIDED_AT = 64
-"""Characters after which a continuation is no longer taken for the echo of an end."""
 
 
 class Diverged(Exception):
@@ -31,48 +33,72 @@ class Splice(Protocol):
 
 
 class Continuation:
-    """Removes echoes from an answer that goes on from `prefix`."""
+    """Removes echoes from an answer that goes on from `prefix`.
+
+    Text is held back for as long as it may still be part of an echo: while it occurs in the prefix.
+    """
 
     def __init__(self, prefix: str) -> None:
         self._sent = prefix.rstrip()
         self._space = prefix[len(self._sent) :]
         self._held = ""
-        self._decided = False
+        self._past_echo = not self._sent
+        self._open = not prefix
 
     def feed(self, text: str) -> str:
-        if self._decided:
+        if self._open:
             return text
         self._held += text
-        if self._sent.startswith(self._held):
-            return ""  # so far it is an echo of all
-        if not self._held.startswith(self._sent) and len(self._held) < min(DECIDED_AT, len(self._sent)):
-            return ""
-        return self._decide()
+        return self._released(last=False)
 
     def end(self) -> str:
-        return "" if self._decided else self._decide()
+        return "" if self._open else self._released(last=True)
 
-    def _decide(self) -> str:
-        self._decided = True
-        held, self._held = self._held, ""
-        if self._sent and held.startswith(self._sent):
-            held = held[len(self._sent) :]
-        elif self._sent.startswith(held) and len(held) >= MIN_OVERLAP:
-            return ""  # an echo that was cut short, and nothing new
-        else:
-            held = held[self._overlap(held) :]
-        if self._space and held:
-            # The caller has the white space that was cut off; one that comes again is dropped.
-            bare = held.lstrip()
-            return bare if held[: len(held) - len(bare)] else held
-        return held
+    def _released(self, *, last: bool) -> str:
+        """What of the text held back is new, as far as that can be told by now."""
+        if not self._past_echo:
+            rest = self._behind_echo(self._held, last=last)
+            if rest is None:
+                return ""
+            self._held, self._past_echo = rest, True
+        behind = self._behind_space(self._held, last=last)
+        if behind is None:
+            return ""
+        self._open, self._held = True, ""
+        return behind
 
-    def _overlap(self, held: str) -> int:
-        """Length of the longest beginning of `held` that ends the prefix, if it is long enough."""
-        for size in range(min(len(held), len(self._sent)), MIN_OVERLAP - 1, -1):
-            if self._sent.endswith(held[:size]):
+    def _behind_echo(self, held: str, *, last: bool) -> str | None:
+        """`held` without an echo at its beginning; None: more has to be seen."""
+        body = held.lstrip()
+        if body.startswith(self._sent) and len(body) > len(self._sent):
+            return body[len(self._sent) :]
+        if body in self._sent:
+            if not last:
+                return None
+            whole = body == self._sent or len(body) >= MIN_OVERLAP
+            # The answer ends in its echo: nothing of it is new.
+            echo = whole and (self._sent.startswith(body) or self._sent.endswith(body))
+            return "" if echo else held
+        size = self._overlap(body)
+        return body[size:] if size else held
+
+    def _overlap(self, body: str) -> int:
+        """Length of the longest beginning of `body` that ends the prefix, if it is long enough."""
+        for size in range(min(len(body), len(self._sent)), MIN_OVERLAP - 1, -1):
+            if self._sent.endswith(body[:size]):
                 return size
         return 0
+
+    def _behind_space(self, held: str, *, last: bool) -> str | None:
+        """`held` without the white space that ends the prefix, which the caller has; None: more has to be seen."""
+        if held.startswith(self._space):
+            return held[len(self._space) :]
+        space = held[: len(held) - len(held.lstrip())]
+        if not self._space.startswith(space):
+            return held  # it is other white space: an indent, a new line
+        if space == held and not last:
+            return None
+        return held[len(space) :]
 
 
 class Resumption:

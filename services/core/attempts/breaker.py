@@ -12,9 +12,12 @@ Rules
    that ends without a word on the target's health gives its place back.
 2. What a provider asked for (Retry-After) is a floor that nothing overrides.
 3. After a recovery the share of traffic grows from `MIN_SHARE` to 1 over the rule's `ramp`. Under
-   overload it is cut by a fifth, at most once a second, and grows back: additive increase,
-   multiplicative decrease. Shares order choices, they exclude none.
-4. An attempt that began before the breaker opened cannot close it.
+   overload it is cut by a fifth, at most once a second, and grows back, but `SLOW` times slower:
+   additive increase, multiplicative decrease. Shares order choices, they exclude none.
+4. Attempts that began before the breaker opened are old news: they neither close nor open it, not
+   even when they end after it has closed. With answers that take minutes they are many.
+5. An attempt that was made although the cell is open (nothing better was left) closes the cell when
+   it succeeds. When it fails it says nothing new.
 """
 
 from __future__ import annotations
@@ -32,14 +35,20 @@ PUSHBACK_SECONDS = 1.0
 """How long a rate limit without Retry-After sets a target aside."""
 PROBE_SECONDS = 0.2
 """When to ask again at a cell whose probe is running."""
+PROBE_LIMIT = 60.0
+"""How long a probe may hold its place; every attempt is ended by its worker, so this is a second net."""
 MAX_PUSHBACK_SECONDS = 600.0
 MIN_SHARE = 0.1
 CUT = 0.8
 CUT_INTERVAL = 1.0
+SLOW = 6.0
+"""A share that was cut needs this many times the ramp to grow back; quicker growth undoes every cut."""
 OVERLOAD_RATE = 0.1
 """Share of overload failures of late above which the share of traffic is cut."""
+OVERLOAD_SAMPLES = 10
 DEGRADED_RATE = 0.1
-DEGRADED_SAMPLES = 10
+DEGRADED_FAILURES = 2.0
+"""Failures of late from which on their share counts; one may happen to anybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +57,27 @@ class Cell:
 
     Attributes:
         open_until: Open until then, half-open after it; 0.0: closed.
+        opened_at: When it opened last; attempts that began before it are old news.
         asked_until: The provider asked not to be called before.
         rest_until: A rate limit that named no time; better not before.
         openings: Times opened since it last closed; each one doubles the time.
-        probe_until: A probe holds the half-open cell at most until then; 0.0: no probe.
-        share: Share of traffic at `share_at`; it grows from there.
+        probe: When the probe of the half-open cell began, which tells it from other attempts.
+        probe_until: It holds its place at most until then; 0.0: no probe.
+        share: Share of traffic at `share_at`; it grows from there. `slow`: after a cut.
         why: Kind of the last failure that counted.
     """
 
     consecutive: int = 0
     open_until: float = 0.0
+    opened_at: float = 0.0
     asked_until: float = 0.0
     rest_until: float = 0.0
     openings: int = 0
+    probe: float = 0.0
     probe_until: float = 0.0
     share: float = 1.0
     share_at: float = 0.0
+    slow: bool = False
     outcomes: Window = Window()
     why: str = ""
 
@@ -86,7 +100,7 @@ def refusal(cell: Cell, now: float) -> Refusal | None:
         return Refusal(max(cell.asked_until, cell.open_until), hard=True, why=cell.why)
     if max(cell.open_until, cell.rest_until) > now:
         return Refusal(max(cell.open_until, cell.rest_until), hard=False, why=cell.why)
-    if cell.open_until and cell.probe_until > now:
+    if is_open(cell) and cell.probe_until > now:
         return Refusal(min(cell.probe_until, now + PROBE_SECONDS), hard=False, why=cell.why)
     return None
 
@@ -96,78 +110,86 @@ def is_open(cell: Cell) -> bool:
     return cell.open_until > 0.0
 
 
-def admitted(cell: Cell, rule: BreakerRule, now: float) -> Cell:
-    """The cell after an attempt was let through: a half-open one is held by its probe."""
-    return replace(cell, probe_until=now + rule.max_open_for) if is_open(cell) else cell
+def admitted(cell: Cell, began: float, now: float) -> Cell:
+    """The cell after an attempt that began at `began` was let through at `now`: it holds a half-open one."""
+    if not is_open(cell) or cell.open_until > now or cell.probe_until > now:
+        return cell
+    return replace(cell, probe=began, probe_until=now + PROBE_LIMIT)
 
 
-def released(cell: Cell) -> Cell:
-    """The cell after an attempt that says nothing about its health."""
-    return replace(cell, probe_until=0.0) if cell.probe_until else cell
+def released(cell: Cell, began: float) -> Cell:
+    """The cell after an attempt that says nothing about its health; a probe gives its place back."""
+    return replace(cell, probe=0.0, probe_until=0.0) if _is_probe(cell, began) else cell
+
+
+def _is_probe(cell: Cell, began: float) -> bool:
+    return cell.probe_until > 0.0 and cell.probe == began
 
 
 def share_of(cell: Cell, rule: BreakerRule, now: float) -> float:
     """The cell's share of traffic at `now`, above 0, at most 1."""
     if cell.share >= 1.0:
         return 1.0
-    return min(1.0, cell.share + (now - cell.share_at) / rule.ramp)
+    grows_in = rule.ramp * SLOW if cell.slow else rule.ramp
+    return min(1.0, cell.share + max(0.0, now - cell.share_at) / grows_in)
 
 
 def is_degraded(cell: Cell, rule: BreakerRule, now: float) -> bool:
     """Whether the target fails so often that extra load on it needs a budget."""
     good, bad = totals(cell.outcomes, now, rule.window)
-    return is_open(cell) or (good + bad >= DEGRADED_SAMPLES and bad >= DEGRADED_RATE * (good + bad))
+    return is_open(cell) or (bad >= DEGRADED_FAILURES and bad >= DEGRADED_RATE * (good + bad))
 
 
 def is_spent(cell: Cell, rule: BreakerRule, now: float) -> bool:
     """Whether the cell says nothing any more that a fresh one does not say."""
     shut = is_open(cell) or max(cell.asked_until, cell.rest_until) > now
-    return not shut and not cell.consecutive and share_of(cell, rule, now) >= 1.0 and not _bad(cell, rule, now)
+    bad = totals(cell.outcomes, now, rule.window)[1]
+    return not shut and not cell.consecutive and share_of(cell, rule, now) >= 1.0 and not bad
 
 
-def _bad(cell: Cell, rule: BreakerRule, now: float) -> float:
-    return totals(cell.outcomes, now, rule.window)[1]
+def after_success(cell: Cell, rule: BreakerRule, began: float, now: float) -> Cell:
+    """The cell after a good answer of an attempt that began at `began`."""
+    if began < cell.opened_at:
+        return cell
+    if is_open(cell):
+        asked, why = cell.asked_until, cell.why
+        return Cell(opened_at=cell.opened_at, asked_until=asked, share=MIN_SHARE, share_at=now, why=why)
+    return replace(cell, consecutive=0, outcomes=counted(cell.outcomes, now, rule.window, good=1))
 
 
-def after_success(cell: Cell, rule: BreakerRule, now: float) -> Cell:
-    """The cell after a good answer."""
-    outcomes = counted(cell.outcomes, now, rule.window, good=1)
-    if not is_open(cell):
-        return replace(cell, consecutive=0, outcomes=outcomes)
-    if cell.open_until > now:
-        return replace(cell, outcomes=outcomes)
-    return Cell(asked_until=cell.asked_until, share=MIN_SHARE, share_at=now, why=cell.why)
-
-
-def after_failure(cell: Cell, failure: Failure, rule: BreakerRule, now: float) -> Cell:
-    """The cell after a failure that counts against it."""
+def after_failure(cell: Cell, failure: Failure, rule: BreakerRule, began: float, now: float) -> Cell:
+    """The cell after a failure, of an attempt that began at `began`, that counts against it."""
     harm = disposition(failure).harm
-    asked = None if failure.retry_after is None else min(failure.retry_after, MAX_PUSHBACK_SECONDS)
     if harm is Harm.NOTHING:
-        return released(cell)
-    why = failure.kind.value
+        return released(cell, began)
+    asked = None if failure.retry_after is None else min(failure.retry_after, MAX_PUSHBACK_SECONDS)
     if harm is Harm.CREDENTIAL:
-        seconds = CREDENTIAL_SECONDS if asked is None else max(asked, CREDENTIAL_SECONDS)
-        return replace(cell, open_until=max(cell.open_until, now + seconds), probe_until=0.0, why=why)
-    outcomes = counted(cell.outcomes, now, rule.window, bad=1)
-    cell = replace(cell, outcomes=outcomes, why=why)
+        return _rejected(cell, failure, asked, now)
+    if asked is not None:
+        cell = replace(cell, asked_until=max(cell.asked_until, now + asked), why=failure.kind.value)
+    if began < cell.opened_at:
+        return cell
+    cell = replace(cell, outcomes=counted(cell.outcomes, now, rule.window, bad=1), why=failure.kind.value)
     if is_overload(failure):
         cell = _cut(cell, rule, now)
-    if asked is not None:
-        cell = replace(cell, asked_until=max(cell.asked_until, now + asked))
     if harm is Harm.PUSHBACK:
         # A rate limit is the provider's word on our pace, not on its health.
-        if asked is None and not is_open(cell):
-            cell = replace(cell, rest_until=now + PUSHBACK_SECONDS)
-        return released(cell)
+        rest = max(cell.rest_until, now + PUSHBACK_SECONDS) if asked is None else cell.rest_until
+        return released(replace(cell, rest_until=rest), began)
+    if is_open(cell):
+        return _opened(cell, rule, now) if _is_probe(cell, began) else cell
     cell = replace(cell, consecutive=cell.consecutive + 1)
     return _opened(cell, rule, now) if _must_open(cell, rule, now) else cell
 
 
+def _rejected(cell: Cell, failure: Failure, asked: float | None, now: float) -> Cell:
+    """A credential's cell after it was rejected."""
+    until = now + max(asked or 0.0, CREDENTIAL_SECONDS)
+    cell = replace(cell, open_until=max(cell.open_until, until), opened_at=now, why=failure.kind.value)
+    return replace(cell, probe=0.0, probe_until=0.0)
+
+
 def _must_open(cell: Cell, rule: BreakerRule, now: float) -> bool:
-    if is_open(cell):
-        # The probe failed; failures of attempts from before the opening change nothing.
-        return cell.open_until <= now
     if cell.consecutive >= rule.consecutive_failures:
         return True
     good, bad = totals(cell.outcomes, now, rule.window)
@@ -175,15 +197,16 @@ def _must_open(cell: Cell, rule: BreakerRule, now: float) -> bool:
 
 
 def _opened(cell: Cell, rule: BreakerRule, now: float) -> Cell:
-    seconds = min(rule.max_open_for, rule.open_for * 2.0 ** min(cell.openings, 30))
-    return replace(cell, open_until=now + seconds, openings=cell.openings + 1, probe_until=0.0)
+    seconds = max(rule.open_for, min(rule.max_open_for, rule.open_for * 2.0 ** min(cell.openings, 30)))
+    cell = replace(cell, open_until=now + seconds, opened_at=now, openings=cell.openings + 1)
+    return replace(cell, probe=0.0, probe_until=0.0)
 
 
 def _cut(cell: Cell, rule: BreakerRule, now: float) -> Cell:
     good, bad = totals(cell.outcomes, now, rule.window)
-    if bad < OVERLOAD_RATE * (good + bad) or good + bad < DEGRADED_SAMPLES or now - cell.share_at < CUT_INTERVAL:
+    if bad < OVERLOAD_RATE * (good + bad) or good + bad < OVERLOAD_SAMPLES or now - cell.share_at < CUT_INTERVAL:
         return cell
-    return replace(cell, share=max(MIN_SHARE, share_of(cell, rule, now) * CUT), share_at=now)
+    return replace(cell, share=max(MIN_SHARE, share_of(cell, rule, now) * CUT), share_at=now, slow=True)
 
 
 def credential_name(provider: str, reference: str) -> str:

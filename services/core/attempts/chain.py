@@ -1,8 +1,8 @@
 """The attempt chain: the failover machine.
 
 Rule 1: everything that decides what follows from what lives in this file, its table `verdicts.py`,
-and `mend.py` for what follows a break after the commit; `moves.py` holds the state. The shell (`dataplane/run.py`) performs
-effects and reports events.
+and `mend.py` for what follows a break after the commit; `moves.py` holds the state. The shell
+(`dataplane/run.py`) performs effects and reports events.
 Rule 2: this file does no I/O, reads no clock and draws no number: `now` is an argument and
 chance comes from the plan's seed, so a chain can be replayed.
 Rule 3: tokens do not pass through here. One `FirstContent` event commits; then the shell relays.
@@ -13,10 +13,11 @@ Theory of operation
        │ └──WaitElapsed──WAITING │ └──FirstContent── MENDING ──nothing left──► DONE
        └──AttemptFailed──► …     └──AttemptFailed──────┘
   In RUNNING up to two attempts are in flight: the second is a hedge. The first content of either
-  commits and cancels the other. Every chain ends in exactly one Finish. An attempt that begins is
-  bounded by the request's deadline; a wait that would pass the deadline is not begun.
-  A choice that is set aside is tried only when no other is left, once, and never before the time
-  that its provider asked for.
+  commits and cancels the other; a failure of one leaves the other flying.
+  Every chain ends in exactly one Finish. An attempt that begins is bounded by the request's deadline;
+  a wait that would pass the deadline is not begun.
+  A choice that is set aside is tried only when no other is left, one of them, and never before the
+  time that its provider asked for. The shell may refuse to make an attempt; it then does not count.
 
 WARNING: events of an attempt that is no longer in flight are ignored (they cross with its
 cancellation); an event that cannot happen in the present phase raises.
@@ -30,6 +31,8 @@ from services.core.attempts.backoff import backoff, pushback
 from services.core.attempts.choices import choices_of
 from services.core.attempts.effects import CancelAttempt, Commit, Finish, Kind, Outcome, Wait
 from services.core.attempts.events import (
+    BUDGET,
+    QUEUE_FULL,
     AttemptFailed,
     Begin,
     CallerCancelled,
@@ -51,23 +54,22 @@ from services.core.attempts.moves import (
     Step,
     advance,
     begin,
+    drawn,
     end,
     free,
     give_up,
+    heard,
     set_aside,
+    shut,
 )
-from services.core.attempts.verdicts import (
-    Verdict,
-    disposition,
-    other_address_may_help,
-    other_credential_may_help,
-)
+from services.core.attempts.narrow import unhelpful
+from services.core.attempts.verdicts import Verdict, disposition
 from services.core.errors import Clock, Failure
-from services.core.routing.draw import uniform
 from services.core.routing.health import HealthView
 from services.core.routing.plan import Plan
 
-_BUDGET = "BUDGET"
+_AFRESH = 0.01
+"""Seconds for which any refusal holds: one that is over when it is read must not be asked for again at once."""
 
 
 def start(plan: Plan, now: float, health: HealthView, *, stream: bool = True) -> Chain:
@@ -85,21 +87,22 @@ def step(chain: Chain, event: Event, now: float) -> Step:
         return chain, ()
     if isinstance(event, (FirstContent, Completed, AttemptFailed, Refused)):
         flight = next((f for f in chain.flights if f.number == event.attempt), None)
-        if flight is None and chain.phase is not Phase.NEW:
-            return _refused_wait(chain, event, now) if _is_wait_refusal(chain, event) else (chain, ())
         if flight is not None:
             return _of_flight(chain, flight, event, now)
+        if chain.phase is not Phase.NEW:
+            return _queue_full(chain, now) if _is_queue_full(chain, event) else (chain, ())
     if isinstance(event, CallerCancelled):
         return end(chain, Finish(Outcome.CANCELLED, attempt=chain.attempts))
     if isinstance(event, DeadlineReached):
-        return _deadline(chain)
+        return _deadline(chain, now)
     if isinstance(event, Begin) and chain.phase is Phase.NEW:
         return advance(chain, Kind.FIRST, now)
     if isinstance(event, WaitElapsed) and chain.phase is Phase.WAITING:
-        kind = Kind.RETRY if chain.retries else Kind.FAILOVER if chain.attempts else Kind.FIRST
-        return begin(chain, chain.at, kind, now, forced=chain.retries > 0)
-    if isinstance(event, HedgeDue):
-        return _hedge(chain, now) if chain.phase is Phase.RUNNING and len(chain.flights) == 1 else (chain, ())
+        if chain.retries:
+            return begin(chain, chain.at, Kind.RETRY, now, forced=True)
+        return advance(chain, Kind.FAILOVER if chain.failures else Kind.FIRST, now)
+    if isinstance(event, HedgeDue) and chain.phase is not Phase.NEW:
+        return _hedge(chain, now)
     raise IllegalEvent(f"{type(event).__name__} in phase {chain.phase.value}")
 
 
@@ -107,27 +110,29 @@ def _of_flight(
     chain: Chain, flight: Flight, event: FirstContent | Completed | AttemptFailed | Refused, now: float
 ) -> Step:
     """An event of an attempt in flight."""
+    if chain.phase is Phase.COMMITTED and isinstance(event, (FirstContent, Refused)):
+        raise IllegalEvent(f"{type(event).__name__} in phase {chain.phase.value}")
+    others = tuple(f for f in chain.flights if f is not flight)
+    cancels = tuple(CancelAttempt(f.number) for f in others)
     if isinstance(event, FirstContent):
-        if chain.phase is Phase.COMMITTED:
-            raise IllegalEvent("FirstContent in phase committed")
-        others = tuple(CancelAttempt(f.number) for f in chain.flights if f is not flight)
         retries = chain.retries if chain.phase is Phase.MENDING else 0
         chain = replace(chain, phase=Phase.COMMITTED, flights=(flight,), at=flight.choice, retries=retries)
-        return chain, (*others, Commit(flight.number))
+        return replace(chain, answered=flight.choice), (*cancels, Commit(flight.number))
     if isinstance(event, Completed):
-        others = tuple(CancelAttempt(f.number) for f in chain.flights if f is not flight)
         chain = replace(chain, phase=Phase.DONE, flights=())
-        return chain, (*others, Finish(Outcome.OK, attempt=flight.number))
-    chain = replace(chain, flights=tuple(f for f in chain.flights if f is not flight))
+        return chain, (*cancels, Finish(Outcome.OK, attempt=flight.number))
+    chain = replace(chain, flights=others)
     if isinstance(event, Refused):
         return _refused(chain, flight, event, now)
     if chain.phase in {Phase.COMMITTED, Phase.MENDING}:
-        return broken(chain, event, now)
+        return broken(chain, flight, event, now)
     return _failed(chain, flight, event.failure, now)
 
 
 def _hedge(chain: Chain, now: float) -> Step:
-    """Begin a hedge at the next free choice, if there is one."""
+    """Begin a hedge at the next free choice, if one attempt is silent and there is such a choice."""
+    if chain.phase is not Phase.RUNNING or len(chain.flights) != 1 or not chain.hedge_at:
+        return chain, ()
     index = free(chain, now)
     if index is None or chain.attempts >= chain.plan.retry.max_attempts or chain.deadline <= now:
         return chain, ()
@@ -137,93 +142,74 @@ def _hedge(chain: Chain, now: float) -> Step:
 
 
 def _refused(chain: Chain, flight: Flight, event: Refused, now: float) -> Step:
-    """An attempt was not made: its number is given back, and its choice is set aside or left out."""
-    index, used = flight.choice, chain.used
-    if event.until > now:
-        choice = replace(chain.choices[index], until=event.until, asked=event.hard, why=event.why)
-        choices = (*chain.choices[:index], choice, *chain.choices[index + 1 :])
-        chain = replace(chain, choices=choices)
-        used = used - {index} if flight.kind not in {Kind.RETRY} else used
+    """An attempt was not made: it does not count, and its choice is set aside or left out."""
+    index = flight.choice
+    chain = replace(chain, attempts=chain.attempts - 1, at=flight.after)
+    if event.why != BUDGET:
+        chain = shut(chain, index, max(event.until, now + _AFRESH), event.why, asked=event.hard)
+        if not flight.forced or event.hard:
+            # It may be waited for. One that was refused although it was forced is not forced again.
+            forced = chain.forced and not flight.forced
+            chain = replace(chain, used=chain.used - {index}, forced=forced)
     elif flight.kind is Kind.HEDGE:
-        used -= {index}
-    chain = replace(chain, attempts=chain.attempts - 1, used=used)
+        chain = replace(chain, used=chain.used - {index})
     if flight.kind is Kind.HEDGE:
         return chain, ()
     if chain.phase is Phase.MENDING:
         return mend(replace(chain, used=chain.used | {index}), now)
-    if event.until <= now and event.why != _BUDGET:
-        return give_up(chain)
-    kind = Kind.FAILOVER if chain.failures else Kind.FIRST
-    return advance(chain, kind, now)
+    if flight.kind is Kind.RETRY:
+        chain = replace(chain, used=chain.used | {index})
+    return advance(chain, Kind.FAILOVER if chain.failures else Kind.FIRST, now)
 
 
-def _is_wait_refusal(chain: Chain, event: Event) -> bool:
-    return isinstance(event, Refused) and chain.phase is Phase.WAITING
+def _is_queue_full(chain: Chain, event: Event) -> bool:
+    return isinstance(event, Refused) and event.why == QUEUE_FULL and chain.phase is Phase.WAITING
 
 
-def _refused_wait(chain: Chain, event: Event, now: float) -> Step:
-    """The queue is full."""
-    del event
-    return give_up(chain, nothing_free=set_aside(chain.choices[chain.at], now))
+def _queue_full(chain: Chain, now: float) -> Step:
+    return give_up(chain, now, nothing_free=set_aside(chain.choices[chain.at], now))
 
 
 def _failed(chain: Chain, flight: Flight, failure: Failure, now: float) -> Step:
     """An attempt failed before the commit."""
-    chain = replace(chain, failures=(*chain.failures, failure))
+    chain = heard(replace(chain, failures=(*chain.failures, failure)), flight.choice, failure, now)
     verdict = disposition(failure).verdict
-    if verdict is Verdict.STOP or failure.clock is Clock.DEADLINE:
-        return give_up(chain, deadline=failure.clock is Clock.DEADLINE)
-    chain = replace(chain, used=chain.used | _unhelpful(chain, flight, failure))
+    if failure.clock is Clock.DEADLINE:
+        return give_up(chain, now, deadline=True)
+    if verdict is Verdict.STOP and flight.kind is not Kind.HEDGE:
+        return give_up(chain, now)
+    chain = replace(chain, used=chain.used | unhelpful(chain.choices, flight.choice, failure))
     if chain.flights:
+        # A hedge must never make things worse: whatever it says, the first attempt may still answer.
         return chain, ()
-    if chain.attempts >= chain.plan.retry.max_attempts:
-        return give_up(chain)
-    chain = replace(chain, at=flight.choice)
-    may_retry = chain.retries < chain.plan.retry.max_retries
-    if verdict is Verdict.WAIT_OR_NEXT and failure.retry_after is not None:
-        wait = pushback(failure.retry_after, _draw(chain))
-        if may_retry and _fits(chain, wait, now):
-            return _wait(chain, wait, now)
-    if free(chain, now) is not None:
-        return advance(chain, Kind.FAILOVER, now)
-    if verdict in {Verdict.NEXT_OR_RETRY, Verdict.WAIT_OR_NEXT} and may_retry:
-        wait = backoff(chain.retries + 1, chain.plan.retry.max_wait, _draw(chain))
-        # Without a word from the provider a short wait is right; with one that is too long, none is.
-        if failure.retry_after is None and _fits(chain, wait, now):
-            return _wait(chain, wait, now)
+    if chain.attempts >= chain.plan.retry.max_attempts or _stopped(chain):
+        return give_up(chain, now)
+    return _next(replace(chain, at=flight.choice), flight, failure, now)
+
+
+def _next(chain: Chain, flight: Flight, failure: Failure, now: float) -> Step:
+    """Go on after `failure`, when nothing is in flight any more: wait, or try another choice."""
+    verdict, retry = disposition(failure).verdict, chain.plan.retry
+    if flight.kind is Kind.HEDGE:
+        chain = replace(chain, retries=0)
+    asked = failure.retry_after
+    draw = drawn(chain)
+    wait = backoff(chain.retries + 1, retry.max_wait, draw) if asked is None else pushback(asked, draw)
+    # A wait that is longer than policy allows is not cut short: another choice, or none.
+    may_wait = chain.retries < retry.max_retries and wait <= retry.max_wait and now + wait < chain.deadline
+    same_first = verdict is Verdict.WAIT_OR_NEXT and asked is not None
+    same_last = verdict in {Verdict.NEXT_OR_RETRY, Verdict.WAIT_OR_NEXT} and free(chain, now) is None
+    if may_wait and (same_first or same_last):
+        return replace(chain, phase=Phase.WAITING, retries=chain.retries + 1), (Wait(now + wait),)
     return advance(chain, Kind.FAILOVER, now)
 
 
-def _unhelpful(chain: Chain, flight: Flight, failure: Failure) -> set[int]:
-    """Choices that cannot do better after `failure`: the same model, or a window that is no larger."""
-    present = chain.choices[flight.choice]
-    larger = disposition(failure).verdict is Verdict.LARGER
-    found = set()
-    for index, choice in enumerate(chain.choices):
-        if choice.candidate == present.candidate:
-            moved = choice.address != present.address and other_address_may_help(failure)
-            changed = choice.credential_cell != present.credential_cell and other_credential_may_help(failure)
-            if not moved and not changed:
-                found.add(index)
-        # An unknown window (0) may be larger; one that is known to be no larger is not tried.
-        elif larger and choice.window and present.window and choice.window <= present.window:
-            found.add(index)
-    return found
+def _stopped(chain: Chain) -> bool:
+    """Whether some failure says that no other target is to be tried."""
+    return any(disposition(failure).verdict is Verdict.STOP for failure in chain.failures)
 
 
-def _fits(chain: Chain, wait: float, now: float) -> bool:
-    return wait <= chain.plan.retry.max_wait and now + wait < chain.deadline
-
-
-def _wait(chain: Chain, wait: float, now: float) -> Step:
-    return replace(chain, phase=Phase.WAITING, retries=chain.retries + 1), (Wait(now + wait),)
-
-
-def _deadline(chain: Chain) -> Step:
+def _deadline(chain: Chain, now: float) -> Step:
     if chain.phase in {Phase.COMMITTED, Phase.MENDING}:
         return end(chain, Finish(Outcome.BROKEN, chain.broken or DEADLINE, chain.attempts))
-    return end(chain, Finish(Outcome.FAILED, DEADLINE, chain.attempts))
-
-
-def _draw(chain: Chain) -> float:
-    return uniform(chain.plan.seed, f"wait/{chain.attempts}")
+    return give_up(chain, now, deadline=True)

@@ -2,9 +2,9 @@
 
 Policy orders the candidates; health orders what it may:
   * Among addresses and credentials of one candidate, two are drawn and the better one goes first
-    (power of two choices; better as in Prequal's hot-cold rule: few attempts in flight, then speed).
+    (power of two choices; better is the one with fewer attempts in flight, as in Prequal).
   * A target that comes back or is overloaded takes its share of requests, and the others find it
-    behind the next candidate.
+    behind the others.
   * What is set aside goes last, the soonest back first. Health orders, only policy excludes.
 
 Sources: Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing" (2001);
@@ -35,9 +35,10 @@ class Choice:
     Attributes:
         target: Name of the target's health cell; `credential_cell` that of its credential, or "".
         window: Context window in tokens; 0: unknown.
-        first_content: Seconds until the first content.
+        first_content: Seconds until the first content, adapted to the target where policy says so.
+        patience: The same, when there is no other choice to go to.
         hedge_after: Seconds of silence after which a hedge is due; 0.0: unknown.
-        until: Set aside until then (monotonic seconds); 0.0: free. `asked`: by the provider.
+        until: Set aside until then (monotonic seconds); 0.0: free. `asked`: a provider asked for it.
         why: Kind of the failure behind it.
     """
 
@@ -49,6 +50,7 @@ class Choice:
     window: int = 0
     total: float = 600.0
     first_content: float = 20.0
+    patience: float = 20.0
     hedge_after: float = 0.0
     until: float = 0.0
     asked: bool = False
@@ -64,7 +66,7 @@ def choices_of(plan: Plan, now: float, health: HealthView, *, stream: bool = Tru
     if len(found) > 1 and (health.benched_until or health.shares):
         shed = {c.target for c in found if _is_shed(plan, c, health)}
         # Stable: among equals the plan's order stays.
-        found.sort(key=lambda c: (c.until, c.target in shed) if c.until else (0.0, c.target in shed))
+        found.sort(key=lambda c: (c.until, c.target in shed))
     return tuple(found)
 
 
@@ -73,16 +75,13 @@ def _own_choices(
 ) -> list[Choice]:
     target, provider = candidate.target, candidate.target.provider
     speed = health.speeds.get(target.model if stream else target.model + WHOLE, _UNKNOWN)
-    limit, hedge = _first_content(candidate.clocks, speed), _hedge_after(plan, speed)
+    (limit, patience), hedge = _first_content(candidate.clocks, speed), _hedge_after(plan, speed)
     found = []
     for number, address in enumerate(provider.addresses):
         for place, reference in enumerate(address.credentials or ("",)):
             name = target_name(target.model, address.name, reference)
             cell = credential_name(provider.name, reference) if reference else ""
-            until, blocked = 0.0, ""
-            for each in (name, cell):
-                if health.benched_until.get(each, 0.0) > max(now, until):
-                    until, blocked = health.benched_until[each], each
+            until, asked, why = _set_aside((name, cell), health, now)
             found.append(
                 Choice(
                     candidate=index,
@@ -93,10 +92,11 @@ def _own_choices(
                     window=target.context_length,
                     total=candidate.clocks.total,
                     first_content=limit,
+                    patience=patience,
                     hedge_after=hedge,
                     until=until,
-                    asked=blocked in health.asked,
-                    why=health.why.get(blocked, ""),
+                    asked=asked,
+                    why=why,
                 )
             )
     return found
@@ -105,15 +105,33 @@ def _own_choices(
 _UNKNOWN = Speed()
 
 
-def _first_content(clocks: ClockRule, speed: Speed) -> float:
-    """The limit on the time to first content, adapted to the target where policy says so."""
+def _set_aside(names: tuple[str, str], health: HealthView, now: float) -> tuple[float, bool, str]:
+    """Until when the last of `names` is set aside, whether a provider asked for any of it, and why."""
+    until, asked, why = 0.0, False, ""
+    if not health.benched_until:
+        return until, asked, why
+    for name in names:
+        end = health.benched_until.get(name, 0.0)
+        if end > now:
+            asked = asked or name in health.asked
+            if end > until:
+                until, why = end, health.why.get(name, "")
+    return until, asked, why
+
+
+def _first_content(clocks: ClockRule, speed: Speed) -> tuple[float, float]:
+    """The limit on the time to first content, adapted where policy says so, and the limit for a last choice.
+
+    The last choice is given all the time that policy has: to give up on it helps nobody, and only
+    an answer that was waited for tells the new speed of a target that has become slower.
+    """
     rule = clocks.ttft
     if rule is None:
-        return clocks.first_content
+        return clocks.first_content, clocks.first_content
     ceiling = rule.max or clocks.first_content
     if len(speed.samples) < MIN_SAMPLES:
-        return ceiling
-    return min(ceiling, max(rule.min, rule.factor * speed.percentile(rule.p)))
+        return ceiling, ceiling
+    return min(ceiling, max(rule.min, rule.factor * speed.percentile(rule.p))), ceiling
 
 
 def _hedge_after(plan: Plan, speed: Speed) -> float:

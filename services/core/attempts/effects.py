@@ -46,7 +46,9 @@ class StartAttempt:
         credential: Index into the address's credentials; 0 when it has none.
         target: Name of the target's health cell; `credential_cell` that of its credential, or "".
         total: Seconds that the attempt may take at most: its own clock, cut by the deadline.
-        first_content: Seconds until its first content, fixed or adapted to the target.
+        first_content: Seconds until its first content: fixed, or adapted to the target as long as
+            there is another choice to go to.
+        at: When it begins, monotonic seconds; tells the attempt from others at its target.
         forced: Made although the target is set aside, since nothing better is left; what the
             provider asked for still refuses it.
     """
@@ -60,6 +62,7 @@ class StartAttempt:
     credential_cell: str
     total: float
     first_content: float
+    at: float = 0.0
     forced: bool = False
 
     @property

@@ -51,6 +51,10 @@ class AttemptFailed:
     remains: Remains = NOTHING_REMAINS
 
 
+BUDGET, QUEUE_FULL = "BUDGET", "QUEUE_FULL"
+"""Reasons of a refusal that say nothing about the target."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refused:
     """The attempt was not made: its target is shut, the budget is spent, or the queue is full.
@@ -58,7 +62,7 @@ class Refused:
     Attributes:
         until: When the target may be called again, monotonic seconds; 0.0: it is not about the target.
         hard: The provider asked for it.
-        why: Kind of the failure behind it, or "BUDGET" or "QUEUE_FULL".
+        why: Kind of the failure behind it, or `BUDGET` or `QUEUE_FULL`.
     """
 
     attempt: int

@@ -4,6 +4,13 @@ By policy: another target goes on from the text so far (`continue`), or answers 
 the caller has is swallowed while it is equal (`verified_resume`), or the caller, if it asked
 for that, is told to start over (`restart`); `seamless` takes the first of these that can be
 had. What cannot be mended ends in a truthful error: two answers are never glued together.
+
+Rules
+1. Choices that were not tried come first, best way first; then, as a retry, the one that answered,
+   and the one tried last.
+2. A target that refuses a way of mending (it takes no prefill; its answer says something else) is
+   not asked for that way again, but may be for another.
+3. A refusal of the content ends it: no other target is to be asked for what one has refused.
 """
 
 from __future__ import annotations
@@ -12,8 +19,10 @@ from dataclasses import replace
 
 from services.core.attempts.effects import Finish, Kind, Outcome
 from services.core.attempts.events import AttemptFailed
-from services.core.attempts.moves import Chain, Phase, Step, begin, end
-from services.core.errors import Clock
+from services.core.attempts.moves import Chain, Flight, Phase, Step, begin, end, heard
+from services.core.attempts.narrow import unhelpful
+from services.core.attempts.verdicts import Harm, Verdict, disposition
+from services.core.errors import Clock, FailureKind
 
 _WAYS: dict[str, tuple[Kind, ...]] = {
     "honest_error": (),
@@ -22,27 +31,58 @@ _WAYS: dict[str, tuple[Kind, ...]] = {
     "restart": (Kind.RESTART,),
     "seamless": (Kind.CONTINUE, Kind.RESUME, Kind.RESTART),
 }
+_NEVER = (FailureKind.CREDENTIAL_MISSING, FailureKind.MODEL_MISSING)
+"""Failures of a target that no other way of mending would change."""
 
 
-def broken(chain: Chain, event: AttemptFailed, now: float) -> Step:
+def broken(chain: Chain, flight: Flight, event: AttemptFailed, now: float) -> Step:
     """An attempt failed after the commit: the one that answered, or one that was to mend its answer."""
+    failure = event.failure
+    verdict, harm = disposition(failure).verdict, disposition(failure).harm
+    stops = failure.kind is FailureKind.CONTENT_REFUSED
     if chain.phase is Phase.COMMITTED:
-        chain = replace(chain, broken=event.failure, remains=event.remains)
-    if event.failure.clock is Clock.DEADLINE:
-        return end(chain, Finish(Outcome.BROKEN, chain.broken, chain.attempts))
+        chain = replace(chain, broken=failure, remains=event.remains)
+        stops = verdict is Verdict.STOP
+    if stops or failure.clock is Clock.DEADLINE:
+        return _end(chain)
+    chain = heard(chain, flight.choice, failure, now)
+    chain = replace(chain, used=chain.used | unhelpful(chain.choices, flight.choice, failure))
+    if harm not in {Harm.TARGET, Harm.PUSHBACK}:
+        chain = _barred(chain, flight, any_way=harm is Harm.CREDENTIAL or failure.kind in _NEVER)
     return mend(chain, now)
+
+
+def _barred(chain: Chain, flight: Flight, *, any_way: bool) -> Chain:
+    """The chain after a choice could not mend for a reason that a retry does not change."""
+    if any_way:
+        ways = _WAYS["seamless"]
+        return replace(chain, barred=chain.barred | {(kind, flight.choice) for kind in ways})
+    candidate = chain.choices[flight.choice].candidate
+    same = {i for i, choice in enumerate(chain.choices) if choice.candidate == candidate}
+    barred = chain.barred | {(flight.kind, i) for i in same}
+    used = chain.used - {flight.choice} if flight.kind in _WAYS["seamless"] else chain.used
+    return replace(chain, barred=barred, used=used)
 
 
 def mend(chain: Chain, now: float) -> Step:
     """Begin the next attempt that may mend a broken answer; when there is none, end with what broke it."""
-    if chain.attempts < chain.plan.retry.max_attempts and now < chain.deadline:
+    retry = chain.plan.retry
+    if chain.attempts >= retry.max_attempts or now >= chain.deadline:
+        return _end(chain)
+    for kind in _ways(chain):
+        for index in range(len(chain.choices)):
+            if index not in chain.used and _may(chain, kind, index, now):
+                return begin(chain, index, kind, now)
+    if chain.retries < retry.max_retries:
         for kind in _ways(chain):
-            index = _mender(chain, kind, now)
-            if index is not None:
-                retries = chain.retries + 1 if index in chain.used else chain.retries
-                asked = chain.mended | {(index, kind)}
-                return begin(replace(chain, retries=retries, mended=asked), index, kind, now)
-    return end(replace(chain, flights=()), Finish(Outcome.BROKEN, chain.broken, chain.attempts))
+            for index in (chain.answered, chain.at):
+                if _may(chain, kind, index, now):
+                    return begin(replace(chain, retries=chain.retries + 1), index, kind, now)
+    return _end(chain)
+
+
+def _end(chain: Chain) -> Step:
+    return end(chain, Finish(Outcome.BROKEN, chain.broken, chain.attempts))
 
 
 def _ways(chain: Chain) -> tuple[Kind, ...]:
@@ -52,15 +92,10 @@ def _ways(chain: Chain) -> tuple[Kind, ...]:
     return tuple(kind for kind in ways if allowed.get(kind, chain.remains.restartable))
 
 
-def _mender(chain: Chain, kind: Kind, now: float) -> int | None:
-    """A choice for mending: one that was not tried, else the last one once more, if in another way."""
-    able = [i for i in range(len(chain.choices)) if kind is not Kind.CONTINUE or _prefills(chain, i)]
-    for index in able:
-        if index not in chain.used and chain.choices[index].until <= now:
-            return index
-    again = chain.retries < chain.plan.retry.max_retries and (chain.at, kind) not in chain.mended
-    return chain.at if again and chain.at in able and not chain.choices[chain.at].asked else None
-
-
-def _prefills(chain: Chain, index: int) -> bool:
-    return chain.plan.candidates[chain.choices[index].candidate].target.capabilities.prefill is True
+def _may(chain: Chain, kind: Kind, index: int, now: float) -> bool:
+    """Whether a choice may mend in that way now."""
+    choice = chain.choices[index]
+    if choice.until > now or (kind, index) in chain.barred:
+        return False
+    target = chain.plan.candidates[choice.candidate].target
+    return kind is not Kind.CONTINUE or target.capabilities.prefill is True

@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from services.core.attempts.backoff import pushback
 from services.core.attempts.choices import Choice
 from services.core.attempts.effects import ArmHedge, CancelAttempt, Effect, Finish, Kind, Outcome, StartAttempt, Wait
 from services.core.attempts.events import Remains
 from services.core.attempts.verdicts import most_telling
 from services.core.errors import Clock, Failure, FailureKind
+from services.core.routing.draw import uniform
 from services.core.routing.plan import Plan
 
 
@@ -34,11 +36,19 @@ class IllegalEvent(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Flight:
-    """An attempt in flight: its number, and which choice it tries."""
+    """An attempt in flight.
+
+    Attributes:
+        choice: Which choice it tries.
+        after: The choice that was tried before it.
+        forced: Its choice is set aside.
+    """
 
     number: int
     choice: int
     kind: Kind
+    after: int = 0
+    forced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +63,15 @@ class Chain:
         at: The choice tried last; what a retry or a wait is about.
         used: Choices that are not tried again, but by a retry.
         retries: Retries of the present choice.
-        failures: Every failure so far.
+        failures: Every failure before the commit.
         forced: A choice that is set aside was tried already.
+        hedge_at: When a hedge of the attempt in flight is due; 0.0: none is.
         hedged: The request has had its hedge.
         queued_at: When the request began to wait for a target; 0.0: it did not.
+        answered: The choice whose answer the caller has.
         broken: The failure that broke the answer after its commit, while it is being mended.
-        mended: Choices and the way in which each was asked to mend; none is asked twice in one way.
+        remains: How that answer can be mended.
+        barred: Ways of mending, and choices, that do not go together.
     """
 
     plan: Plan
@@ -72,25 +85,40 @@ class Chain:
     retries: int = 0
     failures: tuple[Failure, ...] = ()
     forced: bool = False
+    hedge_at: float = 0.0
     hedged: bool = False
     queued_at: float = 0.0
+    answered: int = 0
     broken: Failure | None = None
-    mended: frozenset[tuple[int, Kind]] = frozenset()
     remains: Remains = Remains()
+    barred: frozenset[tuple[Kind, int]] = frozenset()
 
 
 Step = tuple[Chain, tuple[Effect, ...]]
 
 DEADLINE = Failure(FailureKind.TOTAL_TIMEOUT, "the request's deadline passed", clock=Clock.DEADLINE)
+_COME_BACK = (FailureKind.RATE_LIMITED, FailureKind.OVERLOADED)
+"""What a caller is told with a time to come back."""
 
 
 def begin(chain: Chain, index: int, kind: Kind, now: float, *, forced: bool = False) -> Step:
     """Begin an attempt at choice `index`, if the deadline leaves time for it."""
     left = chain.deadline - now
     if left <= 0.0:
-        return give_up(chain, deadline=True)
-    choice = chain.choices[index]
-    number = chain.attempts + 1
+        return give_up(chain, now, deadline=True)
+    choice, plan, number = chain.choices[index], chain.plan, chain.attempts + 1
+    mending = chain.phase in {Phase.COMMITTED, Phase.MENDING}
+    flight = Flight(number, index, kind, chain.at, forced)
+    chain = replace(
+        chain,
+        phase=Phase.MENDING if mending else Phase.RUNNING,
+        attempts=number,
+        flights=(*chain.flights, flight),
+        at=index,
+        used=chain.used | {index},
+        forced=chain.forced or (forced and kind is not Kind.RETRY),
+    )
+    others = number < plan.retry.max_attempts and free(chain, now) is not None
     effect = StartAttempt(
         number=number,
         candidate=choice.candidate,
@@ -100,45 +128,50 @@ def begin(chain: Chain, index: int, kind: Kind, now: float, *, forced: bool = Fa
         target=choice.target,
         credential_cell=choice.credential_cell,
         total=min(choice.total, left),
-        first_content=choice.first_content,
+        first_content=choice.first_content if others else choice.patience,
+        at=now,
         forced=forced,
     )
-    mending = chain.phase in {Phase.COMMITTED, Phase.MENDING}
-    chain = replace(
-        chain,
-        phase=Phase.MENDING if mending else Phase.RUNNING,
-        attempts=number,
-        flights=(*chain.flights, Flight(number, index, kind)),
-        at=index,
-        used=chain.used | {index},
-        forced=chain.forced or (forced and kind is not Kind.RETRY),
-    )
     may_hedge = choice.hedge_after and not chain.hedged and kind in {Kind.FIRST, Kind.FAILOVER, Kind.RETRY}
-    if may_hedge and chain.attempts < chain.plan.retry.max_attempts and free(chain, now) is not None:
-        return chain, (effect, ArmHedge(now + choice.hedge_after))
-    return chain, (effect,)
+    if may_hedge and others:
+        due = now + choice.hedge_after
+        return replace(chain, hedge_at=due), (effect, ArmHedge(due))
+    return replace(chain, hedge_at=0.0) if chain.hedge_at else chain, (effect,)
 
 
 def advance(chain: Chain, kind: Kind, now: float) -> Step:
     """Begin the next choice that may be tried; when all that is left is set aside, do as policy says."""
+    chain = replace(chain, retries=0)
     index = free(chain, now)
     if index is not None:
-        return begin(replace(chain, retries=0), index, kind, now)
+        return begin(chain, index, kind, now)
     left = [i for i in range(len(chain.choices)) if i not in chain.used]
     if not left:
-        return give_up(chain)
+        return give_up(chain, now)
     soonest = min(left, key=lambda i: chain.choices[i].until)
-    rule = chain.plan.on_exhausted
-    until = chain.choices[soonest].until
-    queued_at = chain.queued_at or now
-    if rule.mode == "queue" and until <= min(queued_at + rule.max_wait, chain.deadline):
-        chain = replace(chain, phase=Phase.WAITING, at=soonest, retries=0, queued_at=queued_at)
-        return chain, (Wait(until, queue=rule.max_len),)
+    mode = chain.plan.on_exhausted.mode
+    if mode == "queue":
+        return _queue(chain, soonest, now)
     soft = [i for i in left if not chain.choices[i].asked]
-    if rule.mode == "least_bad" and soft and not chain.forced:
+    if mode == "least_bad" and soft and not chain.forced:
         least_bad = min(soft, key=lambda i: chain.choices[i].until)
-        return begin(replace(chain, retries=0), least_bad, kind, now, forced=True)
-    return give_up(chain, nothing_free=set_aside(chain.choices[soonest], now))
+        return begin(chain, least_bad, kind, now, forced=True)
+    return give_up(chain, now, nothing_free=set_aside(chain.choices[soonest], now))
+
+
+def _queue(chain: Chain, index: int, now: float) -> Step:
+    """Wait until the choice comes back, if that is in time."""
+    rule, choice = chain.plan.on_exhausted, chain.choices[index]
+    queued_at = chain.queued_at or now
+    latest = queued_at + rule.max_wait
+    if choice.until > latest or choice.until >= chain.deadline:
+        return give_up(chain, now, nothing_free=set_aside(choice, now))
+    # A little later than that, each request by another while: they would all come back at once.
+    until = now + pushback(choice.until - now, drawn(chain))
+    if until > latest or until >= chain.deadline:
+        until = choice.until
+    chain = replace(chain, phase=Phase.WAITING, at=index, queued_at=queued_at)
+    return chain, (Wait(until, queue=rule.max_len),)
 
 
 def free(chain: Chain, now: float) -> int | None:
@@ -147,6 +180,25 @@ def free(chain: Chain, now: float) -> int | None:
         if index not in chain.used and choice.until <= now:
             return index
     return None
+
+
+def shut(chain: Chain, index: int, until: float, why: str, *, asked: bool) -> Chain:
+    """The chain with choice `index` set aside until then."""
+    choice = replace(chain.choices[index], until=until, asked=asked, why=why)
+    return replace(chain, choices=(*chain.choices[:index], choice, *chain.choices[index + 1 :]))
+
+
+def heard(chain: Chain, index: int, failure: Failure, now: float) -> Chain:
+    """The chain after choice `index` failed: what the provider asked for holds for this request too."""
+    if failure.retry_after is None:
+        return chain
+    until = max(chain.choices[index].until, now + failure.retry_after)
+    return shut(chain, index, until, failure.kind.value, asked=True)
+
+
+def drawn(chain: Chain) -> float:
+    """The uniform draw for the wait after the present attempt."""
+    return uniform(chain.plan.seed, f"wait/{chain.attempts}")
 
 
 def set_aside(choice: Choice, now: float) -> Failure:
@@ -158,7 +210,7 @@ def set_aside(choice: Choice, now: float) -> Failure:
     return Failure(kind, told, retry_after=seconds)
 
 
-def give_up(chain: Chain, *, deadline: bool = False, nothing_free: Failure | None = None) -> Step:
+def give_up(chain: Chain, now: float, *, deadline: bool = False, nothing_free: Failure | None = None) -> Step:
     """End a chain that shows nothing: with the failure that tells most."""
     failures = chain.failures
     if deadline:
@@ -168,9 +220,18 @@ def give_up(chain: Chain, *, deadline: bool = False, nothing_free: Failure | Non
         shown = most_telling(failures)
     else:
         shown = nothing_free or Failure(FailureKind.OVERLOADED, "no attempt may be made now")
-    return end(chain, Finish(Outcome.FAILED, shown, chain.attempts))
+    return end(chain, Finish(Outcome.FAILED, _with_soonest(chain, shown, now), chain.attempts))
+
+
+def _with_soonest(chain: Chain, shown: Failure, now: float) -> Failure:
+    """`shown` with the time at which the first choice comes back, when it is one to come back after."""
+    times = [choice.until - now for choice in chain.choices if choice.until > now]
+    if shown.kind in _COME_BACK and times and (shown.retry_after is not None or len(times) == len(chain.choices)):
+        return replace(shown, retry_after=max(0.001, min(times)))
+    return shown
 
 
 def end(chain: Chain, finish: Finish) -> Step:
+    """End a chain, and whatever is in flight."""
     cancels = tuple(CancelAttempt(f.number) for f in chain.flights)
     return replace(chain, phase=Phase.DONE, flights=()), (*cancels, finish)

@@ -6,6 +6,7 @@ Names are those of cells (`core/attempts/breaker.py`): a target's
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -20,7 +21,8 @@ class Speed:
         """The percentile `p` (0 to 1) by nearest rank; 0.0 when nothing is known."""
         if not self.samples:
             return 0.0
-        return self.samples[min(len(self.samples) - 1, int(p * len(self.samples)))]
+        # The small number keeps a product such as 0.07 * 100 from being more than 7.
+        return self.samples[max(0, math.ceil(p * len(self.samples) - 1e-9) - 1)]
 
 
 @dataclass(frozen=True, slots=True)
