@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
-from google.protobuf import json_format
 from turnout.policy.v1.policy_service_pb2 import SimulateRequest, SimulateResponse
 
 from services.core.errors import InvalidRequest
@@ -16,6 +15,7 @@ from services.core.routing.decide import decide
 from services.core.routing.health import HEALTHY
 from services.core.routing.plan import Undecided
 from services.wire.chat_facts import condition_messages, read_facts
+from services.wire.structs import plain_struct
 
 
 def simulate(snapshot: Snapshot, request: SimulateRequest) -> SimulateResponse:
@@ -41,7 +41,7 @@ def _context(request: SimulateRequest) -> RequestContext:
         given["models"] = list(request.models)
     if request.user:
         given["user"] = request.user
-    metadata = json_format.MessageToDict(request.facts.metadata)
+    metadata = plain_struct(request.facts.metadata)
     if metadata:
         given["metadata"] = metadata
     if request.body:

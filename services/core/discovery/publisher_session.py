@@ -4,8 +4,9 @@ Rules (after Envoy's incremental xDS)
 1. At most one push is in flight. What changes meanwhile goes out as one difference to the
    newest set after the answer: latest wins, there is no queue, so a slow worker costs nothing.
 2. An answer counts only with the nonce of the push in flight; a stale one is ignored.
-3. After a NACK the refused version is not sent again; the next different one is, from what
-   the worker still holds.
+3. After a NACK the refused set is not sent again; the next one is, from what the worker still
+   holds. A later revision is another set even with the same content: a rollback to what a
+   worker refused because it was old must reach it.
 4. A worker of another store, or one that asks, gets the whole set.
 """
 
@@ -17,6 +18,8 @@ from services.core.discovery.messages import Acknowledgement, PolicySet, Push, R
 from services.core.errors import Problem
 from services.core.policy.documents import ResourceKey
 
+_NOTHING_REFUSED = ("", 0)
+
 
 @dataclass(frozen=True, slots=True)
 class PublisherSession:
@@ -25,7 +28,7 @@ class PublisherSession:
     Attributes:
         held: Revision of each document that the worker holds.
         in_flight: The push that awaits its answer.
-        refused: Version that the worker refused last.
+        refused: Version and revision that the worker refused last.
         acked_version: What the worker said is in force.
     """
 
@@ -33,7 +36,7 @@ class PublisherSession:
     held: dict[ResourceKey, int]
     full: bool
     in_flight: Push | None = None
-    refused: str = ""
+    refused: tuple[str, int] = _NOTHING_REFUSED
     acked_version: str = ""
     acked_revision: int = 0
     nack_problems: tuple[Problem, ...] = ()
@@ -49,9 +52,10 @@ def open_session(subscription: Subscription, current: PolicySet) -> PublisherSes
 
 def next_push(session: PublisherSession, current: PolicySet) -> tuple[PublisherSession, Push | None]:
     """The push that is due now, if one is."""
-    if session.in_flight is not None or not current.version or current.version == session.refused:
+    offered = (current.version, current.revision)
+    if session.in_flight is not None or not current.version or offered == session.refused:
         return session, None
-    if current.version == session.acked_version and current.revision == session.acked_revision and not session.full:
+    if offered == (session.acked_version, session.acked_revision) and not session.full:
         return session, None
     upserts = {
         key: entry for key, entry in current.entries.items() if session.full or session.held.get(key) != entry.revision
@@ -77,18 +81,20 @@ def on_acknowledgement(session: PublisherSession, answer: Acknowledgement) -> Pu
         return session
     session = replace(session, in_flight=None, acked_version=answer.version, acked_revision=answer.revision)
     if answer.problems:
-        return replace(session, refused=push.version, nack_problems=answer.problems)
+        return replace(session, refused=(push.version, push.revision), nack_problems=answer.problems)
     held = {} if push.full else dict(session.held)
     held.update({key: entry.revision for key, entry in push.upserts.items()})
     for key in push.removals:
         held.pop(key, None)
-    return replace(session, held=held, full=False, refused="", nack_problems=())
+    return replace(session, held=held, full=False, refused=_NOTHING_REFUSED, nack_problems=())
 
 
 def on_resync(session: PublisherSession, request: Resync) -> PublisherSession:
     """The session after a worker asked for everything: what was in flight no longer counts."""
     del request
-    return replace(session, held={}, full=True, in_flight=None, refused="", acked_version="", acked_revision=0)
+    return replace(
+        session, held={}, full=True, in_flight=None, refused=_NOTHING_REFUSED, acked_version="", acked_revision=0
+    )
 
 
 def _key(name: str) -> ResourceKey:

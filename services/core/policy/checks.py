@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import fields
@@ -64,7 +65,8 @@ def _provider(document: Provider) -> Found:
         if not CREDENTIAL.match(reference):
             # The text may be a key that somebody pasted: it is not repeated.
             yield f"credentials[{index}]", "expected a reference, env:NAME or file:/absolute/path, never a key itself"
-    for name, value in document.headers.items():
+    # Sorted: protobuf maps come in another order in every process.
+    for name, value in sorted(document.headers.items()):
         if not _HEADER.match(name) or any(c in value for c in "\r\n\0"):
             yield f"headers.{name}", "is not a valid HTTP header"
         if name.lower() in _SECRET_HEADERS:
@@ -84,8 +86,8 @@ def _model(document: Model) -> Found:
     prices = document.prices
     for field in fields(prices) if prices is not None else ():
         value = getattr(prices, field.name)
-        if value is not None and value < 0:
-            yield f"prices.{field.name}", "must not be negative"
+        if value is not None and not 0 <= value < math.inf:
+            yield f"prices.{field.name}", "expected a number that is not negative"
 
 
 def _router(document: Router) -> Found:
@@ -158,15 +160,16 @@ def _generation(config: TextGenerationConfig | None, path: str) -> Found:
     if config is None:
         return
     ranges = (
-        ("max_tokens", config.max_tokens, 1, None),
+        ("max_tokens", config.max_tokens, 1, math.inf),
         ("temperature", config.temperature, 0, 2),
         ("top_p", config.top_p, 0, 1),
         ("frequency_penalty", config.frequency_penalty, -2, 2),
         ("presence_penalty", config.presence_penalty, -2, 2),
     )
     for name, value, low, high in ranges:
-        if value is not None and (value < low or (high is not None and value > high)):
-            yield f"{path}.{name}", f"expected {low} to {high}" if high is not None else f"expected at least {low}"
+        # Written so that NaN is refused.
+        if value is not None and not low <= value <= high:
+            yield f"{path}.{name}", f"expected {low} to {high}" if high < math.inf else f"expected at least {low}"
     if len(config.stop_sequences) > 4:
         yield f"{path}.stop_sequences", "expected at most 4"
     if config.reasoning is not None and config.reasoning.effort not in {"", "unspecified", *EFFORTS}:

@@ -1,0 +1,250 @@
+"""Runs one translation and tells it as plain values: what the provider gets, what the caller gets.
+
+Secrets show as their references, so a golden file also proves where a credential goes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from google.protobuf import json_format
+from turnout.inference.v1 import chat_pb2
+
+from services.core.attempts.verdicts import caller_status
+from services.core.errors import ChainFailed, Failure, InvalidRequest
+from services.core.policy.compile import BASE_URLS
+from services.core.policy.documents import MessageTemplate, TextGenerationConfig
+from services.core.policy.snapshot import ClockRule, CompiledProvider, Target
+from services.core.routing.plan import Candidate
+from services.dataplane.dialects.openai_chat import OpenAiChat
+from services.dataplane.dialects.registry import dialect_of
+from services.dataplane.dialects.typed_chat import STREAM_HEADER, split_events
+from services.dataplane.providers.registry import codec_for
+from services.dataplane.translation import (
+    Dialect,
+    Evidence,
+    Facts,
+    InboundRequest,
+    Progress,
+    Translation,
+    Untranslatable,
+)
+from services.wire.document_form import read_form
+from services.wire.policy import to_document
+
+APIS = {"chat": "chat.completions", "messages": "messages", "typed": "typed"}
+EVIDENCE = Evidence({"generation_id": "gen-1"}, 0.0125, "provider/model", "gen-1")
+CREDENTIAL = "<secret of env:KEY>"
+TARGETS = {
+    "openai": ("openai", "gpt-5"),
+    "openai_compatible": ("openai_compatible", "llama-3"),
+    "anthropic": ("anthropic", "claude-sonnet-4-5"),
+    "anthropic_adaptive": ("anthropic", "claude-sonnet-5-5"),
+}
+"""Provider type and model by the name that cases use; the last one is a model that reasons by effort only."""
+
+Case = Mapping[str, Any]
+
+
+def dialect(api: str) -> Dialect:
+    """The dialect of a case, with a clock that stands still."""
+    return OpenAiChat(codec_for, lambda: 1_750_000_000.0) if api == "chat" else dialect_of(APIS[api])
+
+
+def candidate(name: str, policy: Case) -> Candidate:
+    """A target, with what the case's policy sets."""
+    provider_type, model = TARGETS[name]
+    base_url = BASE_URLS.get(provider_type, "https://llm.example.com/v1")
+    provider = CompiledProvider("provider", provider_type, base_url, headers=policy.get("headers", {}))
+    target = Target("provider/model", provider, model)
+    generation, templates = _variant(policy)
+    return Candidate(target, ClockRule(), generation=generation, templates=templates)
+
+
+def _variant(policy: Case) -> tuple[TextGenerationConfig | None, tuple[MessageTemplate, ...]]:
+    """Parameters and templates, read as policy files are."""
+    variant = {name: policy[name] for name in ("text_generation_config", "message_templates") if name in policy}
+    weighted = {"weight": 100, "variant": {"variant_id": "v", "model_id": "provider/model", **variant}}
+    form = {"kind": "Router", "name": "r", "default_route": {"route_id": "d", "variants": [weighted]}}
+    resource, problems = read_form(form)
+    assert resource is not None, problems
+    found = to_document(resource).default_route.variants[0].variant  # type: ignore[union-attr]
+    return found.text_generation_config, found.message_templates
+
+
+def inbound(api: str, case: Case) -> InboundRequest:
+    """The case's request, read by its dialect."""
+    headers = dict(case.get("headers", {}))
+    body = case["request"]
+    if api == "typed":
+        headers[STREAM_HEADER] = "true" if case.get("stream") else "false"
+        data = json_format.ParseDict(body, chat_pb2.ChatRequest()).SerializeToString()
+    else:
+        data = json.dumps(body, ensure_ascii=False).encode()
+    return dialect(api).read(data, headers)
+
+
+def told_request(api: str, provider_type: str, case: Case) -> Any:
+    """What the provider gets, or why it gets nothing."""
+    try:
+        request = inbound(api, case)
+        translation = request.translate(candidate(provider_type, case.get("policy", {})))
+        upstream = translation.request(CREDENTIAL)
+    except InvalidRequest as error:
+        return {"invalid": {"message": error.message, "param": error.param}}
+    except Untranslatable as error:
+        return {"untranslatable": error.failure.message}
+    return {
+        "routing": _told_context(request),
+        "upstream": {
+            "method": upstream.method,
+            "url": upstream.url,
+            "headers": dict(upstream.headers),
+            "body": json.loads(upstream.body),
+        },
+        "warnings": translation.facts.warnings,
+    }
+
+
+def _told_context(request: InboundRequest) -> Any:
+    """The facts of a request that are set."""
+    context = request.context
+    names = ("model", "models", "ignore", "provider_order", "metadata", "user", "needs", "clocks")
+    told = {name: value for name in names if (value := getattr(context, name))}
+    told |= {} if context.allow_fallbacks else {"allow_fallbacks": False}
+    told |= {"stream": True} if request.stream else {}
+    return {name: sorted(v) if isinstance(v, frozenset) else v for name, v in told.items()}
+
+
+def translation_for(api: str, provider_type: str, case: Case) -> Translation:
+    """A translation of a plain request, ready for an answer."""
+    stream = "stream" in case
+    body: dict[str, Any] = {"model": "provider/model", "messages": [{"role": "user", "content": "Hi"}]}
+    if api == "typed":
+        body["messages"] = [{"role": "user", "parts": [{"text": "Hi"}]}]
+    elif stream:
+        body["stream"] = True
+    if api == "messages":
+        body["max_tokens"] = 1024
+    if api == "chat" and case.get("include_usage"):
+        body["stream_options"] = {"include_usage": True}
+    translation = inbound(api, {"request": body, "stream": stream}).translate(candidate(provider_type, {}))
+    translation.request(CREDENTIAL)
+    translation.facts.warnings.clear()
+    return translation
+
+
+def told_answer(api: str, provider_type: str, case: Case) -> Any:
+    """What the caller gets of the case's answer."""
+    translation = translation_for(api, provider_type, case)
+    if "stream" in case:
+        return _told_stream(api, translation, wire_stream(provider_type, case["stream"]))
+    failure = translation.answer(_wire(case["answer"]))
+    if failure is not None:
+        return {"failure": _told_failure(failure), "facts": _told_facts(translation.facts)}
+    body = translation.render(EVIDENCE)
+    return {"answer": _told_body(api, body), "facts": _told_facts(translation.facts)}
+
+
+def _wire(answer: Any) -> bytes:
+    return answer.encode() if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False).encode()
+
+
+def wire_stream(provider_type: str, events: Iterable[Any]) -> bytes:
+    """The provider's bytes: objects are framed as its protocol frames them, text stands as it is."""
+    pieces = []
+    for event in events:
+        if isinstance(event, str):
+            pieces.append(event)
+        elif provider_type == "anthropic":
+            pieces.append(f"event: {event['type']}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n")
+        else:
+            pieces.append(f"data: {json.dumps(event, ensure_ascii=False)}\n\n")
+    return "".join(pieces).encode()
+
+
+def _told_stream(api: str, translation: Translation, data: bytes) -> Any:
+    told: dict[str, Any] = {"frames": []}
+    progress = feed_all(translation, [data])
+    told["frames"] = frames_of(api, progress.frames)
+    if progress.failure is not None:
+        told["failure"] = _told_failure(progress.failure)
+        if progress.content:
+            broken = translation.broken(_chain_failed(progress.failure), EVIDENCE)
+            told["broken"] = frames_of(api, broken)
+    elif progress.done:
+        told["closing"] = frames_of(api, translation.closing(EVIDENCE))
+    told["facts"] = _told_facts(translation.facts)
+    return told
+
+
+def feed_all(translation: Translation, pieces: Iterable[bytes]) -> Progress:
+    """Everything that the pieces of a stream brought, as one progress."""
+    total = Progress()
+    for piece in pieces:
+        _add(total, translation.feed(piece))
+        if total.done or total.failure is not None:
+            return total
+    _add(total, translation.end())
+    return total
+
+
+def _add(total: Progress, part: Progress) -> None:
+    total.frames += part.frames
+    total.event |= part.event
+    total.content |= part.content
+    total.done |= part.done
+    total.failure = total.failure or part.failure
+
+
+def frames_of(api: str, data: bytes) -> list[Any]:
+    """Frames as values, one each."""
+    if api == "typed":
+        return [json_format.MessageToDict(e, preserving_proto_field_name=True) for e in split_events(data)]
+    found: list[Any] = []
+    for block in data.decode().split("\n\n"):
+        lines = dict(line.split(": ", 1) for line in block.split("\n") if ": " in line)
+        if lines:
+            value = lines["data"]
+            found.append({**lines, "data": value if value == "[DONE]" else json.loads(value)})
+    return found
+
+
+def _told_body(api: str, body: bytes) -> Any:
+    if api == "typed":
+        return json_format.MessageToDict(chat_pb2.ChatResponse.FromString(body), preserving_proto_field_name=True)
+    return json.loads(body)
+
+
+def _told_facts(facts: Facts) -> Any:
+    told: dict[str, Any] = {"response_id": facts.response_id, "finish_reason": facts.finish_reason}
+    if facts.usage is not None:
+        names = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
+        told["usage"] = {name: value for name in names if (value := getattr(facts.usage, name))}
+    if facts.warnings:
+        told["warnings"] = facts.warnings
+    return told
+
+
+def _told_failure(failure: Failure) -> Any:
+    told: dict[str, Any] = {"kind": failure.kind.value, "message": failure.message}
+    if failure.code:
+        told["code"] = failure.code
+    if failure.retry_after is not None:
+        told["retry_after"] = failure.retry_after
+    return told
+
+
+def _chain_failed(failure: Failure) -> ChainFailed:
+    return ChainFailed(failure.message, failure=failure, status=caller_status(failure))
+
+
+def told_error(api: str, provider_type: str, case: Case) -> Any:
+    """What the caller gets when the provider's error status ends the chain."""
+    translation = translation_for(api, provider_type, {})
+    failure = translation.failure(case["status"], case.get("headers", {}), _wire(case["answer"]))
+    status, body = dialect(api).error(_chain_failed(failure), EVIDENCE)
+    told = {"failure": _told_failure(failure), "status": status}
+    return {**told, "body": json.loads(body)} if body else told

@@ -1,0 +1,57 @@
+"""Policies for tests: YAML as operators write it, compiled against a small catalogue that never changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from services.core.policy.compile import Problems, compile
+from services.core.policy.documents import Capabilities, Document, Prices, ResourceKey, key_of
+from services.core.policy.ports import CatalogueEntry
+from services.core.policy.snapshot import Snapshot
+from services.runtime.conditions import CelCompiler
+from services.wire.document_form import read_yaml
+from services.wire.policy import to_document
+
+CONDITIONS = CelCompiler()
+
+
+class SmallCatalogue:
+    """A catalogue of six models at three providers. The shipped one changes with its releases."""
+
+    entries: Mapping[str, CatalogueEntry] = {
+        "openai/gpt-5": CatalogueEntry(400_000, Capabilities(tools=True, vision=True), Prices(1.25, 10.0, 0.125)),
+        "openai/gpt-5-mini": CatalogueEntry(400_000, Capabilities(tools=True, vision=True), Prices(0.25, 2.0)),
+        "openai/whisper": CatalogueEntry(0, Capabilities(tools=False, vision=False)),
+        "anthropic/claude": CatalogueEntry(
+            200_000, Capabilities(tools=True, prefill=True), Prices(3.0, 15.0, 0.3, 3.75)
+        ),
+        "mistral/large": CatalogueEntry(128_000, Capabilities(tools=True, vision=False), Prices(2.0, 6.0)),
+        "mistral/gpt-5": CatalogueEntry(100_000),
+    }
+
+    def look_up(self, provider_type: str, provider_name: str, base_url: str, model: str) -> CatalogueEntry | None:
+        del provider_type, base_url
+        return self.entries.get(f"{provider_name}/{model}")
+
+    def providers_of(self, model: str) -> tuple[str, ...]:
+        return tuple(name.partition("/")[0] for name in self.entries if name.partition("/")[2] == model)
+
+
+def documents_in(text: str) -> dict[ResourceKey, Document]:
+    """The documents of a YAML text, whose form must be right."""
+    resources, problems = read_yaml(text)
+    assert not problems, "\n".join(map(str, problems))
+    documents = [to_document(resource) for resource in resources]
+    return {key_of(document): document for document in documents}
+
+
+def compiled(text: str, revision: int = 1) -> Snapshot | Problems:
+    """What the compiler makes of a YAML text."""
+    return compile(documents_in(text), CONDITIONS, SmallCatalogue(), revision=revision)
+
+
+def snapshot_of(text: str) -> Snapshot:
+    """The snapshot of a YAML text, which must compile."""
+    found = compiled(text)
+    assert isinstance(found, Snapshot), "\n".join(map(str, found.problems))
+    return found

@@ -1,0 +1,158 @@
+"""Transcripts of decisions: what a request is tried at, in which order, and why.
+
+The catalogue is `tests/support/policies.py`'s. Decisions are said in the words of `explain`, after a line
+that says what was decided.
+
+Commands
+    policy              The policy from now on. Input: documents in YAML; the providers openai, anthropic and mistral
+                        are there in any case. Says what the compiler has to say.
+    bench NAME until=T  A target or credential is benched until T.
+    decide [model=M] [models=A,B] [user=U] [ignore=A,B] [order=P,Q] [fallbacks=no] [needs=tools,vision]
+           [seed=1] [at=0] [deadline=SECONDS] [clock.NAME=SECONDS] [KEY=VALUE]
+                        A request. Any other KEY is metadata; a VALUE that is JSON is read as such.
+                        Input: its messages, `role: content` a line.
+    clocks ...          As decide; says the clocks of each candidate instead, a star at those that somebody set.
+    bounds ...          As decide; says the bounds on the request's attempts.
+    spread users=N ...  As decide, for N users and then for N seeds without a user: how many got which variant.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.core.policy.compile import Problems, compile
+from services.core.policy.snapshot import Snapshot
+from services.core.routing.context import RequestContext
+from services.core.routing.decide import decide
+from services.core.routing.explain import explain
+from services.core.routing.health import HealthView
+from services.core.routing.plan import Plan, Undecided
+from tests.support.golden import cases
+from tests.support.policies import CONDITIONS, SmallCatalogue, documents_in
+from tests.support.transcript import Arguments, Command, run_transcript
+
+SCENARIOS = Path(__file__).parent / "routing"
+PROVIDERS = """
+- {kind: Provider, name: openai, type: openai}
+- {kind: Provider, name: anthropic, type: anthropic}
+- {kind: Provider, name: mistral, type: openai_compatible, base_url: "https://api.mistral.example/v1"}
+"""
+
+
+class Scenario:
+    """The state behind one transcript."""
+
+    def __init__(self) -> None:
+        self.snapshot: Snapshot | None = None
+        self.benched: dict[str, float] = {}
+        self.commands: dict[str, Command] = {
+            "policy": self.policy,
+            "bench": self.bench,
+            "decide": self.decide,
+            "clocks": self.clocks,
+            "bounds": self.bounds,
+            "spread": self.spread,
+        }
+
+    def policy(self, arguments: Arguments) -> str:
+        documents = {**documents_in(PROVIDERS), **documents_in("\n".join(arguments.input()))}
+        found = compile(documents, CONDITIONS, SmallCatalogue())
+        if isinstance(found, Problems):
+            return "\n".join(f"refused: {problem}" for problem in found.problems)
+        self.snapshot = found
+        return "\n".join(f"warning: {problem}" for problem in found.warnings)
+
+    def bench(self, arguments: Arguments) -> str:
+        self.benched[arguments.word()] = arguments.number("until")
+        return ""
+
+    def decide(self, arguments: Arguments) -> str:
+        found = self.decided(arguments)
+        if isinstance(found, Undecided):
+            return "\n".join(["undecided", *explain(found)])
+        names = {"router": found.router_id, "route": found.route_id, "variant": found.variant_id}
+        path = ", ".join(f"{name} {value}" for name, value in names.items() if value)
+        errors = [f"failed conditions: {', '.join(found.condition_errors)}"] if found.condition_errors else []
+        return "\n".join([path or "no router", *explain(found), *errors])
+
+    def clocks(self, arguments: Arguments) -> str:
+        lines = []
+        for candidate in self.planned(arguments).candidates:
+            clocks = ((f.name, getattr(candidate.clocks, f.name)) for f in fields(candidate.clocks))
+            told = [f"{name}={value:g}{'*' if name in candidate.named_clocks else ''}" for name, value in clocks]
+            lines.append(f"{candidate.target.model}: {' '.join(told)}")
+        return "\n".join(lines)
+
+    def bounds(self, arguments: Arguments) -> str:
+        retry = self.planned(arguments).retry
+        return " ".join(f"{f.name}={getattr(retry, f.name):g}" for f in fields(retry))
+
+    def spread(self, arguments: Arguments) -> str:
+        users = int(arguments.number("users"))
+        assert self.snapshot is not None
+        context, health = _context(arguments), HealthView()
+        sticky, drawn = Counter[str](), Counter[str]()
+        for number in range(users):
+            for counts, one in ((sticky, replace(context, user=f"user-{number}")), (drawn, context)):
+                plan = decide(self.snapshot, one, health, 0.0, number)
+                assert isinstance(plan, Plan)
+                counts[plan.variant_id] += 1
+        return f"by user: {_counts_told(sticky)}\nby draw: {_counts_told(drawn)}"
+
+    def planned(self, arguments: Arguments) -> Plan:
+        found = self.decided(arguments)
+        assert isinstance(found, Plan), found
+        return found
+
+    def decided(self, arguments: Arguments) -> Plan | Undecided:
+        """The decision for the request that `arguments` describe; the same when it is made twice."""
+        assert self.snapshot is not None, "policy comes first"
+        now, seed = arguments.number("at", 0.0), int(arguments.number("seed", 1))
+        context, health = _context(arguments), HealthView(self.benched)
+        found = decide(self.snapshot, context, health, now, seed)
+        assert found == decide(self.snapshot, context, health, now, seed)
+        return found
+
+
+def _context(arguments: Arguments) -> RequestContext:
+    deadline = arguments.optional_number("deadline")
+    context = RequestContext(
+        model=arguments.text("model", ""),
+        models=arguments.listed("models"),
+        ignore=arguments.listed("ignore"),
+        provider_order=arguments.listed("order"),
+        allow_fallbacks=arguments.text("fallbacks", "yes") == "yes",
+        messages=tuple(_message(line) for line in arguments.input()),
+        user=arguments.text("user", ""),
+        needs=frozenset(arguments.listed("needs")),
+        clocks={name: float(value) for name, value in arguments.under("clock.").items()},
+        deadline=deadline,
+    )
+    return replace(context, metadata={key: _value(text) for key, text in arguments.rest().items()})
+
+
+def _message(line: str) -> dict[str, str]:
+    role, content = line.split(": ", 1)
+    return {"role": role, "content": content}
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _counts_told(counts: Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+
+
+@pytest.mark.parametrize("name", cases(SCENARIOS, ".txt"))
+def test_the_decision_is_what_its_transcript_says(name: str) -> None:
+    run_transcript(SCENARIOS / f"{name}.txt", Scenario().commands)

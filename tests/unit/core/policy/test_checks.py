@@ -1,0 +1,202 @@
+"""Checks of single documents, at the bounds of each rule. What each one says is in the golden files."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import pytest
+
+from services.core.policy.checks import EFFORTS, PROVIDER_TYPES, ROLES, SCOPES, check
+from services.core.policy.documents import (
+    KINDS,
+    ApiKey,
+    Clocks,
+    Document,
+    MessageTemplate,
+    Model,
+    Prices,
+    Provider,
+    Reasoning,
+    Retry,
+    Route,
+    Router,
+    RouterDefaults,
+    Settings,
+    TextGenerationConfig,
+    Variant,
+    WeightedVariant,
+)
+
+HASH = "blake2b:" + "0" * 64
+ROUTE = Route(variants=(WeightedVariant(100, Variant(model_id="p/m")),))
+
+
+def fields_of(document: Document) -> list[str]:
+    """The paths that `check` finds fault with."""
+    return [problem.field for problem in check(document)]
+
+
+def provider(**more: Any) -> Provider:
+    return Provider(**{"name": "p", "type": "openai", **more})
+
+
+def router(**more: Any) -> Router:
+    return Router(**{"name": "r", "default_route": ROUTE, **more})
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_an_empty_document_is_told_what_it_lacks(kind: str) -> None:
+    problems = check(KINDS[kind]())
+    assert problems
+    assert {(problem.kind, problem.name, problem.warning) for problem in problems} == {(kind, "", False)}
+
+
+@pytest.mark.parametrize("kind", PROVIDER_TYPES)
+def test_every_type_of_provider_is_fine_with_an_address(kind: str) -> None:
+    assert fields_of(provider(type=kind, base_url="https://example.com/v1")) == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://localhost:8080", "http://[::1]:1/v1/", "https://a.b-c.example/x/y", "http://svc_1.ns/"],
+)
+def test_an_address_has_a_scheme_a_host_and_a_path_at_most(address: str) -> None:
+    assert fields_of(provider(base_url=address)) == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "localhost",
+        "//x",
+        "https://",
+        "HTTPS://x",
+        "https://u:p@x",
+        "https://x?k=1",
+        "https://x#f",
+        "https://x/\n",
+        "a b",
+    ],
+)
+def test_an_address_that_could_carry_a_secret_or_is_none_is_refused(address: str) -> None:
+    assert fields_of(provider(base_url=address)) == ["base_url"]
+
+
+@pytest.mark.parametrize("value", ["a\rb", "a\nb", "a\0b", "\n"])
+def test_a_header_cannot_smuggle_another_one(value: str) -> None:
+    assert fields_of(provider(headers={"x-a": value})) == ["headers.x-a"]
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:", "ä", "a\n"])
+def test_a_headers_name_is_a_token(name: str) -> None:
+    assert fields_of(provider(headers={name: "x"})) == [f"headers.{name}"]
+
+
+@pytest.mark.parametrize("name", ["Authorization", "X-API-Key", "api-key", "x-goog-api-key", "Cookie"])
+def test_a_header_with_a_secret_is_refused_in_any_case(name: str) -> None:
+    assert fields_of(provider(headers={name: "x"})) == [f"headers.{name}"]
+
+
+@pytest.mark.parametrize("name", [f.name for f in dataclasses.fields(Clocks)])
+def test_every_clock_is_from_a_millisecond_to_a_day(name: str) -> None:
+    for seconds, right in ((0.001, True), (86_400.0, True), (0.000_9, False), (86_400.1, False), (math.nan, False)):
+        clocks = Clocks(**{name: seconds})
+        expected = [] if right else [f"clocks.{name}"]
+        assert fields_of(provider(clocks=clocks)) == expected
+        assert fields_of(router(clocks=clocks)) == expected
+        assert fields_of(Settings("default", clocks=clocks)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "wrong"),
+    [
+        ("max_retries", (0, 10), (-1, 11)),
+        ("max_attempts", (1, 20), (0, 21)),
+        ("max_wait", (0.0, 600.0), (-0.1, 600.1, math.nan)),
+        ("deadline", (0.001, 86_400.0), (0.0, 86_401.0, math.nan)),
+    ],
+)
+def test_every_bound_on_retries_has_bounds(name: str, right: tuple[float, ...], wrong: tuple[float, ...]) -> None:
+    for value in right:
+        assert fields_of(router(retry=Retry(**{name: value}))) == []  # type: ignore[arg-type]
+    for value in wrong:
+        assert fields_of(router(retry=Retry(**{name: value}))) == [f"retry.{name}"]  # type: ignore[arg-type]
+        assert fields_of(Settings("default", retry=Retry(**{name: value}))) == [f"retry.{name}"]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [
+        ("max_tokens", 1, math.inf),
+        ("temperature", 0, 2),
+        ("top_p", 0, 1),
+        ("frequency_penalty", -2, 2),
+        ("presence_penalty", -2, 2),
+    ],
+)
+def test_every_parameter_has_its_range_wherever_it_is_set(name: str, low: float, high: float) -> None:
+    def found(value: float) -> list[str]:
+        config = TextGenerationConfig(**{name: value})  # type: ignore[arg-type]
+        variant = Variant(model_id="p/m", text_generation_config=config)
+        route = Route(variants=(WeightedVariant(100, variant),))
+        return fields_of(router(default_route=route, defaults=RouterDefaults(text_generation_config=config)))
+
+    paths = [f"{p}.text_generation_config.{name}" for p in ("default_route.variants[0].variant", "defaults")]
+    assert found(low) == found(min(high, 1e9)) == []
+    assert found(low - 1) == found(math.nan) == paths
+    if high < math.inf:
+        assert found(high + 1) == paths
+
+
+@pytest.mark.parametrize("effort", ["", "unspecified", *EFFORTS])
+def test_every_effort_is_fine(effort: str) -> None:
+    config = TextGenerationConfig(reasoning=Reasoning(effort))
+    assert fields_of(router(defaults=RouterDefaults(text_generation_config=config))) == []
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_role_is_fine(role: str) -> None:
+    assert fields_of(router(defaults=RouterDefaults((MessageTemplate(role, "x"),)))) == []
+
+
+@pytest.mark.parametrize("name", [f.name for f in dataclasses.fields(Prices)])
+def test_every_price_is_a_number_that_is_not_negative(name: str) -> None:
+    assert fields_of(Model("p/m", prices=Prices(**{name: 0.0}))) == []
+    for value in (-0.01, math.nan, math.inf):
+        assert fields_of(Model("p/m", prices=Prices(**{name: value}))) == [f"prices.{name}"]
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_every_scope_is_fine(scope: str) -> None:
+    assert fields_of(ApiKey("k", HASH, (scope,))) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0" * 64, HASH[:-1], HASH + "0", HASH.upper(), HASH + "\n", "blake2b:" + "g" * 64]
+)
+def test_a_hash_is_exactly_a_hash(text: str) -> None:
+    assert fields_of(ApiKey("k", text, ("read",))) == ["hash"]
+
+
+def test_what_may_be_a_secret_is_never_repeated() -> None:
+    secret = "sk-live-1234567890"
+    documents: list[Document] = [
+        provider(credentials=(secret,)),
+        provider(headers={"authorization": secret}),
+        provider(headers={"x-a": f"{secret}\n"}),
+        provider(base_url=f"https://user:{secret}@example.com"),
+        ApiKey("k", secret, ("read",)),
+    ]
+    for document in documents:
+        problems = check(document)
+        assert problems
+        assert not any(secret in str(problem) for problem in problems)
+
+
+@pytest.mark.parametrize(("weights", "right"), [((100,), True), ((0, 100), True), ((50, 49), False), ((60, 60), False)])
+def test_weights_sum_to_a_hundred(weights: tuple[int, ...], right: bool) -> None:
+    variants = tuple(WeightedVariant(weight, Variant(model_id="p/m")) for weight in weights)
+    expected = [] if right else ["default_route.variants"]
+    assert fields_of(router(default_route=Route(variants=variants))) == expected
