@@ -139,8 +139,9 @@ class Problem:
     warning: bool = False
 
     def __str__(self) -> str:
-        where = f"{self.kind}/{self.name}" + (f" {self.field}" if self.field else "")
-        return f"{where}: {self.message}"
+        document = f"{self.kind}/{self.name}" if self.kind else self.name
+        where = " ".join(part for part in (document, self.field) if part)
+        return f"{where}: {self.message}" if where else self.message
 
 
 class RouterError(Exception):

@@ -35,6 +35,8 @@ from services.core.routing.plan import Plan
 KEPT_SAMPLES = 128
 REFRESH_SAMPLES = 8
 """A speed is sorted anew after this many samples; while few are known, after each."""
+MAX_NAMES = 512
+"""Names of which cells or speeds are kept; a policy has far fewer, but callers may name models of their own."""
 HEDGE_FLOOR_PER_SECOND = 0.1
 """One hedge in ten seconds is always allowed, so that hedging works on a quiet worker too."""
 
@@ -204,6 +206,7 @@ class HealthTracker:
         name = model if stream else model + WHOLE
         samples = self._samples.get(name)
         if samples is None:
+            self._forget_speeds()
             samples = self._samples[name] = deque(maxlen=KEPT_SAMPLES)
         samples.append(seconds)
         fresh = self._fresh.get(name, 0) + 1
@@ -211,6 +214,13 @@ class HealthTracker:
             self._speeds[name] = Speed(tuple(sorted(samples)))
             self._dirty, fresh = True, 0
         self._fresh[name] = fresh
+
+    def _forget_speeds(self) -> None:
+        """Callers name models; what is kept of them is bounded. The longest known goes first."""
+        while len(self._samples) >= MAX_NAMES:
+            name = next(iter(self._samples))
+            for kept in (self._samples, self._speeds, self._fresh):
+                kept.pop(name, None)
 
     def enter_queue(self, limit: int) -> bool:
         """Take a place among the requests that wait for a target; `leave_queue` gives it back."""
@@ -242,13 +252,21 @@ class HealthTracker:
         busy = self._in_flight.get(name, 0)
         return CellReport(name, state, until, cell.why, share, cell.consecutive, busy, is_open(cell))
 
+    def _forget_cells(self) -> None:
+        while len(self._cells) >= MAX_NAMES:
+            name = next((n for n, cell in self._cells.items() if not is_open(cell)), next(iter(self._cells)))
+            del self._cells[name], self._rules[name]
+            self._dirty = True
+
     def _put(self, name: str, cell: Cell, rule: BreakerRule, now: float) -> None:
         before = self._cells.get(name)
         if before == cell:
             return
+        if before is None:
+            self._forget_cells()
         self._cells[name], self._rules[name] = cell, rule
         if is_spent(cell, rule, now):
-            del self._cells[name]
+            del self._cells[name], self._rules[name]
         was, shut = refusal(before or FRESH, now), refusal(cell, now)
         if (was is None) != (shut is None) or cell.share != (before or FRESH).share:
             self._dirty = True

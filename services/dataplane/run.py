@@ -238,6 +238,13 @@ class Run:
         self._health.answers(flight.effect, trail.candidate.target.provider.breaker, self._clock.monotonic())
         self._health.seen_content(trail.candidate.target.model, trail.content_at - trail.started, stream=True)
 
+    def _is_callers_own(self, clock: Clock | None) -> bool:
+        """Whether the caller set the clock that tripped: its haste says nothing about the target's health."""
+        context = self._inbound.context
+        if clock is Clock.DEADLINE:
+            return self._plan.retry.deadline == context.deadline
+        return clock is not None and clock.value in context.clocks
+
     def _failed(self, flight: Flight, failure: Failure) -> AttemptFailed:
         """Note a failed attempt."""
         trail = flight.trail
@@ -253,7 +260,11 @@ class Run:
             self._broken = flight.attempt.translation
             remains = self._remains(flight, flight.attempt.translation)
         settle(trail, flight.attempt, now)
-        self._health.failed(flight.effect, failure, trail.candidate.target.provider.breaker, now)
+        breaker = trail.candidate.target.provider.breaker
+        if self._is_callers_own(failure.clock):
+            self._health.released(flight.effect, breaker, now)
+        else:
+            self._health.failed(flight.effect, failure, breaker, now)
         flight.booked = True
         flight.close()
         self._flights.pop(trail.number)

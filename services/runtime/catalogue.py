@@ -20,16 +20,22 @@ _KNOWN_AS = {"openai": "openai", "anthropic": "anthropic", "xai": "x-ai", "bedro
 _FIRST = ("openai", "anthropic", "google", "mistral", "x-ai", "deepseek", "groq")
 
 
+MAX_REMEMBERED = 4_096
+"""Answers that are remembered; callers may name any model, so there must be a bound."""
+
+
 class GenaiPricesCatalogue:
-    """Looks models up in genai-prices; remembers what it found."""
+    """Looks models up in genai-prices; remembers what it found. Made once, at start: the data takes a moment to load."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, str, str, str], CatalogueEntry | None] = {}
         self._providers: dict[str, tuple[str, ...]] = {}
+        get_snapshot()
 
     def look_up(self, provider_type: str, provider_name: str, base_url: str, model: str) -> CatalogueEntry | None:
         key = (provider_type, provider_name, base_url, model)
         if key not in self._found:
+            _bound(self._found)
             self._found[key] = self._search(provider_type, provider_name, base_url, model)
         return self._found[key]
 
@@ -47,11 +53,17 @@ class GenaiPricesCatalogue:
 
     def providers_of(self, model: str) -> tuple[str, ...]:
         if model not in self._providers:
+            _bound(self._providers)
             ours = {theirs: name for name, theirs in _KNOWN_AS.items()}
             found = [p.id for p in get_snapshot().providers if any(m.is_match(model) for m in p.models)]
             found.sort(key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
             self._providers[model] = tuple(ours.get(name, name) for name in found)
         return self._providers[model]
+
+
+def _bound(remembered: dict[Any, Any]) -> None:
+    while len(remembered) >= MAX_REMEMBERED:
+        del remembered[next(iter(remembered))]
 
 
 def _entry(info: Any) -> CatalogueEntry:

@@ -14,7 +14,7 @@ from turnout.policy.v1 import policy_pb2
 
 from services.core.policy import documents
 from services.core.policy.documents import KINDS, Clocks, Retry
-from services.core.policy.snapshot import ClockRule, RetryRule
+from services.core.policy.rules import ClockRule, RetryRule
 from services.wire.policy import ONEOF_OF_KIND, to_document
 
 NOT_DOCUMENTS = {"Resource", "ResourceName", "Problem", "Facts"}

@@ -7,7 +7,8 @@ from dataclasses import replace
 from services.core.attempts import effects as do
 from services.core.attempts.verdicts import caller_status
 from services.core.errors import Clock, Failure, FailureKind
-from services.core.policy.snapshot import ClockRule, CompiledProvider, Target
+from services.core.policy.rules import ClockRule
+from services.core.policy.snapshot import CompiledProvider, Target
 from services.core.routing.plan import Candidate, Plan
 from tests.support.transcript import Arguments, read_arguments
 

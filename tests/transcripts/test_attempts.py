@@ -21,14 +21,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from services.core.attempts.accrual import HEALTHY_STATE, Accrual, after_failure, after_success, credential_name, harmed
 
 from services.core.attempts import effects as do
 from services.core.attempts import events as on
-from services.core.attempts.accrual import HEALTHY_STATE, Accrual, after_failure, after_success, credential_name, harmed
 from services.core.attempts.chain import Chain, IllegalEvent, start, step
 from services.core.attempts.verdicts import most_telling
 from services.core.errors import Failure
-from services.core.policy.snapshot import RetryRule, Target
+from services.core.policy.rules import RetryRule
+from services.core.policy.snapshot import Target
 from services.core.routing.health import HealthView
 from services.core.routing.plan import Plan
 from tests.support.golden import cases

@@ -36,6 +36,8 @@ class RouterCompiler:
         self._base = base
         self._conditions = conditions
         self._resilience = Resilience()
+        routes = [rule.route for rule in router.routes] + [router.default_route]
+        self._written = {route.route_id for route in routes if route is not None}
 
     def compile(self, attempt_rules: Resilience) -> CompiledRouter:
         """The compiled router with `attempt_rules` for its variants to lay theirs over; problems in `problems`."""
@@ -65,12 +67,22 @@ class RouterCompiler:
 
     def _route(self, route: Route, path: str, default_id: str, condition: Condition | None) -> CompiledRoute:
         variants = []
+        written = {w.variant.variant_id for w in route.variants if w.variant is not None}
+        if not route.route_id:
+            self._free(default_id, self._written, f"{path}.route_id", "route")
         for index, weighted in enumerate(route.variants):
             if weighted.variant is not None:
                 where = f"{path}.variants[{index}].variant"
                 default_name = "default" if len(route.variants) == 1 else f"variant-{index + 1}"
+                if not weighted.variant.variant_id:
+                    self._free(default_name, written, f"{where}.variant_id", "variant")
                 variants.append(self._variant(weighted.variant, weighted.weight, where, default_name))
         return CompiledRoute(route.route_id or default_id, condition, tuple(variants))
+
+    def _free(self, derived: str, written: set[str], path: str, what: str) -> None:
+        """A derived id must not be one that somebody wrote: both would share slots and records."""
+        if derived in written:
+            self._wrong(path, f"is missing, and {derived!r}, which it would get, is the id of another {what}")
 
     def _variant(self, variant: Variant, weight: int, path: str, default_id: str) -> CompiledVariant:
         defaults = self._router.defaults

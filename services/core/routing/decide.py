@@ -44,8 +44,18 @@ class _Draft:
         self.condition_errors: list[str] = []
         self.rule: Resilience = snapshot.resilience
 
-    def add(self, targets: Iterable[Target], variant: CompiledVariant | None = None) -> None:
-        """Add targets in order; one that is there already, ignored or known to be incapable is left out."""
+    def add(
+        self,
+        targets: Iterable[Target],
+        variant: CompiledVariant | None = None,
+        clocks: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Add targets in order; one that is there already, ignored or known to be incapable is left out.
+
+        Args:
+            clocks: Those of the route, for a target that the request brought itself.
+        """
+        upper = variant.clocks if variant is not None else clocks or {}
         keeps = self.rule.recovery is not Recovery.HONEST_ERROR or self.rule.commit.sentence
         for target in targets:
             if target.model in self.candidates:
@@ -54,10 +64,10 @@ class _Draft:
             if why:
                 self.skipped.append(Skipped(target.model, why))
                 continue
-            clocks, named = _clocks(self.snapshot, target, variant, self.context)
+            merged, named = _clocks(self.snapshot, target, upper, self.context)
             self.candidates[target.model] = Candidate(
                 target=target,
-                clocks=clocks,
+                clocks=merged,
                 named_clocks=named,
                 generation=variant.generation if variant is not None else None,
                 templates=variant.templates if variant is not None else (),
@@ -81,6 +91,7 @@ def decide(snapshot: Snapshot, context: RequestContext, health: HealthView, now:
     draft = _Draft(snapshot, context)
     router = router_named(snapshot, context.model) if context.model else None
     route_id = variant_id = ""
+    route_clocks: Mapping[str, Any] = {}
     if router is not None:
         route = _route(draft, router)
         if route is None:
@@ -88,6 +99,7 @@ def decide(snapshot: Snapshot, context: RequestContext, health: HealthView, now:
         variant = _variant(draft, router, route, seed)
         route_id, variant_id = route.route_id, variant.variant_id
         draft.rule = variant.resilience
+        route_clocks = variant.clocks
         draft.add(variant.targets, variant)
     elif context.model:
         found = resolve(snapshot, context.model)
@@ -96,7 +108,10 @@ def decide(snapshot: Snapshot, context: RequestContext, health: HealthView, now:
         draft.reasons.append(f"model {context.model!r} is served by {_listed(found)}")
         draft.add(found)
     for model in context.models:
-        draft.add(resolve(snapshot, model))
+        found = resolve(snapshot, model)
+        if not found:
+            draft.skipped.append(Skipped(model, "nothing serves it"))
+        draft.add(found, clocks=route_clocks)
     candidates = _ordered(draft)
     if not candidates:
         return Undecided("UNKNOWN_MODEL", _nothing_left(draft), tuple(draft.reasons))
@@ -181,10 +196,10 @@ def _ordered(draft: _Draft) -> tuple[Candidate, ...]:
 
 
 def _clocks(
-    snapshot: Snapshot, target: Target, variant: CompiledVariant | None, context: RequestContext
+    snapshot: Snapshot, target: Target, upper: Mapping[str, Any], context: RequestContext
 ) -> tuple[ClockRule, frozenset[str]]:
     """The clocks of an attempt: settings < provider < router and variant < request."""
-    provider, upper, own = target.provider.clocks, variant.clocks if variant is not None else {}, context.clocks
+    provider, own = target.provider.clocks, context.clocks
     if not (provider or upper or own):
         return snapshot.clocks, snapshot.settings_clocks
     merged = {**provider, **upper, **own}

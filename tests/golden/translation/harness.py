@@ -16,7 +16,8 @@ from services.core.attempts.verdicts import caller_status
 from services.core.errors import ChainFailed, Failure, InvalidRequest
 from services.core.policy.compile import BASE_URLS
 from services.core.policy.documents import MessageTemplate, TextGenerationConfig
-from services.core.policy.snapshot import ClockRule, CompiledProvider, Target
+from services.core.policy.rules import ClockRule
+from services.core.policy.snapshot import CompiledProvider, Target
 from services.core.routing.plan import Candidate
 from services.dataplane.dialects.openai_chat import OpenAiChat
 from services.dataplane.dialects.registry import dialect_of

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from services.core.attempts.accrual import (
     CONSECUTIVE_FAILURES,
     CREDENTIAL_SECONDS,
@@ -17,6 +16,7 @@ from services.core.attempts.accrual import (
     credential_name,
     harmed,
 )
+
 from services.core.attempts.verdicts import TABLE, Harm
 from services.core.errors import Failure, FailureKind
 

@@ -20,7 +20,8 @@ from services.core.attempts.events import (
     WaitElapsed,
 )
 from services.core.errors import Failure, FailureKind
-from services.core.policy.snapshot import ClockRule, CompiledProvider, RetryRule, Target
+from services.core.policy.rules import ClockRule, RetryRule
+from services.core.policy.snapshot import CompiledProvider, Target
 from services.core.routing.health import HEALTHY, HealthView
 from services.core.routing.plan import Candidate, Plan
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from services.core.policy.documents import Clocks, Retry
-from services.core.policy.rules import retry_rule, set_clocks
-from services.core.policy.snapshot import RetryRule
+from services.core.policy.rules import RetryRule, retry_rule, set_clocks
 
 BASE = RetryRule(2, 6, 1.0, 60.0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from services.core.policy.documents import Clocks, Retry
-from services.core.policy.snapshot import ClockRule, RetryRule
+from services.core.policy.rules import ClockRule, RetryRule
 
 
 def test_the_built_in_clocks_and_bounds_are_the_documented_ones() -> None:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from services.core.policy.snapshot import CompiledRoute, CompiledRouter, CompiledVariant, RetryRule, Snapshot
+from services.core.policy.rules import RetryRule
+from services.core.policy.snapshot import CompiledRoute, CompiledRouter, CompiledVariant, Snapshot
 from services.core.routing.context import RequestContext
 from services.core.routing.decide import decide, router_named
 from services.core.routing.health import HEALTHY

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from services.core.policy.snapshot import ClockRule, CompiledProvider, RetryRule, Target
+from services.core.policy.rules import ClockRule, RetryRule
+from services.core.policy.snapshot import CompiledProvider, Target
 from services.core.routing.explain import explain
 from services.core.routing.plan import Candidate, Plan, Skipped, Undecided
 
