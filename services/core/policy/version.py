@@ -14,8 +14,6 @@ from typing import Any
 
 from services.core.policy.documents import Document, key_of
 
-_EMPTY: tuple[Any, ...] = ((), {})
-
 
 def content_version(documents: Iterable[Document]) -> str:
     """The version of a set of documents, 32 hex digits."""
@@ -34,10 +32,14 @@ def _digest_of(canonical: str) -> str:
 
 
 def _canonical(value: Any) -> str:
-    """A text that is equal exactly for equal values: fields that are unset do not appear."""
+    """A text that is equal exactly for equal values.
+
+    Fields at their default do not appear, so that a release that adds a field gives documents
+    without it the version that they had: workers and control planes of both releases agree.
+    """
     if dataclasses.is_dataclass(value):
-        parts = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
-        inner = ",".join(f"{name}:{_canonical(v)}" for name, v in parts if v is not None and v not in _EMPTY)
+        parts = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value) if not _is_default(f, value))
+        inner = ",".join(f"{name}:{_canonical(v)}" for name, v in parts)
         return f"{type(value).__name__}{{{inner}}}"
     if isinstance(value, Mapping):
         return "{" + ",".join(f"{k!r}:{_canonical(value[k])}" for k in sorted(value)) + "}"
@@ -47,3 +49,8 @@ def _canonical(value: Any) -> str:
         # Durations cross the wire as whole nanoseconds.
         return repr(round(value, 9))
     return repr(value)
+
+
+def _is_default(field: dataclasses.Field[Any], value: Any) -> bool:
+    default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+    return bool(getattr(value, field.name) == default)

@@ -41,6 +41,7 @@ def test_each_error_has_the_http_status_of_its_meaning() -> None:
         "AlreadyExists": 409,
         "ChainFailed": 500,
         "InUse": 409,
+        "KeyInUse": 422,
         "InvalidRequest": 400,
         "NoRoute": 400,
         "NotFound": 404,

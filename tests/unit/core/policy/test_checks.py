@@ -99,7 +99,7 @@ def test_a_header_with_a_secret_is_refused_in_any_case(name: str) -> None:
     assert fields_of(provider(headers={name: "x"})) == [f"headers.{name}"]
 
 
-@pytest.mark.parametrize("name", [f.name for f in dataclasses.fields(Clocks)])
+@pytest.mark.parametrize("name", ["connect", "headers", "first_event", "first_content", "idle", "total"])
 def test_every_clock_is_from_a_millisecond_to_a_day(name: str) -> None:
     for seconds, right in ((0.001, True), (86_400.0, True), (0.000_9, False), (86_400.1, False), (math.nan, False)):
         clocks = Clocks(**{name: seconds})

@@ -16,6 +16,10 @@ def test_the_built_in_clocks_and_bounds_are_the_documented_ones() -> None:
         "first_content": 20.0,
         "idle": 30.0,
         "total": 600.0,
+        "ttft": None,
+        "min_tokens_per_second": 0.0,
+        "pings_are_activity": True,
+        "reasoning_is_content": True,
     }
     rule = RetryRule()
     assert (rule.max_retries, rule.max_attempts, rule.max_wait) == (1, 5, 3.0)

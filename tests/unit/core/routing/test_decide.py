@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from services.core.policy.rules import RetryRule
 from services.core.policy.snapshot import CompiledRoute, CompiledRouter, CompiledVariant, Snapshot
 from services.core.routing.context import RequestContext
 from services.core.routing.decide import decide, router_named
@@ -61,7 +60,7 @@ def with_conditions(*recorders: Recorder, reads_messages: bool) -> Snapshot:
     variant = CompiledVariant("v", 100, snapshot.routers["r"].routes[0].variants[0].targets)
     routes = tuple(CompiledRoute(recorder.source, recorder, (variant,)) for recorder in recorders)
     unconditional = CompiledRoute("unconditional", None, (variant,))
-    router = CompiledRouter("r", "", (unconditional, *routes), None, RetryRule(), reads_messages=reads_messages)
+    router = CompiledRouter("r", "", (unconditional, *routes), None, reads_messages=reads_messages)
     return replace(snapshot, routers={"r": router})
 
 
