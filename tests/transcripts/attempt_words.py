@@ -7,17 +7,23 @@ from dataclasses import replace
 from services.core.attempts import effects as do
 from services.core.attempts.verdicts import caller_status
 from services.core.errors import Clock, Failure, FailureKind
-from services.core.policy.rules import ClockRule
-from services.core.policy.snapshot import CompiledProvider, Target
+from services.core.policy.documents import Capabilities
+from services.core.policy.rules import ClockRule, ExhaustedRule, HedgeRule, Recovery, RetryRule
+from services.core.policy.snapshot import CompiledEndpoint, CompiledProvider, Target
 from services.core.routing.plan import Candidate, Plan
+from services.dataplane.health_tracker import CellReport
 from tests.support.transcript import Arguments, read_arguments
 
 
 def read_candidate(line: str) -> Candidate:
     given = read_arguments(line)
     model = given.word()
-    provider = CompiledProvider(model.split("/")[0], "openai", "http://provider", given.listed("keys"))
-    target = Target(model, provider, model, context_length=int(given.number("window", 0)))
+    keys = given.listed("keys")
+    endpoints = tuple(CompiledEndpoint(name, f"http://{name}", keys) for name in given.listed("endpoints"))
+    provider = CompiledProvider(model.split("/")[0], "openai", "http://provider", keys, endpoints=endpoints)
+    capabilities = Capabilities(prefill=given.text("prefill", "no") == "yes")
+    window = int(given.number("window", 0))
+    target = Target(model, provider, model, context_length=window, capabilities=capabilities)
     clocks = replace(ClockRule(), total=given.number("total", 600.0))
     given.check_all_read()
     return Candidate(target, clocks)
@@ -35,10 +41,27 @@ def read_failure(arguments: Arguments) -> Failure:
     )
 
 
-def choice_named(plan: Plan, candidate: int, credential: int) -> str:
-    target = plan.candidates[candidate].target
-    keys = target.provider.credentials
-    return f"{target.model}#{keys[credential]}" if keys else target.model
+def read_plan(arguments: Arguments) -> Plan:
+    retry = RetryRule(
+        max_retries=int(arguments.number("retries", 1)),
+        max_attempts=int(arguments.number("attempts", 5)),
+        max_wait=arguments.number("wait", 3.0),
+        deadline=arguments.number("deadline", 600.0),
+    )
+    hedge = arguments.number("hedge", 0.0)
+    exhausted = ExhaustedRule(arguments.text("exhausted", "least_bad"), arguments.number("queue", 5.0))
+    recovery = Recovery(arguments.text("recovery", "honest_error"))
+    seed = int(arguments.number("seed", 1))
+    return Plan(
+        tuple(read_candidate(line) for line in arguments.input()),
+        retry,
+        "v",
+        1,
+        seed,
+        hedge=HedgeRule(enabled=hedge > 0, percentile=0.0, after=hedge, budget=1.0),
+        recovery=recovery,
+        on_exhausted=exhausted,
+    )
 
 
 def failure_told(failure: Failure) -> str:
@@ -48,13 +71,23 @@ def failure_told(failure: Failure) -> str:
     return f"{failure.kind}{code}{clock}, status {caller_status(failure)}{after}"
 
 
-def effect_told(plan: Plan, effect: do.Effect) -> str:
+def cell_told(cell: CellReport, now: float) -> str:
+    aside = f", for {cell.until - now:.6g}s" if cell.until else ""
+    why = f" ({cell.why})" if cell.why and cell.until else ""
+    share = f", share {cell.share:.3g}" if cell.share < 1.0 else ""
+    return f"{cell.name}: {cell.state}{why}{aside}, {cell.consecutive} in a row{share}"
+
+
+def effect_told(effect: do.Effect) -> str:
     match effect:
-        case do.StartAttempt(number, candidate, credential, retry, total):
-            again = " again" if retry else ""
-            return f"start #{number} {choice_named(plan, candidate, credential)}{again}, at most {total:.6g}s"
-        case do.Wait(until):
-            return f"wait until {until:.6g}"
+        case do.StartAttempt():
+            why = "" if effect.kind in {do.Kind.FIRST, do.Kind.FAILOVER} else f" ({effect.kind})"
+            forced = ", though set aside" if effect.forced and effect.kind is not do.Kind.RETRY else ""
+            return f"start #{effect.number} {effect.target}{why}{forced}, at most {effect.total:.6g}s"
+        case do.ArmHedge(at):
+            return f"hedge due at {at:.6g}"
+        case do.Wait(until, queue):
+            return f"wait until {until:.6g}" + (" in the queue" if queue else "")
         case do.CancelAttempt(number):
             return f"cancel #{number}"
         case do.Commit(number):

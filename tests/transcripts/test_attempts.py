@@ -1,19 +1,23 @@
-"""Transcripts of the attempt chain: requests to scripted providers, one event at a time.
+"""Transcripts of the attempt chain and of what it leaves in the books of health, one event at a time.
 
 Commands. Times are seconds on one clock that starts at 0; without `at=` no time passes.
-    plan [retries=1] [attempts=5] [wait=3] [deadline=600] [seed=1]
+    plan [retries=1] [attempts=5] [wait=3] [deadline=600] [seed=1] [hedge=SECONDS] [recovery=WORD]
+         [exhausted=WORD] [queue=SECONDS]
         The plan of the requests that follow. Input: a target a line, best first:
-        `provider/model [window=TOKENS] [keys=A,B] [total=SECONDS]`.
+        `provider/model [window=TOKENS] [keys=A,B] [endpoints=eu,us] [prefill=yes]`.
     request [at=T]                  A request arrives. Says in which order its choices stand, and what begins.
-    content [at=T] [attempt=N]      An attempt's first content; of the present one unless said otherwise.
+    content [at=T] [attempt=N]      An attempt's first content; of the newest one unless said otherwise.
     done [at=T] [attempt=N]         An attempt's answer is complete.
-    fail KIND [at=T] [attempt=N] [after=SECONDS] [status=N] [code=WORD] [clock=NAME]
-                                    An attempt fails; `after` is the provider's Retry-After.
-    elapsed | deadline | cancel [at=T]
-                                    The wait is over; the request's deadline passes; the caller goes away.
+    fail KIND [at=T] [attempt=N] [after=SECONDS] [status=N] [code=WORD] [clock=NAME] [remains=text|restart]
+                                    An attempt fails; `after` is the provider's Retry-After, `remains` how
+                                    an answer that the caller has seen can be mended.
+    hedge | elapsed | deadline | cancel [at=T]
+                                    A hedge is due; the wait is over; the deadline passes; the caller goes away.
     again                           The Begin event a second time: a fault of the shell.
     accounts [at=T]                 Health that outlives requests, and that the next request starts from.
     shown                           Which of several failures callers see. Input: as `fail`, one a line.
+
+An attempt that the books of health do not let through is told as `refused`, with what follows.
 """
 
 from __future__ import annotations
@@ -21,22 +25,22 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from services.core.attempts.accrual import HEALTHY_STATE, Accrual, after_failure, after_success, credential_name, harmed
 
 from services.core.attempts import effects as do
 from services.core.attempts import events as on
-from services.core.attempts.chain import Chain, IllegalEvent, start, step
+from services.core.attempts.chain import start, step
+from services.core.attempts.moves import Chain, IllegalEvent
 from services.core.attempts.verdicts import most_telling
-from services.core.errors import Failure
-from services.core.policy.rules import RetryRule
-from services.core.policy.snapshot import Target
-from services.core.routing.health import HealthView
+from services.core.policy.rules import BreakerRule
 from services.core.routing.plan import Plan
+from services.dataplane.health_tracker import HealthTracker
 from tests.support.golden import cases
 from tests.support.transcript import Arguments, Command, read_arguments, run_transcript
-from tests.transcripts.attempt_words import choice_named, effect_told, failure_told, read_candidate, read_failure
+from tests.transcripts.attempt_words import cell_told, effect_told, failure_told, read_failure, read_plan
 
 SCENARIOS = Path(__file__).parent / "attempts"
+RULE = BreakerRule()
+REMAINS = {"": on.Remains(), "text": on.Remains(text_only=True), "restart": on.Remains(restartable=True)}
 
 
 class Scenario:
@@ -46,14 +50,15 @@ class Scenario:
         self.now = 0.0
         self.plan: Plan | None = None
         self.chain: Chain | None = None
-        self.started: dict[int, do.StartAttempt] = {}
-        self.health: dict[str, Accrual] = {}
+        self.flights: dict[int, do.StartAttempt] = {}
+        self.health = HealthTracker()
         self.commands: dict[str, Command] = {
             "plan": self.make_plan,
             "request": self.request,
-            "content": lambda a: self.report(on.FirstContent(self.attempt(a)), a),
+            "content": self.content,
             "done": self.done,
             "fail": self.fail,
+            "hedge": lambda a: self.report(on.HedgeDue(), a),
             "elapsed": lambda a: self.report(on.WaitElapsed(), a),
             "deadline": lambda a: self.report(on.DeadlineReached(), a),
             "cancel": lambda a: self.report(on.CallerCancelled(), a),
@@ -63,52 +68,46 @@ class Scenario:
         }
 
     def make_plan(self, arguments: Arguments) -> str:
-        retry = RetryRule(
-            max_retries=int(arguments.number("retries", 1)),
-            max_attempts=int(arguments.number("attempts", 5)),
-            max_wait=arguments.number("wait", 3.0),
-            deadline=arguments.number("deadline", 600.0),
-        )
-        candidates = tuple(read_candidate(line) for line in arguments.input())
-        self.plan = Plan(candidates, retry, "v", 1, int(arguments.number("seed", 1)))
+        self.plan = read_plan(arguments)
         return ""
 
     def request(self, arguments: Arguments) -> str:
         assert self.plan is not None
-        self.started = {}
+        self.flights = {}
         self.pass_time(arguments)
-        view = HealthView({name: state.benched_until for name, state in self.health.items()})
-        self.chain = start(self.plan, self.now, view)
-        order = ", ".join(choice_named(self.plan, c.candidate, c.credential) for c in self.chain.choices)
+        self.health.begin_request(self.now)
+        self.chain = start(self.plan, self.now, self.health.view(self.now))
+        order = ", ".join(choice.target for choice in self.chain.choices)
         return f"order {order}\n{self.report(on.Begin(), arguments)}"
 
+    def content(self, arguments: Arguments) -> str:
+        number = self.attempt(arguments)
+        self.pass_time(arguments)
+        if number in self.flights:
+            self.health.answers(self.flights[number], RULE, self.now)
+        return self.report(on.FirstContent(number), arguments)
+
     def done(self, arguments: Arguments) -> str:
-        return self.end(on.Completed(self.attempt(arguments)), None, arguments)
+        number = self.attempt(arguments)
+        self.pass_time(arguments)
+        begun = self.flights.pop(number, None)
+        if begun is not None:
+            self.health.succeeded(begun, RULE, self.now)
+        return self.report(on.Completed(number), arguments)
 
     def fail(self, arguments: Arguments) -> str:
-        failure = read_failure(arguments)
-        return self.end(on.AttemptFailed(self.attempt(arguments), failure), failure, arguments)
-
-    def end(self, event: on.Completed | on.AttemptFailed, failure: Failure | None, arguments: Arguments) -> str:
-        """Report the end of an attempt and, if the chain took notice, book it."""
-        before = self.chain
-        said = self.report(event, arguments)
-        if self.chain is not before:
-            target, credential = self.tried(event.attempt)
-            for name in _booked(target, credential, failure):
-                state = self.health.get(name, HEALTHY_STATE)
-                self.health[name] = after_failure(state, failure, self.now) if failure else after_success(state)
-        return said
+        failure, number = read_failure(arguments), self.attempt(arguments)
+        remains = REMAINS[arguments.text("remains", "")]
+        self.pass_time(arguments)
+        begun = self.flights.pop(number, None)
+        if begun is not None:
+            self.health.failed(begun, failure, RULE, self.now)
+        return self.report(on.AttemptFailed(number, failure, remains), arguments)
 
     def accounts(self, arguments: Arguments) -> str:
         self.pass_time(arguments)
-        lines = []
-        for name, state in sorted(self.health.items()):
-            if state != HEALTHY_STATE:
-                left = state.benched_until - self.now
-                benched = f"benched for {left:.6g}s" if left > 0 else "not benched"
-                lines.append(f"{name}: {state.consecutive} in a row, {benched}")
-        return "\n".join(lines) or "all healthy"
+        told = [cell_told(cell, self.now) for cell in self.health.report(self.now)]
+        return "\n".join(told) or "all healthy"
 
     def shown(self, arguments: Arguments) -> str:
         failures = []
@@ -119,15 +118,33 @@ class Scenario:
         return failure_told(most_telling(tuple(failures)))
 
     def report(self, event: on.Event, arguments: Arguments) -> str:
-        """Report `event` to the chain; its effects as text."""
-        assert self.chain is not None
+        """Report `event` to the chain; its effects, and what follows from refusals, as text."""
         self.pass_time(arguments)
-        try:
-            self.chain, effects = step(self.chain, event, self.now)
-        except IllegalEvent as error:
-            return f"illegal: {error}"
-        self.started |= {effect.number: effect for effect in effects if isinstance(effect, do.StartAttempt)}
-        return "\n".join(effect_told(self.chain.plan, effect) for effect in effects) or "nothing"
+        told: list[str] = []
+        following: on.Event | None = event
+        while following is not None:
+            assert self.chain is not None
+            try:
+                self.chain, effects = step(self.chain, following, self.now)
+            except IllegalEvent as error:
+                return f"illegal: {error}"
+            following = None
+            for effect in effects:
+                told.append(effect_told(effect))
+                if isinstance(effect, do.CancelAttempt) and effect.number in self.flights:
+                    self.health.released(self.flights.pop(effect.number), RULE, self.now)
+                if isinstance(effect, do.StartAttempt):
+                    following = self.admit(effect, told)
+        return "\n".join(told) or "nothing"
+
+    def admit(self, effect: do.StartAttempt, told: list[str]) -> on.Refused | None:
+        assert self.plan is not None
+        refused = self.health.admit(effect, self.plan, self.now)
+        if refused is None:
+            self.flights[effect.number] = effect
+        else:
+            told.append(f"refused #{effect.number}: {refused.why}")
+        return refused
 
     def pass_time(self, arguments: Arguments) -> None:
         now = arguments.number("at", self.now)
@@ -138,20 +155,6 @@ class Scenario:
     def attempt(self, arguments: Arguments) -> int:
         assert self.chain is not None
         return int(arguments.number("attempt", self.chain.attempts))
-
-    def tried(self, number: int) -> tuple[Target, str]:
-        """The target and the credential of attempt `number`."""
-        assert self.chain is not None
-        begun = self.started[number]
-        target = self.chain.plan.candidates[begun.candidate].target
-        return target, (*target.provider.credentials, "")[begun.credential]
-
-
-def _booked(target: Target, credential: str, failure: Failure | None) -> list[str]:
-    """The accounts that the end of an attempt is booked in."""
-    if failure is None:
-        return [target.model, credential_name(target.provider.name, credential)]
-    return [name for name in [harmed(failure, target.model, target.provider.name, credential)] if name]
 
 
 @pytest.mark.parametrize("name", cases(SCENARIOS, ".txt"))
