@@ -9,6 +9,8 @@ from bench.upstream import BURST
 
 CPU_MICROSECONDS = {FUSED: 450.0, GRPC: 1_500.0}
 ADDED_MILLISECONDS = 2.0
+TAIL_MILLISECONDS = 150.0
+TAIL_EXTRA = 0.05
 WRITES = CHUNKS // BURST + 2
 """Writes per answer when the upstream writes once per `BURST` chunks and once for the end; one more is allowed."""
 
@@ -32,4 +34,12 @@ def judged(run: Run) -> list[Bar]:
         if found is not None:
             name = f"{way}: writes per stream of {CHUNKS} chunks that come {BURST} at a time"
             bars.append(Bar(name, f"≤ {WRITES}", f"{found.writes:.1f}", met=found.writes <= WRITES))
+    for way in CPU_MICROSECONDS:
+        tail = run.tail.get(way)
+        if tail is not None:
+            name = f"{way}: p99 TTFT with 2 % of streams 2 s late, hedged"
+            met = tail.first_p99 <= TAIL_MILLISECONDS
+            bars.append(Bar(name, f"≤ {TAIL_MILLISECONDS:g} ms", f"{tail.first_p99:.0f} ms", met=met))
+            name = f"{way}: extra upstream requests for that"
+            bars.append(Bar(name, f"≤ {TAIL_EXTRA:.0%}", f"{tail.extra:.1%}", met=tail.extra <= TAIL_EXTRA))
     return bars

@@ -27,6 +27,7 @@ def markdown(run: Run) -> str:
         _section("CPU and throughput at saturation", _saturated(run)),
         _section("Chunks that come together", _coalescing(run)),
         _section("Failover", _failovers(run)),
+        _section("Late first tokens", _tail(run)),
         _section("Memory", _memory(run)),
         _section("Traces", _traces(run)),
     ]
@@ -130,6 +131,16 @@ def _failovers(run: Run) -> str:
         for way, routed in f.routed.items()
     ]
     return _table(head, rows)
+
+
+def _tail(run: Run) -> str:
+    head = ("way", "streams", "TTFT p50 ms", "p95", "p99", "extra upstream requests")
+    rows = [
+        (way, str(t.requests), f"{t.first_p50:.0f}", f"{t.first_p95:.0f}", f"{t.first_p99:.0f}", f"{t.extra:.1%}")
+        for way, t in run.tail.items()
+    ]
+    note = "2 % of the first provider's streams begin after 2 s, all others after 50 ms. The router has a second provider and `hedge: {enabled: true}`, nothing else."
+    return f"{_table(head, rows)}\n\n{note}" if rows else ""
 
 
 def _memory(run: Run) -> str:

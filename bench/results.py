@@ -72,6 +72,20 @@ class Failover(msgspec.Struct):
     own: dict[str, float]
 
 
+class Tail(msgspec.Struct):
+    """The tail experiment on one way: how late the first content is, in milliseconds, and what that costs.
+
+    Attributes:
+        extra: Upstream requests beyond one per request, as a share.
+    """
+
+    requests: int
+    first_p50: float
+    first_p95: float
+    first_p99: float
+    extra: float
+
+
 class Memory(msgspec.Struct):
     """Resident memory of one process in MiB: before its first request, and after the run."""
 
@@ -114,6 +128,7 @@ class Run(msgspec.Struct):
     took_seconds: float = 0.0
     measures: list[Measure] = []
     failovers: list[Failover] = []
+    tail: dict[str, Tail] = {}
     sampling_cpu: dict[str, float] = {}
     """CPU microseconds per fused unary request at saturation, by share of traces exported."""
     memory: list[Memory] = []

@@ -8,9 +8,9 @@ from dataclasses import replace
 from bench.orders import Order, Step
 from bench.payloads import COUNTER, MODEL, http_request, openai_request, routed_anthropic, routed_openai
 from bench.processes import BenchFailed
-from bench.results import Failover, Run
+from bench.results import Failover, Run, Tail
 from bench.rounds import Lab, measure, quantile
-from bench.suite import DIRECT, KEY, Way, ask, start_fused
+from bench.suite import DIRECT, HEDGED, KEY, Way, ask, counted, start_fused
 
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
 _DONE, _MESSAGE_STOP = "data: [DONE]", "message_stop"
@@ -19,6 +19,9 @@ UNARY_RATE = 100.0
 STREAM_RATE = 25.0
 UNARY_CONNECTIONS = 32
 STREAM_CONNECTIONS = 16
+TAIL_RATE = 60.0
+TAIL_FACTOR = 3
+"""A p99 over 2 % of late streams needs more of them than other measures have."""
 FAILOVERS_PER_SECOND = 25
 """Samples of each fault and way, per second of a measure's length."""
 
@@ -160,6 +163,37 @@ async def _see_that_it_fails_over(way: Way, provider: str) -> None:
         raise BenchFailed(f"{way.name}: a failover after {provider} should be two attempts, but was {outcome}")
 
 
+async def tail(lab: Lab, run: Run) -> None:
+    """What hedging does for streams whose first token is late, and what it costs in upstream requests."""
+    lab.say("late first tokens, with hedging")
+    firsts: dict[str, list[float]] = {way.name: [] for way in lab.suite.ways}
+    extras: dict[str, float] = {DIRECT: 0.0}
+    seconds = TAIL_FACTOR * lab.seconds / lab.rounds
+    routers = [way for way in lab.suite.ways if way.name != DIRECT]
+    before = {way.name: await _upstream_requests(way) for way in routers}
+    for number in range(lab.rounds):
+        for way in lab.suite.ways:
+            step = _direct(way, "late", stream=True) if way.name == DIRECT else _hedged(way)
+            order = Order("open", [step], seconds=seconds, rate=TAIL_RATE, seed=number + 1)
+            firsts[way.name] += (await lab.generator.run(order)).firsts
+    for way in routers:
+        asked = await _upstream_requests(way) - before[way.name]
+        extras[way.name] = asked / len(firsts[way.name]) - 1.0
+    for name, found in firsts.items():
+        p50, p95, p99 = (quantile(found, q) * 1e3 for q in (0.5, 0.95, 0.99))
+        run.tail[name] = Tail(len(found), p50, p95, p99, extras[name])
+
+
+async def _upstream_requests(way: Way) -> int:
+    return sum((await counted([way], "turnout_attempts_total", "provider")).values())
+
+
+def _hedged(way: Way) -> Step:
+    body = openai_request(f"inworld/{HEDGED}", stream=True)
+    request = http_request(way.port, CHAT, body, {"Authorization": f"Bearer {KEY}"})
+    return Step(way.port, request.decode(), _DONE)
+
+
 async def sampling(lab: Lab, run: Run) -> None:
     """What exported traces cost: fused, unary, saturated, by the share of requests that are sampled."""
     orders = {}
@@ -179,6 +213,7 @@ SCENARIOS: dict[str, Scenario] = {
     "cross": cross,
     "coalescing": coalescing,
     "failover": failover,
+    "tail": tail,
     "sampling": sampling,
 }
 LONG = ("sampling",)

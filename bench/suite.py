@@ -28,7 +28,9 @@ DIRECT, FUSED, GRPC = "direct", "fused", "grpc"
 EXPORT_DELAY_SECONDS = 0.25
 """Production's default is 5 s; less makes more and smaller exports, so it flatters nobody, and measures end sooner."""
 
-BEHAVIOURS = ("fast", "paced", "burst", "e500", "e429")
+BEHAVIOURS = ("fast", "paced", "burst", "e500", "e429", "even", "late")
+HEDGED = "tail"
+"""The router that hedges, with nothing set but that."""
 ROUTED = ("fast", "paced", "burst")
 ROUTE = "spanish-paid"
 
@@ -177,6 +179,7 @@ def policy(suite: Suite) -> list[dict[str, Any]]:
     for name in ROUTED:
         documents += [{"kind": "Model", "name": f"{name}/{model}", "prices": prices} for model in ("stable", "next")]
         documents.append(_router(name))
+    documents.append(_hedged())
     scopes = ["inference", "read", "admin"]
     documents.append({"kind": "ApiKey", "name": "bench", "hash": hash_key(KEY), "scopes": scopes})
     return documents
@@ -199,6 +202,12 @@ def _router(name: str) -> dict[str, Any]:
         "routes": routes,
         "default_route": {"route_id": "default", "variants": [default]},
     }
+
+
+def _hedged() -> dict[str, Any]:
+    variant = {"variant_id": "only", "model_id": "late/m", "model_selection": {"models": ["even/m"]}}
+    route = {"route_id": "default", "variants": [{"weight": 100, "variant": variant}]}
+    return {"kind": "Router", "name": HEDGED, "default_route": route, "hedge": {"enabled": True}}
 
 
 async def ask(way: Way, path: str, body: bytes) -> dict[str, Any]:
@@ -225,11 +234,16 @@ async def _see_that_it_routes(way: Way) -> None:
 
 async def spans_counted(ways: Sequence[Way]) -> dict[str, int]:
     """Spans by what became of them (exported, dropped, failed), as the routers' metrics say."""
+    return await counted(ways, "turnout_spans_total", "result")
+
+
+async def counted(ways: Sequence[Way], metric: str, label: str) -> dict[str, int]:
+    """A counter of all processes of these ways, by one of its labels."""
     found: dict[str, int] = {}
     async with httpx.AsyncClient(trust_env=False, timeout=20) as client:
         for url in (url for way in ways for url in way.metrics):
             for line in (await client.get(url)).text.splitlines():
-                if line.startswith("turnout_spans_total{"):
-                    result = line.split('result="', 1)[1].split('"', 1)[0]
-                    found[result] = found.get(result, 0) + int(float(line.rsplit(" ", 1)[1]))
+                if line.startswith(f"{metric}{{"):
+                    value = line.split(f'{label}="', 1)[1].split('"', 1)[0]
+                    found[value] = found.get(value, 0) + int(float(line.rsplit(" ", 1)[1]))
     return found

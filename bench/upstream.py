@@ -6,6 +6,8 @@ The first segment of the path says how it behaves:
     paced     a chunk every 10 ms
     burst     `BURST` chunks in one write, every 10 ms
     e500 e429 refuses with that status
+    even      a stream that begins after 50 ms
+    late      the same, but 2 % of them begin after 2 s
 
 It is a mock on purpose: what is measured is the router, so the upstream must be
 the same for every way and cost next to nothing.
@@ -14,6 +16,7 @@ the same for every way and cost next to nothing.
 from __future__ import annotations
 
 import asyncio
+import random
 import signal
 import sys
 from collections.abc import Callable
@@ -25,6 +28,7 @@ from bench.payloads import answer, frames
 
 PACE_SECONDS = 0.010
 BURST = 8
+EVEN_SECONDS, LATE_SECONDS, LATE_SHARE = 0.050, 2.0, 0.02
 
 _END = b"0\r\n\r\n"
 _STREAM_HEAD = (
@@ -64,10 +68,18 @@ def _writes(behaviour: bytes) -> tuple[list[bytes], float]:
     else:
         grouped = [*FRAMES[:-1], FRAMES[-1] + _END]
     grouped[0] = _STREAM_HEAD + grouped[0]
-    return grouped, 0.0 if behaviour == b"fast" else PACE_SECONDS
+    return grouped, PACE_SECONDS if behaviour in {b"paced", b"burst"} else 0.0
 
 
-STREAMS = {name: _writes(name) for name in (b"fast", b"paced", b"burst")}
+STREAMS = {name: _writes(name) for name in (b"fast", b"paced", b"burst", b"even", b"late")}
+_LATENESS = random.Random(7)
+
+
+def _delay(behaviour: bytes) -> float:
+    """Seconds before a stream begins."""
+    if behaviour == b"late" and _LATENESS.random() < LATE_SHARE:
+        return LATE_SECONDS
+    return EVEN_SECONDS if behaviour in {b"even", b"late"} else 0.0
 
 
 class Provider(asyncio.Protocol):
@@ -105,8 +117,16 @@ class Provider(asyncio.Protocol):
         if pace:
             self._write_next(writes, 0, self._loop.time(), pace)
             return
-        for piece in writes:
-            self._transport.write(piece)
+        delay = _delay(behaviour)
+        if delay:
+            self._loop.call_later(delay, self._write_all, writes)
+        else:
+            self._write_all(writes)
+
+    def _write_all(self, writes: list[bytes]) -> None:
+        if self._transport is not None:
+            for piece in writes:
+                self._transport.write(piece)
 
     def _write_next(self, writes: list[bytes], index: int, began: float, pace: float) -> None:
         if self._transport is None:
