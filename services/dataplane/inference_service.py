@@ -56,12 +56,15 @@ class LocalInference:
     async def list_models(self, headers: Mapping[str, str]) -> ListModelsResponse:
         snapshot = self._engine.policy.current()
         if snapshot is None:
-            raise PolicyNotReady("this worker has no policy yet", retry_after=1.0)
+            raise await self.why_not_ready()
         authenticate(snapshot, headers, INFERENCE, READ, ADMIN)
         return ListModelsResponse(models=models_of(snapshot))
 
     async def ready(self) -> bool:
         return self._engine.policy.current() is not None
+
+    async def why_not_ready(self) -> RouterError:
+        return PolicyNotReady("this worker has no policy yet", retry_after=1.0)
 
     async def aclose(self) -> None:
         """Nothing to let go of: the worker's process owns the connections."""

@@ -26,7 +26,7 @@ from services.core.attempts.verdicts import caller_status
 from services.core.errors import ChainFailed, Clock, Failure, FailureKind, InvalidRequest
 from services.core.routing.plan import Candidate, Plan
 from services.dataplane.attempt import Attempt, AttemptError, Bounds, StreamBroken
-from services.dataplane.credentials import Credentials
+from services.dataplane.credentials import Credentials, hide
 from services.dataplane.health_tracker import HealthTracker
 from services.dataplane.trail import AttemptTrail, Trail, cost, evidence_of
 from services.dataplane.translation import InboundRequest, Translation, Untranslatable
@@ -102,6 +102,7 @@ class _Run:
         self._trail = trail
         self._clock = runner.clock
         self._attempt: Attempt | None = None
+        self._secret = ""
         self._chain: Chain = start(plan, trail.started, runner.health.view())
         self._held = b""
         self._done = False
@@ -221,6 +222,7 @@ class _Run:
             raise AttemptError(
                 Failure(FailureKind.CREDENTIAL_MISSING, f"the credential {reference!r} names nothing on this worker")
             )
+        self._secret = secret
         try:
             translation = self._inbound.translate(candidate)
             attempt = Attempt(self._runner.transport, translation, trail, self._bounds(candidate, effect), self._clock)
@@ -245,6 +247,7 @@ class _Run:
         now = self._clock.monotonic()
         if failure.clock is Clock.TOTAL and now >= self._trail.started + self._plan.retry.deadline:
             failure = Failure(failure.kind, "the request's deadline passed", clock=Clock.DEADLINE)
+        failure = hide(failure, self._secret, trail.credential)
         trail.failure = failure
         self._end_attempt(trail)
         self._runner.health.failed(trail.candidate.target, trail.credential, failure, now)

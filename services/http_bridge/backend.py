@@ -18,6 +18,8 @@ from turnout.inference.v1.inference_service_pb2 import (
     ListModelsResponse,
 )
 
+from services.core.errors import RouterError
+
 
 class InferenceBackend(Protocol):
     """A data plane. Cancelling a call, or closing its iterator, closes the upstream connection."""
@@ -33,6 +35,9 @@ class InferenceBackend(Protocol):
 
     async def ready(self) -> bool:
         """Whether requests can be served now."""
+
+    async def why_not_ready(self) -> RouterError:
+        """What a request that cannot be served now is told: nobody can be reached, or nobody has a policy yet."""
 
     async def aclose(self) -> None:
         """Let go of connections."""
