@@ -20,7 +20,7 @@ DEFAULT_DATA_DIR = Path(".turnout")
 
 
 @Parameter(name="*")
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Connection:
     """Where the suite is and who asks.
 

@@ -9,11 +9,12 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
+from rich import markup
 from rich.console import Console
 from rich.table import Table
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, emoji=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 class Fail(Exception):
@@ -37,7 +38,7 @@ def show_failure(failure: Fail) -> None:
 
 def escape(text: str) -> str:
     """`text` with the markup characters of rich made plain."""
-    return text.replace("[", r"\[")
+    return markup.escape(text)
 
 
 def show_json(value: Any) -> None:

@@ -8,7 +8,7 @@ import socket
 from dataclasses import dataclass
 
 import grpc
-from prometheus_client import start_http_server
+from prometheus_client import REGISTRY
 from turnout.discovery.v1 import discovery_pb2, discovery_pb2_grpc
 from turnout.policy.v1 import policy_service_pb2, policy_service_pb2_grpc
 
@@ -26,6 +26,8 @@ from services.runtime.clock import Clock, SystemClock
 from services.runtime.conditions import CelCompiler
 from services.runtime.grpc_server import RunningServer, start_server
 from services.runtime.keys import hash_key
+from services.runtime.listening import check_address
+from services.runtime.metrics import serve_metrics
 from services.runtime.supervise import Background, Stop
 
 log = logging.getLogger(__name__)
@@ -77,6 +79,13 @@ class ControlPlane:
         background.start("readiness", self._announce(server))
         return server
 
+    async def stop(self, server: RunningServer, background: Background) -> None:
+        """End the policy streams, let running calls finish within the grace, let go."""
+        self.publisher.stop()
+        self._discovery.stop()
+        await server.stop(self._settings.grace)
+        await background.cancel()
+
     def _add(self, server: grpc.aio.Server) -> None:
         policy_service_pb2_grpc.add_PolicyServiceServicer_to_server(self._policy, server)
         discovery_pb2_grpc.add_DiscoveryServiceServicer_to_server(self._discovery, server)
@@ -88,18 +97,20 @@ class ControlPlane:
 
 
 async def serve(settings: ControlPlaneSettings, stop: Stop) -> None:
-    """Run a replica until `stop`."""
+    """Run a replica until `stop`.
+
+    Raises:
+        CannotListen: An address is taken.
+    """
+    serve_metrics(settings.metrics_port, REGISTRY)
+    check_address(settings.listen)
     clock = SystemClock()
     store = EtcdStore(settings.etcd, clock)
     background = Background(stop)
     plane = ControlPlane(store, settings, clock)
     server = await plane.start(background)
-    if settings.metrics_port:
-        start_http_server(settings.metrics_port)
     log.info("control plane listens on %s, etcd at %s", settings.listen, ", ".join(settings.etcd.endpoints))
     await stop.wait()
     log.info("stopping")
-    plane.publisher.stop()
-    await server.stop(settings.grace)
-    await background.cancel()
+    await plane.stop(server, background)
     await store.aclose()

@@ -2,14 +2,15 @@
 
 A reader task takes what the worker says, the handler writes what the session
 wants to push. The reader is never cancelled while it reads: when the stream
-ends, its read ends with it.
+ends, its read ends with it. Streams end by themselves only when their worker
+leaves, so a replica that stops ends them, and its workers find another one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 import grpc
@@ -50,6 +51,12 @@ class DiscoveryServicer(discovery_pb2_grpc.DiscoveryServiceServicer):
     def __init__(self, board: Board, nodes: Nodes) -> None:
         self._board = board
         self._nodes = nodes
+        self._stopping = asyncio.Event()
+        self._readers: set[asyncio.Task[None]] = set()
+
+    def stop(self) -> None:
+        """End every stream now, and each new one as soon as it has begun."""
+        self._stopping.set()
 
     # The handler writes through the context instead of yielding, which grpc allows and its types do not.
     async def StreamPolicy(  # type: ignore[override]
@@ -60,23 +67,30 @@ class DiscoveryServicer(discovery_pb2_grpc.DiscoveryServiceServicer):
         subscription = to_request(first) if first is not grpc.aio.EOF else None
         if not isinstance(subscription, Subscription) or not subscription.node_id:
             await abort(context, InvalidRequest("a stream begins with `subscribe` and a node_id", param="subscribe"))
-        await self._board.ready.wait()
+        await _first_of(self._board.ready.wait(), self._stopping.wait())
+        if self._stopping.is_set():
+            return
         stream = _Stream(open_session(subscription, self._board.current))
         self._nodes.seen(stream.session, connected=True)
         log.info("node %s subscribed from %s", subscription.node_id, subscription.address)
+        # Its read returns when the call is over, which it is once this handler has returned.
         reader = asyncio.create_task(self._read(stream, context))
+        self._readers.add(reader)
+        reader.add_done_callback(self._readers.discard)
         try:
             await self._write(stream, context)
         finally:
+            stream.ended = True
             self._nodes.seen(stream.session, connected=False)
             log.info("node %s left", subscription.node_id)
-            # The call is over, so its read returns by itself.
-            await asyncio.wait({reader}, timeout=1.0)
 
     async def _read(self, stream: _Stream, context: Context) -> None:
-        while True:
-            message = await context.read()
-            if message is grpc.aio.EOF:
+        while not stream.ended:
+            try:
+                message = await context.read()
+            except grpc.aio.UsageError:
+                break  # the call ended between two reads, and its handler has not heard of it yet
+            if message is grpc.aio.EOF or stream.ended:
                 break
             said = to_request(message)
             if isinstance(said, Acknowledgement):
@@ -93,18 +107,25 @@ class DiscoveryServicer(discovery_pb2_grpc.DiscoveryServiceServicer):
         stream.answered.set()
 
     async def _write(self, stream: _Stream, context: Context) -> None:
-        while not stream.ended:
+        while not (stream.ended or self._stopping.is_set()):
             seen = self._board.current
             stream.answered.clear()
-            stream.session, push = next_push(stream.session, seen)
+            before = stream.session
+            stream.session, push = next_push(before, seen)
             if push is not None:
                 await context.write(push_message(push))
                 continue
-            changed = asyncio.create_task(self._board.other_than(seen))
-            answered = asyncio.create_task(stream.answered.wait())
-            try:
-                await asyncio.wait({changed, answered}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                # Neither task reads from gRPC.
-                changed.cancel()
-                answered.cancel()
+            if stream.session is not before:
+                # It has caught up without a push: what it refused is no longer news.
+                self._nodes.seen(stream.session, connected=True)
+            await _first_of(self._board.other_than(seen), stream.answered.wait(), self._stopping.wait())
+
+
+async def _first_of(*events: Coroutine[Any, Any, object]) -> None:
+    """Return when one of `events` has come. None of them may read from gRPC: the others are cancelled."""
+    tasks = [asyncio.create_task(event) for event in events]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()

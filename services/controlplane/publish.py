@@ -1,7 +1,8 @@
-"""The publisher: store to board. List, then watch; after a compaction list again, through the same code.
+"""The publisher: store to board. List, then watch; when the watch cannot go on, list again, through the same code.
 
 A store that is away changes nothing: the board keeps its set, and the watch
-resumes where it was.
+resumes where it was. A store that comes back as another one is shown as it is,
+and told loudly: whether to follow it is for each worker to say.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import logging
 
 from services.controlplane.board import Board
-from services.controlplane.store.base import Batch, Compacted, Listing, PolicyStore, Watch, WatchEnded
+from services.controlplane.store.base import Batch, ListAgain, Listing, PolicyStore, Watch, WatchEnded
 from services.core.discovery.messages import PolicySet, documents_of
 from services.core.errors import StoreUnavailable
 from services.core.policy.version import content_version
@@ -37,19 +38,22 @@ class Publisher:
         """Run until `stop`."""
         while not self._stopped.is_set():
             listing = await self._listing()
-            if listing is None:
+            if listing is None or self._stopped.is_set():
                 return
             self._board.problems = listing.problems
             for problem in listing.problems:
                 log.warning("left out: %s", problem)
+            _tell_if_replaced(self._board.current, listing)
             self._show(PolicySet(listing.entries, listing.revision, "", listing.store_id))
-            self._watch = self._store.watch(listing.at)
+            self._watch = self._store.watch(listing)
             try:
                 while True:
                     self._apply(await self._watch.next())
-            except Compacted:
+            except ListAgain as why:
                 self.resyncs += 1
-                log.info("the store has compacted the history that was missing; listing again")
+                log.info("listing again: %s", why)
+                # Not at once: behind an address that leads to several stores this would never end.
+                await self._clock.sleep(0.2 * uniform(self._clock.seed(), "again"))
             except WatchEnded:
                 return
 
@@ -85,3 +89,20 @@ class Publisher:
         self._stopped.set()
         if self._watch is not None:
             self._watch.cancel()
+
+
+def _tell_if_replaced(before: PolicySet, listing: Listing) -> None:
+    """Say it when what was listed is not a later state of what is on the board."""
+    if before.store_id and listing.store_id != before.store_id:
+        log.error(
+            "THE STORE WAS REPLACED: it was %s at revision %d with %d documents, and is %s at revision %d with %d now. "
+            "Workers follow it; they keep what they have while it is empty",
+            *(before.store_id, before.revision, len(before.entries)),
+            *(listing.store_id, listing.revision, len(listing.entries)),
+        )
+    elif before.store_id and listing.revision < before.revision:
+        log.error(
+            "THE STORE WENT BACK from revision %d to %d under the same id %s: it was restored or wiped. Workers keep "
+            "revision %d until it is passed; give a restored etcd a new cluster token and they follow it at once",
+            *(before.revision, listing.revision, listing.store_id, before.revision),
+        )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry
 from turnout.health.v1 import health_service_pb2, health_service_pb2_grpc
 from turnout.inference.v1 import inference_service_pb2, inference_service_pb2_grpc
 from turnout.record.v1 import record_service_pb2, record_service_pb2_grpc
@@ -38,7 +38,8 @@ from services.runtime.catalogue import GenaiPricesCatalogue
 from services.runtime.clock import SystemClock
 from services.runtime.conditions import CelCompiler
 from services.runtime.grpc_server import RunningServer, start_server
-from services.runtime.metrics import Metrics
+from services.runtime.listening import check_address
+from services.runtime.metrics import Metrics, serve_metrics
 from services.runtime.supervise import Background, Stop
 from services.runtime.telemetry import SpanQueue, exporter_from, sampler_from
 
@@ -74,7 +75,7 @@ class WorkerSettings:
     drain: float = 0.0
     grace: float = 30.0
     allow_faults: bool = False
-    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
 
 
 class Worker:
@@ -160,13 +161,17 @@ class Worker:
 
 
 async def serve(settings: WorkerSettings, stop: Stop) -> None:
-    """Run a worker until `stop`."""
+    """Run a worker until `stop`.
+
+    Raises:
+        CannotListen: An address is taken.
+    """
     registry = CollectorRegistry()
+    serve_metrics(settings.metrics_port, registry)
+    check_address(settings.listen)
     worker = Worker(settings, Metrics(registry))
     background = Background(stop)
     server = await worker.start(background)
-    if settings.metrics_port:
-        start_http_server(settings.metrics_port, registry=registry)
     log.info("worker %s listens on %s", settings.node_id, settings.listen)
     await stop.wait()
     log.info("draining %d requests", worker.engine.in_flight)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
 from services.core.errors import NoRoute, PolicyNotReady, RouterError, UnknownModel
@@ -36,8 +36,8 @@ EVENT_STREAM = "text/event-stream; charset=utf-8"
 class Call:
     """A request as it reaches the worker. `headers` by lower-case name."""
 
-    body: bytes
-    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
     traceparent: str = ""
     tracestate: str = ""
     timeout: float | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from services.core.attempts.effects import StartAttempt
 from services.core.attempts.events import Event, HedgeDue
@@ -25,6 +25,7 @@ class Flight:
         attempt: Its exchange; None until the request is about to be sent.
         held: Frames that wait for the commit.
         done: The stream's terminal event was seen.
+        secret: The credential that is sent, so that a failure that quotes it does not.
         booked: The health tracker knows how it ended.
     """
 
@@ -34,6 +35,7 @@ class Flight:
     held: bytes = b""
     done: bool = False
     booked: bool = False
+    secret: str = field(default="", repr=False)
     task: asyncio.Task[Event] | None = None
 
     def close(self) -> None:

@@ -62,7 +62,7 @@ class LocalInference:
     async def list_models(self, headers: Mapping[str, str]) -> ListModelsResponse:
         snapshot = self._policy.current()
         if snapshot is None:
-            raise PolicyNotReady("this worker has no policy yet", retry_after=1.0)
+            raise await self.why_not_ready()
         authenticate(snapshot, headers, INFERENCE, READ, ADMIN)
         return ListModelsResponse(models=models_of(snapshot))
 
@@ -72,6 +72,9 @@ class LocalInference:
 
     async def ready(self) -> bool:
         return self._policy.current() is not None
+
+    async def why_not_ready(self) -> RouterError:
+        return PolicyNotReady("this worker has no policy yet", retry_after=1.0)
 
     async def aclose(self) -> None:
         """Nothing to let go of: the worker's process owns the connections."""

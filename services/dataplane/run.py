@@ -38,6 +38,7 @@ from services.core.errors import ChainFailed, Clock, Failure, FailureKind, Inval
 from services.core.policy.rules import CommitRule
 from services.core.routing.plan import Candidate, Plan
 from services.dataplane.attempt import Attempt, AttemptError, Bounds, StreamBroken
+from services.dataplane.credentials import hide
 from services.dataplane.flights import Flight, Flights
 from services.dataplane.rehearsal import marked
 from services.dataplane.trail import AttemptTrail, Trail, evidence_of
@@ -199,6 +200,7 @@ class Run:
         transport = runner.transport
         if trail.candidate.target.provider.fault is not None:
             transport = runner.rehearsals.transport(transport, self._trail, trail)
+        flight.secret = secret
         candidate = self._addressed(trail.candidate, effect.address)
         clocks = candidate.clocks
         named = "headers" in candidate.named_clocks
@@ -251,6 +253,7 @@ class Run:
         now = self._clock.monotonic()
         if failure.clock is Clock.TOTAL and now >= self._trail.started + self._plan.retry.deadline:
             failure = Failure(failure.kind, "the request's deadline passed", clock=Clock.DEADLINE)
+        failure = hide(failure, flight.secret, trail.credential)
         if trail.fault:
             failure = marked(failure, trail.fault)
         trail.failure = failure

@@ -63,6 +63,7 @@ class CrossTranslation:
         self._decoder = codec.decoder()
         self._answer: ChatAnswer | None = None
         self._shown = False
+        self._spent = False
 
     def request(self, credential: str) -> UpstreamRequest:
         target = self._candidate.target
@@ -161,12 +162,16 @@ class CrossTranslation:
             facts.usage = event.usage or facts.usage
         elif isinstance(event, UsageReported):
             facts.usage = event.usage
+            # What a stream begins with is a guess; only what it reports later was spent.
+            self._spent = event.usage.output_tokens > 0
         elif isinstance(event, Finished):
             facts.finish_reason = event.reason
 
     def _is_empty(self) -> bool:
-        usage = self.facts.usage
-        return self.facts.finish_reason in {"", "stop"} and (usage is None or usage.output_tokens == 0)
+        finish, usage = self.facts.finish_reason, self.facts.usage
+        if finish == "stop":
+            return usage is None or usage.output_tokens == 0
+        return not finish and not self._spent
 
     def closing(self, evidence: Evidence) -> bytes:
         return self._writer.closing(evidence)

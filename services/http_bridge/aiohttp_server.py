@@ -27,6 +27,7 @@ from services.http_bridge.http import (
     Response,
     StreamingResponse,
 )
+from services.runtime.listening import check_listen
 
 KEEPALIVE_SECONDS = 75.0
 HEADER_SECONDS = 10.0
@@ -107,8 +108,9 @@ async def start_http_server(application: Application, host: str, port: int) -> R
     """Serve `application` on `host:port` (port 0: any).
 
     Raises:
-        OSError: The address cannot be bound.
+        CannotListen: The address cannot be bound.
     """
+    check_listen(host, port)
     server = _Server(
         _adapt(application),
         handler_cancellation=True,

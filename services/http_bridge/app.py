@@ -25,6 +25,7 @@ from services.http_bridge.routers import RouterRoutes
 from services.http_bridge.routing import Route, RouteTable
 from services.runtime.clock import Clock, SystemClock
 from services.runtime.grpc_channel import open_channel
+from services.runtime.listening import check_listen
 from services.runtime.metrics import Metrics
 from services.runtime.supervise import Stop
 from services.runtime.telemetry import SpanQueue, exporter_from, sampler_from
@@ -52,7 +53,7 @@ class BridgeSettings:
     port: int = 8080
     drain: float = 0.0
     grace: float = 30.0
-    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
 
 
 class Bridge:
@@ -117,7 +118,7 @@ class Bridge:
         if self.draining:
             return json_response(503, {"status": "draining"})
         if not await self._backend.ready():
-            return json_response(503, {"status": "no worker has a policy yet"})
+            return json_response(503, {"status": (await self._backend.why_not_ready()).message})
         return json_response(200, {"status": "ready"})
 
     async def _metrics(self, request: Request, parameters: Mapping[str, str]) -> Response:
@@ -151,7 +152,7 @@ async def start_bridge(
     """Start a bridge over `backend`, whatever that is.
 
     Raises:
-        OSError: The address cannot be bound.
+        CannotListen: The address cannot be bound.
     """
     clock = SystemClock()
     exporter = exporter_from(settings.environment)
@@ -166,7 +167,12 @@ async def start_bridge(
 
 
 async def serve(settings: BridgeSettings, stop: Stop) -> None:
-    """Run a bridge over gRPC workers until `stop`."""
+    """Run a bridge over gRPC workers until `stop`.
+
+    Raises:
+        CannotListen: The address is taken.
+    """
+    check_listen(settings.host, settings.port)
     backend = GrpcBackend(settings.dataplane)
     policy = open_channel(settings.controlplane)
     running = await start_bridge(settings, backend, policy, Metrics(CollectorRegistry()))

@@ -44,5 +44,8 @@ class InferenceBackend(Protocol):
     async def ready(self) -> bool:
         """Whether requests can be served now."""
 
+    async def why_not_ready(self) -> RouterError:
+        """What a request that cannot be served now is told: nobody can be reached, or nobody has a policy yet."""
+
     async def aclose(self) -> None:
         """Let go of connections."""

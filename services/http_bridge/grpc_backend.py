@@ -6,6 +6,9 @@ that cannot be reached before its first byte is passed over for the next one,
 once; after a byte nothing is ever sent twice. Calls end by `call.cancel()`,
 never by cancelling a task that awaits a read.
 
+To a balanced channel a worker that is not serving is as good as gone. When all
+are, a plain channel asks why, so that callers and operators hear which it is.
+
 Requests with the same Idempotency-Key go to the same address, whose worker joins them. Their
 order of addresses is drawn from key and addresses alone (rendezvous hashing), so that every
 bridge finds the same one, and when it is away, the same next one. Their callers say that
@@ -17,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from enum import Enum, auto
 from hashlib import blake2b
 from typing import Any
 
@@ -34,13 +38,15 @@ from turnout.inference.v1.inference_service_pb2 import (
 )
 from turnout.inference.v1.inference_service_pb2_grpc import InferenceServiceStub
 
-from services.core.errors import Overloaded, PermissionDenied, RouterError, Unauthenticated
-from services.runtime.grpc_channel import open_balanced_channel
+from services.core.errors import Overloaded, PermissionDenied, PolicyNotReady, RouterError, Unauthenticated
+from services.runtime.grpc_channel import open_balanced_channel, open_channel
 from services.wire.status import from_rpc_error
 
 READY_SECONDS = 2.0
 HEALTH_SECONDS = 5.0
+RETRY_AFTER_SECONDS = 1.0
 IDEMPOTENCY_HEADER = "idempotency-key"
+_SILENT = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
 _SERVICE = DESCRIPTOR.services_by_name["InferenceService"].full_name
 
 
@@ -61,6 +67,7 @@ class GrpcBackend:
     def __init__(self, addresses: Sequence[str]) -> None:
         self._workers = [_Worker(address) for address in addresses]
         self._turn = 0
+        self._asking: asyncio.Future[RouterError] | None = None
 
     async def invoke(self, request: InvokeRequest) -> InvokeResponse:
         async def call(worker: _Worker) -> InvokeResponse:
@@ -125,6 +132,21 @@ class GrpcBackend:
             return False
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
+    async def why_not_ready(self) -> RouterError:
+        """All who ask while the workers are being asked share the answer."""
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.ensure_future(self._ask_why())
+        return await asyncio.shield(self._asking)
+
+    async def _ask_why(self) -> RouterError:
+        answers = await asyncio.gather(*(_state(worker.address) for worker in self._workers))
+        if _State.WITHOUT_POLICY in answers:
+            return PolicyNotReady("no data-plane worker has a policy yet", retry_after=RETRY_AFTER_SECONDS)
+        if _State.CLOSED in answers:
+            told = "the data-plane workers that can be reached take no requests now"
+            return Overloaded(told, retry_after=RETRY_AFTER_SECONDS)
+        return Overloaded("no data-plane worker can be reached", retry_after=RETRY_AFTER_SECONDS)
+
     async def aclose(self) -> None:
         for worker in self._workers:
             await worker.channel.close()
@@ -148,7 +170,7 @@ class GrpcBackend:
         a new connection when the old one was ended just as the call began.
 
         Raises:
-            RouterError: What the worker said, or that none can be reached.
+            RouterError: What the worker said, or why none takes the request.
         """
         lost: grpc.aio.AioRpcError | None = None
         for worker in workers:
@@ -158,7 +180,29 @@ class GrpcBackend:
                 if not _is_lost(error):
                     raise from_rpc_error(error) from error
                 lost = error
-        raise Overloaded("no data-plane worker is reachable and ready", retry_after=1.0) from lost
+        raise await self.why_not_ready() from lost
+
+
+class _State(Enum):
+    """Of a worker that gets no calls. A closed one is about to stop."""
+
+    GONE = auto()
+    WITHOUT_POLICY = auto()
+    CLOSED = auto()
+
+
+async def _state(address: str) -> _State:
+    """Ask a worker for its models without a key: one that has no policy says so before it asks for the key."""
+    async with open_channel(address) as channel:
+        stub: Any = InferenceServiceStub(channel)
+        try:
+            await stub.ListModels(ListModelsRequest(), timeout=READY_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            if isinstance(from_rpc_error(error), PolicyNotReady):
+                return _State.WITHOUT_POLICY
+            if error.code() in _SILENT and not _says_why(error):
+                return _State.GONE
+    return _State.CLOSED
 
 
 def rank(address: str, key: str) -> bytes:
@@ -173,8 +217,12 @@ def _credentials(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 
 def _is_lost(error: grpc.aio.AioRpcError) -> bool:
     """Whether the error comes from the channel, not from a worker."""
-    says_why = any(key == "grpc-status-details-bin" for key, _ in error.trailing_metadata() or ())
-    return error.code() is grpc.StatusCode.UNAVAILABLE and not says_why
+    return error.code() is grpc.StatusCode.UNAVAILABLE and not _says_why(error)
+
+
+def _says_why(error: grpc.aio.AioRpcError) -> bool:
+    """Whether the error comes from a worker, not from the channel."""
+    return any(key == "grpc-status-details-bin" for key, _ in error.trailing_metadata() or ())
 
 
 async def _unary(call: Any) -> Any:

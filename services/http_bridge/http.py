@@ -25,9 +25,9 @@ class Request:
 
     method: str
     path: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     query: Mapping[str, str]
-    body: bytes
+    body: bytes = field(repr=False)
     too_large: bool = False
     """True: the body exceeded the limit; it was not kept."""
 

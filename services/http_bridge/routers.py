@@ -158,6 +158,6 @@ def _page_size(text: str) -> int:
 
 def _page_token(text: str) -> str:
     try:
-        return base64.urlsafe_b64decode(text.encode()).decode()
+        return base64.b64decode(text.encode(), altchars=b"-_", validate=True).decode()
     except ValueError as error:
         raise InvalidRequest("page_token is not one of ours", param="page_token") from error

@@ -1,4 +1,9 @@
-"""gRPC servers of the suite: health, reflection and channelz on every one, and a graceful end."""
+"""gRPC servers of the suite: health, reflection and channelz on every one, and a graceful end.
+
+The health service answers two questions. The empty name and those of the services: can they be
+called now? Its own name: does the process live? That is so from the server's start to its end,
+whatever else it waits for; a probe that kills asks nothing but that.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,7 @@ from grpc_reflection.v1alpha import reflection
 
 from services.runtime.grpc_channel import KEEPALIVE_MS, MAX_MESSAGE
 from services.runtime.grpc_guard import Guard
+from services.runtime.listening import CannotListen, check_address
 
 MAX_CONNECTION_AGE_MS = 60_000
 
@@ -38,27 +44,32 @@ class RunningServer:
         self._server = server
         self._statuses = statuses
         self._names = tuple(names)
+        self._stopping = False
 
     async def set_serving(self, *, serving: bool) -> None:
-        """What the health service says of every service."""
+        """What the health service says of every service; a server that stops serves no more, whoever says so."""
+        if self._stopping:
+            return
         status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
         for name in ("", *self._names):
             await self._statuses.set(name, status)
 
     async def stop(self, grace: float) -> None:
         """Refuse new calls, let running ones finish for `grace` seconds, then end them."""
-        await self._statuses.enter_graceful_shutdown()
+        await self.set_serving(serving=False)
+        self._stopping = True
         await self._server.stop(grace)
 
 
 async def start_server(
     address: str, add_services: Callable[[grpc.aio.Server], None], service_names: Sequence[str]
 ) -> RunningServer:
-    """Start a server on `address` (HOST:PORT, port 0: any); it is not serving until `set_serving` says so.
+    """Start a server on `address` (HOST:PORT, port 0: any); it is alive, and not serving until `set_serving` says so.
 
     Raises:
-        OSError: The address cannot be bound.
+        CannotListen: The address cannot be bound.
     """
+    check_address(address)
     server = grpc.aio.server(interceptors=(Guard(),), options=_OPTIONS)
     statuses = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(statuses, server)
@@ -69,7 +80,8 @@ async def start_server(
     try:
         port = server.add_insecure_port(address)
     except RuntimeError as error:
-        raise OSError(f"cannot listen on {address}: {error}") from error
+        raise CannotListen(f"cannot listen on {address}: {error}") from error
+    await statuses.set(health.SERVICE_NAME, health_pb2.HealthCheckResponse.SERVING)
     running = RunningServer(server, port, statuses, service_names)
     await running.set_serving(serving=False)
     await server.start()

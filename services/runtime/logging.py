@@ -8,6 +8,9 @@ import os
 import sys
 from datetime import UTC, datetime
 
+_TALKATIVE = ("aiohttp.access", "asyncio", "grpc", "h2", "hpack", "httpcore", "httpx", "requests", "urllib3")
+"""Libraries that would drown our own words at the level debug, with a line per call or per byte."""
+
 
 class _JsonFormatter(logging.Formatter):
     """One JSON object per line."""
@@ -30,7 +33,10 @@ class _JsonFormatter(logging.Formatter):
 
 
 def configure_logging(service: str) -> None:
-    """Send logs to standard error; level from TURNOUT_LOG_LEVEL (default info), form from TURNOUT_LOG_FORMAT."""
+    """Send logs to standard error; level from TURNOUT_LOG_LEVEL (default info), form from TURNOUT_LOG_FORMAT.
+
+    Libraries that talk much are heard from the level warning on, whatever the level.
+    """
     handler = logging.StreamHandler(sys.stderr)
     if os.environ.get("TURNOUT_LOG_FORMAT", "").lower() == "json":
         handler.setFormatter(_JsonFormatter(service))
@@ -40,4 +46,5 @@ def configure_logging(service: str) -> None:
     level = os.environ.get("TURNOUT_LOG_LEVEL", "info").upper()
     known = level if level in {"DEBUG", "INFO", "WARNING", "ERROR"} else "INFO"
     logging.basicConfig(level=known, handlers=[handler], force=True)
-    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)

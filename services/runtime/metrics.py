@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
+from services.runtime.listening import check_listen
 from services.runtime.names import METRIC_MEANINGS, Metric
 
 SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
@@ -110,6 +111,18 @@ class Metrics:
 
     def _gauge(self, name: Metric, *labels: str) -> Gauge:
         return Gauge(name, METRIC_MEANINGS[name], labels, registry=self.registry)
+
+
+def serve_metrics(port: int, registry: CollectorRegistry) -> None:
+    """Serve a registry to Prometheus at `port`, until the process ends; 0: nowhere.
+
+    Raises:
+        CannotListen: The port is taken.
+    """
+    if port:
+        # On every address: who may read metrics is for the network to say.
+        check_listen("0.0.0.0", port)  # noqa: S104
+        start_http_server(port, "0.0.0.0", registry=registry)  # noqa: S104
 
 
 def _add(child: Counter | Histogram | Gauge, amount: float) -> None:

@@ -15,6 +15,8 @@ from typing import Any
 
 import uvloop
 
+from services.runtime.listening import CannotListen
+
 log = logging.getLogger(__name__)
 
 _GARBAGE_THRESHOLDS = (10_000, 20, 50)
@@ -43,7 +45,10 @@ Main = Callable[[Stop], Awaitable[None]]
 
 
 def run(main: Main) -> int:
-    """Run `main` until it returns; SIGTERM and SIGINT set its Stop, a second one ends at once."""
+    """Run `main` until it returns; SIGTERM and SIGINT set its Stop, a second one ends at once.
+
+    Returns the exit code: 1 when an address cannot be listened on, which is logged as one sentence.
+    """
     gc.set_threshold(*_GARBAGE_THRESHOLDS)
     # What is imported by now lives as long as the process; nobody needs to look at it again.
     gc.freeze()
@@ -60,7 +65,11 @@ async def _run(main: Main) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
-    await main(stop)
+    try:
+        await main(stop)
+    except CannotListen as error:
+        log.error("%s", error)
+        return 1
     return stop.exit_code
 
 

@@ -27,6 +27,7 @@ from services.wire.policy import KIND_OF_ONEOF, ONEOF_OF_KIND, key_of_resource
 
 _INTEGERS = {FieldDescriptor.CPPTYPE_INT32: 32, FieldDescriptor.CPPTYPE_INT64: 64}
 _MAX_DEPTH = 32
+_LONGEST_TOLD = 16
 
 
 @dataclass(slots=True)
@@ -172,15 +173,15 @@ def _whole(value: Any) -> int | None:
 
 
 def _told(value: Any) -> str:
-    """`value` in an error message: short, and never a long text that might be a secret."""
+    """`value` in an error message, but never a text that is long enough to be a secret."""
     if value is None:
         return "nothing"
     if isinstance(value, Mapping):
         return "a mapping"
     if isinstance(value, (list, tuple)):
         return "a list"
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:12]}… ({len(text)} characters)"
+    text = str(value)
+    return repr(value) if len(text) <= _LONGEST_TOLD else f"a value of {len(text)} characters"
 
 
 def _meant(word: str, known: Iterable[str]) -> str:

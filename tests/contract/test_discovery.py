@@ -3,84 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 
+import grpc
 import pytest
+from turnout.discovery.v1.discovery_pb2_grpc import DiscoveryServiceStub
 
-from services.controlplane.app import ControlPlane, ControlPlaneSettings
-from services.controlplane.policy import PolicyAdmin, Write
-from services.controlplane.store.etcd import EtcdOptions
 from services.controlplane.store.memory import MemoryStore
-from services.core.policy.documents import Alias, Document, Provider, Router, key_of
-from services.dataplane.policy_client import NodeIdentity, PolicyClient
-from services.dataplane.policy_holder import PolicyHolder
+from services.core.discovery.messages import Subscription
+from services.core.policy.documents import Alias, Provider, Router, key_of
 from services.dataplane.snapshot_file import SnapshotFile
-from services.runtime.catalogue import GenaiPricesCatalogue
-from services.runtime.clock import SystemClock
-from services.runtime.conditions import CelCompiler
-from services.runtime.supervise import Background, Stop
+from services.wire.discovery import request_message
+from tests.support.nodes import Node, apply, plane, seen
 from tests.support.ports import free_port
 
 OPENAI = Provider(name="openai", type="openai")
-
-
-@asynccontextmanager
-async def plane(store: MemoryStore, port: int, replica: str = "a") -> AsyncIterator[ControlPlane]:
-    settings = ControlPlaneSettings(EtcdOptions(("unused",)), f"127.0.0.1:{port}", replica=replica)
-    background = Background(Stop())
-    found = ControlPlane(store, settings, SystemClock())
-    server = await found.start(background)
-    try:
-        yield found
-    finally:
-        found.publisher.stop()
-        await server.stop(0.1)
-        await background.cancel()
-
-
-class Node:
-    """A worker's policy half."""
-
-    def __init__(self, name: str, ports: list[int], folder: Path) -> None:
-        self.holder = PolicyHolder(CelCompiler(), GenaiPricesCatalogue())
-        addresses = [f"127.0.0.1:{port}" for port in ports]
-        self.file = SnapshotFile(folder / name / "policy.snapshot")
-        identity = NodeIdentity(name, f"{name}:1")
-        self.client = PolicyClient(addresses, identity, self.holder, self.file, SystemClock())
-        self._changed = asyncio.Event()
-        self.holder.on_change = lambda _snapshot: self._changed.set()
-        self.task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        self.task = asyncio.create_task(self.client.run())
-
-    async def stop(self) -> None:
-        self.client.stop()
-        if self.task is not None:
-            await self.task
-
-    async def at(self, revision: int) -> None:
-        async with asyncio.timeout(10):
-            while self.holder.held.revision < revision:
-                self._changed.clear()
-                await self._changed.wait()
-
-
-async def apply(store: MemoryStore, *documents: Document) -> int:
-    admin = PolicyAdmin(store, CelCompiler(), GenaiPricesCatalogue())
-    return (await admin.apply([Write(d) for d in documents])).revision
-
-
-async def seen(found: ControlPlane, condition: str, value: object) -> None:
-    """Return when the nodes view says so."""
-    async with asyncio.timeout(5):
-        while True:
-            nodes = await found.nodes.list_nodes()
-            if nodes and getattr(nodes[0], condition) == value:
-                return
-            await asyncio.sleep(0.01)
 
 
 async def test_a_write_reaches_a_worker_as_a_difference_and_is_acknowledged(tmp_path: Path) -> None:
@@ -95,7 +34,7 @@ async def test_a_write_reaches_a_worker_as_a_difference_and_is_acknowledged(tmp_
         snapshot = node.holder.current()
         assert snapshot is not None
         assert snapshot.aliases == {"best": "openai/gpt-5"}
-        await seen(found, "applied_revision", revision)
+        await seen(found, lambda told: told.applied_revision == revision)
         await node.stop()
 
 
@@ -113,11 +52,8 @@ async def test_a_policy_that_a_worker_cannot_compile_is_refused_and_the_last_goo
             while not node.holder.last_nack:
                 await asyncio.sleep(0.01)
         assert node.holder.held.revision == 1
-        async with asyncio.timeout(5):
-            while not (await found.nodes.list_nodes())[0].nack_problems:
-                await asyncio.sleep(0.01)
-        nodes = await found.nodes.list_nodes()
-        assert "neither routes nor a default_route" in nodes[0].nack_problems[0].message
+        told = await seen(found, lambda told: bool(told.nack_problems))
+        assert "neither routes nor a default_route" in told.nack_problems[0].message
         await store.write({}, (key_of(bad),), expected={}, generation=2)
         await node.at(3)
         assert node.holder.last_nack == ()
@@ -154,6 +90,70 @@ async def test_a_worker_follows_a_second_replica_and_never_goes_back(tmp_path: P
         await node.at(revision)
         assert [n.id for n in await found.nodes.list_nodes()] == ["n"]
     await node.stop()
+
+
+async def test_a_refusal_is_over_when_the_lagging_replica_has_caught_up(tmp_path: Path) -> None:
+    ahead, behind, ports = MemoryStore(), MemoryStore(), [free_port(), free_port()]
+    alias = Alias(name="best", model="openai/gpt-5")
+    await apply(behind, OPENAI)
+    await apply(ahead, OPENAI)
+    await apply(ahead, alias)
+    first = Node("n", ports[:1], tmp_path)
+    async with plane(ahead, ports[0], "a"):
+        first.start()
+        await first.at(2)
+        await first.stop()
+    node = Node("n", ports[1:], tmp_path)
+    assert node.client.load_file()
+    async with plane(behind, ports[1], "b") as found:
+        node.start()
+        told = await seen(found, lambda told: bool(told.nack_problems))
+        assert told.nack_problems[0].message == "revision 1 is older than 2, which is in force"
+        await apply(behind, alias)
+        told = await seen(found, lambda told: not told.nack_problems)
+        assert (told.applied_revision, told.applied_version) == (2, found.board.current.version)
+        await node.stop()
+    assert node.revisions == [("memory", 2)]
+
+
+async def test_a_replica_that_stops_sends_its_workers_to_another_one_at_once(tmp_path: Path) -> None:
+    store, ports = MemoryStore(), [free_port(), free_port()]
+    await apply(store, OPENAI)
+    nodes = [Node(f"n{i}", ports, tmp_path) for i in range(3)]
+    async with AsyncExitStack() as first, AsyncExitStack() as second:
+        await first.enter_async_context(plane(store, ports[0], "a", grace=30))
+        for node in nodes:
+            node.start()
+            await node.at(1)
+        other = await second.enter_async_context(plane(store, ports[1], "b"))
+        stopping = time.monotonic()
+        await first.aclose()
+        assert time.monotonic() - stopping < 1.0
+        async with asyncio.timeout(10):
+            while {n.id for n in await other.nodes.list_nodes() if n.connected} != {"n0", "n1", "n2"}:
+                await asyncio.sleep(0.01)
+        for node in nodes:
+            await node.stop()
+
+
+async def test_a_replica_that_waits_for_its_store_stops_at_once_too() -> None:
+    store, port = MemoryStore(), free_port()
+    store.available = False
+    async with AsyncExitStack() as stack:
+        found = await stack.enter_async_context(plane(store, port, grace=30))
+        waits = asyncio.Event()
+        ready = found.board.ready.wait
+        # The readiness task waits already; the next one to do so is the handler of the stream.
+        await asyncio.sleep(0)
+        found.board.ready.wait = lambda: waits.set() or ready()  # type: ignore[method-assign,func-returns-value]
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            call = DiscoveryServiceStub(channel).StreamPolicy()
+            await call.write(request_message(Subscription("n", "n:1", "1")))
+            await asyncio.wait_for(waits.wait(), 5)
+            stopping = time.monotonic()
+            await stack.aclose()
+            assert time.monotonic() - stopping < 1.0
+            assert await call.read() is grpc.aio.EOF
 
 
 async def test_a_hundred_writes_reach_twenty_workers(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ async def test_a_write_against_an_old_generation_is_refused(store: PolicyStore) 
 
 async def test_a_watch_sees_every_write_once_and_in_order(store: PolicyStore) -> None:
     start = await store.listing()
-    watch = store.watch(start.at)
+    watch = store.watch(start)
     revisions = [await put(store, Provider(name=f"p{i}", type="openai")) for i in range(20)]
     seen: list[Batch] = []
     while not seen or seen[-1].revision < revisions[-1]:
@@ -133,7 +133,7 @@ async def test_statuses_are_kept(store: PolicyStore) -> None:
 async def test_etcd_restart_loses_no_event_of_a_watch(etcd: Etcd) -> None:
     store = EtcdStore(EtcdOptions((etcd.endpoint,)), SystemClock())
     start = await store.listing()
-    watch = store.watch(start.at)
+    watch = store.watch(start)
     first = await put(store, Provider(name="before", type="openai"))
     assert (await asyncio.wait_for(watch.next(), 5)).revision == first
     waiting = asyncio.create_task(watch.next())
@@ -159,8 +159,8 @@ async def test_a_compacted_watch_says_so(etcd: Etcd) -> None:
     start = await store.listing()
     for number in range(5):
         last = await put(store, Provider(name=f"p{number}", type="openai"))
-    await store._kv.Compact(rpc.CompactionRequest(revision=last))
-    watch = store.watch(start.at)
+    await store._members.present.kv.Compact(rpc.CompactionRequest(revision=last))
+    watch = store.watch(start)
     with pytest.raises(Compacted):
         await asyncio.wait_for(watch.next(), 5)
     watch.cancel()
@@ -173,7 +173,8 @@ async def test_a_value_that_is_no_document_is_reported_and_harms_nothing(etcd: E
     store = EtcdStore(EtcdOptions((etcd.endpoint,)), SystemClock())
     await put(store, OPENAI)
     for name, value in ((b"Router/odd", b"\xff\xff"), (b"Provider/other", b"")):
-        await store._kv.Put(rpc.PutRequest(key=b"/turnout/default/policy/" + name, value=value))
+        path = b"/turnout/default/policy/" + name
+        await store._members.present.kv.Put(rpc.PutRequest(key=path, value=value))
     listing = await store.listing()
     assert list(listing.entries) == [key_of(OPENAI)]
     assert {f"{p.kind}/{p.name}" for p in listing.problems} == {"Router/odd", "Provider/other"}

@@ -10,7 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from turnout.inference.v1.inference_service_pb2 import InvokeEvent, InvokeRequest, InvokeResponse
+from turnout.inference.v1.inference_service_pb2 import (
+    InvokeEvent,
+    InvokeRequest,
+    InvokeResponse,
+    ListModelsResponse,
+)
 from turnout.inference.v1.inference_service_pb2_grpc import (
     InferenceServiceServicer,
     add_InferenceServiceServicer_to_server,
@@ -36,6 +41,9 @@ class _Named(InferenceServiceServicer):
 
     async def Invoke(self, request: Any, context: Any) -> InvokeResponse:
         return InvokeResponse(status=200, body=self._address.encode())
+
+    async def ListModels(self, request: Any, context: Any) -> ListModelsResponse:
+        return ListModelsResponse()
 
     async def InvokeStream(self, request: Any, context: Any) -> AsyncIterator[InvokeEvent]:
         yield InvokeEvent()
@@ -127,7 +135,7 @@ async def test_a_bridge_is_ready_while_any_worker_behind_the_name_serves() -> No
         async with asyncio.timeout(30):
             while await backend.ready():
                 pass
-        with pytest.raises(Overloaded, match="ready"):
+        with pytest.raises(Overloaded, match="take no requests now"):
             await backend.invoke(InvokeRequest())
 
 

@@ -169,27 +169,3 @@ def _listens(url: str) -> bool:
         return httpx.get(f"{url}/healthz", timeout=1, trust_env=False).status_code == 200
     except httpx.HTTPError:
         return False
-
-
-async def test_several_replicas_serve_one_store(tmp_path: Path, etcd: Etcd) -> None:
-    addresses = [f"127.0.0.1:{free_port()}" for _ in range(2)]
-    commands = [command("controlplane", "--listen", a, "--etcd", etcd.endpoint) for a in addresses]
-    dp = f"127.0.0.1:{free_port()}"
-    worker = command("dataplane", "--listen", dp, "--controlplane", addresses[1], "--node-id", "w")
-    worker += ["--data-dir", str(tmp_path / "w")]
-    with (
-        running(commands[0], tmp_path / "a.log", lambda: serving(addresses[0]), environment=ENVIRONMENT),
-        running(commands[1], tmp_path / "b.log", lambda: serving(addresses[1]), environment=ENVIRONMENT),
-        running(worker, tmp_path / "w.log", lambda: serving(dp), environment=ENVIRONMENT),
-    ):
-        await apply(addresses[0], resources("http://127.0.0.1:1/v1", "0"))
-        metadata = (("authorization", f"Bearer {KEY}"),)
-        async with grpc.aio.insecure_channel(addresses[0]) as channel:
-            stub: Any = PolicyServiceStub(channel)
-            async with asyncio.timeout(20):
-                while True:
-                    answer = await stub.ListNodes(api.ListNodesRequest(), metadata=metadata)
-                    if [n.applied_version for n in answer.nodes] == [answer.version]:
-                        break
-                    await asyncio.sleep(0.05)
-    assert (tmp_path / "w" / "policy.snapshot").exists()

@@ -18,6 +18,7 @@ class LlmockServer:
     """A running llmock."""
 
     def __init__(self, port: int) -> None:
+        self.port = port
         self.url = f"http://127.0.0.1:{port}"
 
     def scenario(self, *behaviours: dict[str, Any]) -> None:

@@ -29,7 +29,7 @@ def answer_told(answer: Acknowledgement | Resync) -> str:
 
 def belief_told(session: PublisherSession) -> str:
     held = ", ".join(f"{key.name}@{revision}" for key, revision in sorted(session.held.items()))
-    version, revision = session.refused
+    version, revision, _ = session.refused
     refused = f", refused {version[:6]}@{revision}" if version else ""
     waiting = f", push {session.in_flight.nonce} under way" if session.in_flight is not None else ""
     return f"the control plane knows of {held or 'nothing'} {session.acked_version[:6] or '-'}{refused}{waiting}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+MAX_SECONDS = 86_400
 KINDS = ("none", "status", "hang", "slow", "cut", "stall")
 """none; an error status; no answer; a late first token; a stream cut short; a stream that stops moving."""
 
@@ -60,6 +61,10 @@ class FaultSwitch:
         for name in ("status", "after", "times"):
             if not isinstance(getattr(fault, name), int):
                 raise ValueError(f"{name} must be an integer")
+        for name in ("seconds", "retry_after"):
+            value = getattr(fault, name)
+            if value is not None and not (isinstance(value, (int, float)) and 0 <= value <= MAX_SECONDS):
+                raise ValueError(f"{name} must be a number of seconds, 0 to {MAX_SECONDS}")
         if not 400 <= fault.status <= 599:
             raise ValueError("status must be an error status, 400 to 599")
         self._fault = fault

@@ -56,6 +56,8 @@ class SimulatedProvider:
         wire = WIRES[self.wire]
         try:
             body = json.loads(await request.read())
+            if not isinstance(body, dict):
+                raise ValueError("not an object")
         except ValueError:
             return web.json_response(wire.error_body(400, self.name), status=400)
         if fault.kind == "status":

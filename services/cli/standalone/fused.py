@@ -1,7 +1,8 @@
 """The fused process: a worker and a bridge in one, with no gRPC hop between them.
 
 This is where both planes meet. The worker's gRPC server runs as well, so that
-internal services and `turnout logs` find it as always.
+internal services and `turnout logs` find it as always. Metrics of both are on the
+bridge's port, and on the worker's own one if it is given.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from services.http_bridge.__main__ import bridge_settings
 from services.http_bridge.app import BridgeSettings, start_bridge
 from services.runtime.flags import read_flags
 from services.runtime.grpc_channel import open_channel
+from services.runtime.listening import check_address, check_listen
 from services.runtime.logging import configure_logging
-from services.runtime.metrics import Metrics
+from services.runtime.metrics import Metrics, serve_metrics
 from services.runtime.supervise import Background, Stop, run
 
 log = logging.getLogger(__name__)
@@ -30,8 +32,15 @@ FLAGS = (*WORKER_FLAGS, *(f for f in BRIDGE_FLAGS if f.name not in _SHARED and f
 
 
 async def serve(worker_config: WorkerSettings, bridge_config: BridgeSettings, stop: Stop) -> None:
-    """Run both until `stop`."""
+    """Run both until `stop`.
+
+    Raises:
+        CannotListen: An address is taken.
+    """
     metrics = Metrics(CollectorRegistry())
+    serve_metrics(worker_config.metrics_port, metrics.registry)
+    check_address(worker_config.listen)
+    check_listen(bridge_config.host, bridge_config.port)
     background = Background(stop)
     worker = Worker(worker_config, metrics)
     server = await worker.start(background)

@@ -16,8 +16,16 @@ from services.core.errors import Problem
 from services.core.policy.documents import Document, ResourceKey
 
 
-class Compacted(Exception):
-    """The history that a watch asked for is gone; list again."""
+class ListAgain(Exception):
+    """A watch cannot go on from where it was; what is missing is in a new listing."""
+
+
+class Compacted(ListAgain):
+    """The history that the watch asked for is gone."""
+
+
+class Replaced(ListAgain):
+    """The store is another one, or it went back in time: somebody restored or wiped it."""
 
 
 class WatchEnded(Exception):
@@ -58,13 +66,13 @@ class Batch:
 
 
 class Watch(Protocol):
-    """A watch from one revision on. Survives restarts of the store."""
+    """A watch from one revision on. Survives restarts of the store, and notices when it comes back as another one."""
 
     async def next(self) -> Batch:
         """The next changes, in order, none left out, none twice.
 
         Raises:
-            Compacted: List again.
+            ListAgain: The history is gone, or the store is another one.
             WatchEnded: `cancel` was called.
         """
 
@@ -82,8 +90,8 @@ class PolicyStore(Protocol):
             StoreUnavailable: The store does not answer.
         """
 
-    def watch(self, after: int) -> Watch:
-        """Changes after store revision `after`."""
+    def watch(self, listing: Listing) -> Watch:
+        """Changes after `listing`."""
 
     async def write(
         self,

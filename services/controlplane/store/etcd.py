@@ -1,4 +1,5 @@
-"""The policy store in etcd. The sole importer of the etcd client's stubs, with `etcd_watch`.
+"""The policy store in etcd. The sole importer of the etcd client's stubs, with its neighbours `etcd_members` and
+`etcd_watch`.
 
 Layout under the prefix, which ends with a slash:
     <prefix>policy/<Kind>/<name>    a document, a serialized turnout.policy.v1.Resource
@@ -9,7 +10,7 @@ Layout under the prefix, which ends with a slash:
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,23 +21,31 @@ from google.protobuf.message import DecodeError
 from turnout.policy.v1.policy_pb2 import Resource
 
 from services.controlplane.store.base import Batch, GenerationMoved, Listing
-from services.controlplane.store.etcd_watch import EtcdWatch, Metadata
+from services.controlplane.store.etcd_members import Member, Members
+from services.controlplane.store.etcd_watch import EtcdWatch, Metadata, store_id_of
 from services.core.discovery.messages import Entry
 from services.core.errors import Problem, StoreConflict, StoreUnavailable
 from services.core.policy.documents import KINDS, Document, ResourceKey
 from services.runtime.clock import Clock
-from services.runtime.grpc_channel import CHANNEL_OPTIONS
 from services.wire.policy import key_of_resource, to_document, to_resource
 
 log = logging.getLogger(__name__)
 
 CALL_SECONDS = 1.8
 DEFAULT_PREFIX = "/turnout/default/"
+_NO_ANSWER = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
+
+Method = Callable[[Member], Any]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class EtcdOptions:
-    """How to reach etcd. `endpoints` are HOST:PORT; the password never shows in a repr."""
+    """How to reach etcd.
+
+    Attributes:
+        endpoints: HOST:PORT each; a host is a name, an IPv4 address, or an IPv6 address in brackets.
+        password: Never shows in a repr.
+    """
 
     endpoints: tuple[str, ...]
     prefix: str = DEFAULT_PREFIX
@@ -57,9 +66,7 @@ class EtcdStore:
         self._nodes = f"{self._prefix}nodes/".encode()
         self._options = options
         self._clock = clock
-        self._channel = _channel(options)
-        self._kv = rpc.KVStub(self._channel)
-        self._leases = rpc.LeaseStub(self._channel)
+        self._members = Members(options.endpoints, _credentials(options))
         self._token = ""
         self._lease_of: dict[int, tuple[int, float]] = {}
 
@@ -68,7 +75,7 @@ class EtcdStore:
             rpc.RequestOp(request_range=rpc.RangeRequest(key=self._policy, range_end=_end_of(self._policy))),
             rpc.RequestOp(request_range=rpc.RangeRequest(key=self._generation)),
         ]
-        answer = await self._call(self._kv.Txn, rpc.TxnRequest(success=ranges))
+        answer = await self._call(_txn, rpc.TxnRequest(success=ranges))
         documents = answer.responses[0].response_range.kvs
         counters = answer.responses[1].response_range.kvs
         entries: dict[ResourceKey, Entry] = {}
@@ -77,14 +84,13 @@ class EtcdStore:
             self._read_pair(pair, entries, problems)
         generation = counters[0].mod_revision if counters else 0
         revision = max([generation, *(entry.revision for entry in entries.values())])
-        store_id = f"{answer.header.cluster_id:016x}"
+        store_id = store_id_of(answer.header)
         return Listing(entries, revision, answer.header.revision, generation, store_id, tuple(problems))
 
-    def watch(self, after: int) -> EtcdWatch:
-        stub = rpc.WatchStub(self._channel)
+    def watch(self, listing: Listing) -> EtcdWatch:
         # From "policy-generation" to the end of "policy/": the two neighbours and nothing else.
         span = (self._generation, _end_of(self._policy))
-        return EtcdWatch(stub, span, after, self._to_batch, self._metadata, self._clock)
+        return EtcdWatch(self._members, span, listing, self._to_batch, self._metadata, self._clock)
 
     async def write(
         self,
@@ -103,7 +109,9 @@ class EtcdStore:
         success += [rpc.RequestOp(request_delete_range=rpc.DeleteRangeRequest(key=self._path(key))) for key in deletes]
         success.append(rpc.RequestOp(request_put=rpc.PutRequest(key=self._generation, value=b"policy")))
         failure = [rpc.RequestOp(request_range=rpc.RangeRequest(key=self._path(key))) for key in expected]
-        answer = await self._call(self._kv.Txn, rpc.TxnRequest(compare=compares, success=success, failure=failure))
+        request = rpc.TxnRequest(compare=compares, success=success, failure=failure)
+        # Once only: a member that fell silent may have written it, and a second try would see a conflict with the first.
+        answer = await self._call(_txn, request, once=True)
         if answer.succeeded:
             return int(answer.header.revision)
         for (key, revision), response in zip(expected.items(), answer.responses, strict=True):
@@ -115,24 +123,32 @@ class EtcdStore:
 
     async def put_status(self, name: str, value: bytes, ttl: int) -> None:
         lease = await self._lease(ttl)
-        await self._call(self._kv.Put, rpc.PutRequest(key=self._nodes + name.encode(), value=value, lease=lease))
+        request = rpc.PutRequest(key=self._nodes + name.encode(), value=value, lease=lease)
+        try:
+            await self._call(lambda member: member.kv.Put, request)
+        except StoreUnavailable:
+            # The lease may be unknown: it dies with the store that gave it.
+            self._lease_of.pop(ttl, None)
+            raise
 
     async def _lease(self, ttl: int) -> int:
         """A lease that lasts `ttl` more seconds: one per ttl and half of its time, shared by all statuses."""
         now = self._clock.monotonic()
         lease, made = self._lease_of.get(ttl, (0, 0.0))
         if lease == 0 or now - made > ttl / 2:
-            answer = await self._call(self._leases.LeaseGrant, rpc.LeaseGrantRequest(TTL=ttl + ttl // 2))
+            request = rpc.LeaseGrantRequest(TTL=ttl + ttl // 2)
+            answer = await self._call(lambda member: member.leases.LeaseGrant, request)
             lease = answer.ID
             self._lease_of[ttl] = (lease, now)
         return lease
 
     async def list_statuses(self) -> Mapping[str, bytes]:
-        answer = await self._call(self._kv.Range, rpc.RangeRequest(key=self._nodes, range_end=_end_of(self._nodes)))
+        request = rpc.RangeRequest(key=self._nodes, range_end=_end_of(self._nodes))
+        answer = await self._call(lambda member: member.kv.Range, request)
         return {pair.key[len(self._nodes) :].decode(): pair.value for pair in answer.kvs}
 
     async def aclose(self) -> None:
-        await self._channel.close()
+        await self._members.aclose()
 
     def _path(self, key: ResourceKey) -> bytes:
         return self._policy + f"{key.kind}/{key.name}".encode()
@@ -170,49 +186,65 @@ class EtcdStore:
             return
         entries[key] = Entry(to_document(resource), pair.mod_revision)
 
-    async def _metadata(self) -> Metadata:
+    async def _metadata(self, member: Member) -> Metadata:
         if not self._options.user:
             return ()
         if not self._token:
             request = rpc.AuthenticateRequest(name=self._options.user, password=self._options.password)
-            answer = await rpc.AuthStub(self._channel).Authenticate(request, timeout=CALL_SECONDS)
+            answer = await member.auth.Authenticate(request, timeout=CALL_SECONDS)
             self._token = answer.token
         return (("token", self._token),)
 
-    async def _call(self, method: Any, request: Any) -> Any:
-        """Call etcd; a lost token is fetched anew once (simple tokens die with etcd).
+    async def _call(self, method: Method, request: Any, *, once: bool = False) -> Any:
+        """Call etcd; a member that does not answer is passed over for the next one, unless `once`.
 
         Raises:
             StoreUnavailable: No answer in time, or etcd refuses.
         """
-        try:
-            for attempt in (1, 2):
-                try:
-                    return await method(request, timeout=CALL_SECONDS, metadata=await self._metadata())
-                except grpc.aio.AioRpcError as error:
-                    lost = error.code() is grpc.StatusCode.UNAUTHENTICATED or "auth token" in (error.details() or "")
-                    if attempt == 2 or not self._options.user or not lost:
-                        raise
-                    self._token = ""
-        except grpc.aio.AioRpcError as error:
-            told = f"etcd at {', '.join(self._options.endpoints)}: {error.code().name}"
-            if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
-                told += f" ({error.details()}; start etcd with a larger --max-txn-ops)"
-            raise StoreUnavailable(told, retry_after=1.0) from error
+        tries = 1 if once else len(self._members)
+        while True:
+            member = self._members.present
+            try:
+                return await self._ask(member, method, request)
+            except grpc.aio.AioRpcError as error:
+                tries -= 1
+                if error.code() in _NO_ANSWER:
+                    self._members.lost(member)
+                    if tries:
+                        continue
+                raise self._unavailable(error) from error
+
+    async def _ask(self, member: Member, method: Method, request: Any) -> Any:
+        """Call one member; a lost token is fetched anew once (simple tokens die with etcd)."""
+        for last in (False, True):
+            try:
+                return await method(member)(request, timeout=CALL_SECONDS, metadata=await self._metadata(member))
+            except grpc.aio.AioRpcError as error:
+                lost = error.code() is grpc.StatusCode.UNAUTHENTICATED or "auth token" in (error.details() or "")
+                if last or not self._options.user or not lost:
+                    raise
+                self._token = ""
         raise AssertionError("the loop returns or raises")
 
+    def _unavailable(self, error: grpc.aio.AioRpcError) -> StoreUnavailable:
+        told = f"etcd at {', '.join(self._options.endpoints)}: {error.code().name}"
+        if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
+            told += f" ({error.details()}; start etcd with a larger --max-txn-ops)"
+        return StoreUnavailable(told, retry_after=1.0)
 
-def _channel(options: EtcdOptions) -> grpc.aio.Channel:
-    target = f"ipv4:{','.join(options.endpoints)}" if len(options.endpoints) > 1 else options.endpoints[0]
-    settings = (*CHANNEL_OPTIONS, ("grpc.lb_policy_name", "round_robin"))
+
+def _txn(member: Member) -> Any:
+    return member.kv.Txn
+
+
+def _credentials(options: EtcdOptions) -> grpc.ChannelCredentials | None:
     if options.ca_file is None:
-        return grpc.aio.insecure_channel(target, options=settings)
-    credentials = grpc.ssl_channel_credentials(
+        return None
+    return grpc.ssl_channel_credentials(
         options.ca_file.read_bytes(),
         options.key_file.read_bytes() if options.key_file is not None else None,
         options.cert_file.read_bytes() if options.cert_file is not None else None,
     )
-    return grpc.aio.secure_channel(target, credentials, options=settings)
 
 
 def _unchanged(path: bytes, revision: int) -> Any:

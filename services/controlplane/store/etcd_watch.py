@@ -3,6 +3,11 @@
 It asks for a leader (a partitioned member ends the watch instead of falling
 silent) and for progress notices. It never cancels a task that awaits a read:
 `cancel` ends the call, and the read with it.
+
+Each beginning tells which store answers and how far it is. An etcd that was
+restored or wiped while the watch was lost would otherwise be waited on for ever,
+until it has passed the revision that the old one had. A member that lags looks
+like one that went back; the new listing, which is read through the leader, tells.
 """
 
 from __future__ import annotations
@@ -15,7 +20,8 @@ from typing import Any
 import grpc
 from aetcd import rpc
 
-from services.controlplane.store.base import Batch, Compacted, WatchEnded
+from services.controlplane.store.base import Batch, Compacted, Listing, Replaced, WatchEnded
+from services.controlplane.store.etcd_members import Member, Members
 from services.core.routing.draw import uniform
 from services.runtime.clock import Clock
 
@@ -32,16 +38,18 @@ class EtcdWatch:
 
     def __init__(
         self,
-        stub: Any,
+        members: Members,
         span: tuple[bytes, bytes],
-        after: int,
+        listing: Listing,
         to_batch: ToBatch,
-        metadata: Callable[[], Any],
+        metadata: Callable[[Member], Any],
         clock: Clock,
     ) -> None:
-        self._stub = stub
+        self._members = members
+        self._member = members.present
         self._span = span
-        self._next_revision = after + 1
+        self._store_id = listing.store_id
+        self._next_revision = listing.at + 1
         self._to_batch = to_batch
         self._metadata = metadata
         self._clock = clock
@@ -55,7 +63,7 @@ class EtcdWatch:
             try:
                 return await self._read()
             except grpc.aio.AioRpcError as error:
-                self._drop()
+                self._lose()
                 if self._cancelled:
                     raise WatchEnded from None
                 log.info("the watch of etcd was lost (%s); resuming at %d", error.code().name, self._next_revision)
@@ -79,13 +87,14 @@ class EtcdWatch:
                 await self._begin()
             response = await self._call.read()
             if response is grpc.aio.EOF:
-                self._drop()
+                self._lose()
                 await self._back_off()
                 continue
+            self._check(response)
             if response.canceled:
-                self._drop()
+                self._lose()
                 if response.compact_revision:
-                    raise Compacted(response.compact_revision)
+                    raise Compacted(f"history before revision {response.compact_revision} is gone")
                 log.info("etcd ended the watch: %s", response.cancel_reason)
                 await self._back_off()
                 continue
@@ -98,9 +107,24 @@ class EtcdWatch:
                 # A progress notice: everything up to here has been delivered.
                 self._next_revision = max(self._next_revision, response.header.revision + 1)
 
+    def _check(self, response: Any) -> None:
+        """Make sure that the store is the one that was listed, and no younger.
+
+        Raises:
+            Replaced: It is another one.
+        """
+        header = response.header
+        if store_id_of(header) != self._store_id:
+            self._drop()
+            raise Replaced(f"store {store_id_of(header)} answers instead of {self._store_id}")
+        if response.created and header.revision < self._next_revision - 1:
+            self._drop()
+            raise Replaced(f"the store is at revision {header.revision}, and was at {self._next_revision - 1}")
+
     async def _begin(self) -> None:
-        metadata: Metadata = (("hasleader", "true"), *await self._metadata())
-        self._call = self._stub.Watch(metadata=metadata)
+        self._member = self._members.present
+        metadata: Metadata = (("hasleader", "true"), *await self._metadata(self._member))
+        self._call = self._member.watches.Watch(metadata=metadata)
         create = rpc.WatchCreateRequest(
             key=self._span[0], range_end=self._span[1], start_revision=self._next_revision, progress_notify=True
         )
@@ -111,6 +135,11 @@ class EtcdWatch:
         limit = min(MAX_BACKOFF_SECONDS, 0.05 * 2 ** min(self._failures, 10))
         await self._clock.sleep(limit * uniform(self._seed, f"watch/{self._failures}"))
 
+    def _lose(self) -> None:
+        """Drop a call that failed; the next one goes to another member."""
+        self._drop()
+        self._members.lost(self._member)
+
     def _drop(self) -> None:
         call, self._call = self._call, None
         if call is not None:
@@ -120,3 +149,8 @@ class EtcdWatch:
         self._cancelled = True
         if self._call is not None:
             self._call.cancel()
+
+
+def store_id_of(header: Any) -> str:
+    """The id of the store that a response came from: etcd's cluster id."""
+    return f"{header.cluster_id:016x}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from services.controlplane.store.base import Batch, Compacted, GenerationMoved, Listing, WatchEnded
+from services.controlplane.store.base import Batch, Compacted, GenerationMoved, Listing, Replaced, WatchEnded
 from services.core.discovery.messages import Entry
 from services.core.errors import StoreConflict, StoreUnavailable
 from services.core.policy.documents import Document, ResourceKey
@@ -28,8 +28,8 @@ class MemoryStore:
         self._check()
         return Listing(dict(self._entries), self._revision, self._revision, self._revision, self._store_id)
 
-    def watch(self, after: int) -> MemoryWatch:
-        return MemoryWatch(self, after)
+    def watch(self, listing: Listing) -> MemoryWatch:
+        return MemoryWatch(self, listing)
 
     async def write(
         self,
@@ -64,6 +64,13 @@ class MemoryStore:
         async with self._changed:
             self._changed.notify_all()
 
+    async def become(self, other: MemoryStore) -> None:
+        """Hold from now on what `other` holds, as an etcd that was restored or wiped."""
+        self._store_id, self._revision, self._compacted = other._store_id, other._revision, other._compacted
+        self._entries, self._history = dict(other._entries), list(other._history)
+        async with self._changed:
+            self._changed.notify_all()
+
     async def put_status(self, name: str, value: bytes, ttl: int) -> None:
         self._check()
         del ttl
@@ -80,12 +87,14 @@ class MemoryStore:
         if not self.available:
             raise StoreUnavailable("the store is switched off")
 
-    async def after(self, revision: int, ended: asyncio.Event) -> Batch:
-        """The first batch after `revision`."""
+    async def after(self, revision: int, store_id: str, ended: asyncio.Event) -> Batch:
+        """The first batch after `revision` of the store `store_id`."""
         async with self._changed:
             while True:
                 if ended.is_set():
                     raise WatchEnded
+                if store_id != self._store_id or revision > self._revision:
+                    raise Replaced(f"the store is {self._store_id} at revision {self._revision}")
                 if revision < self._compacted:
                     raise Compacted
                 for batch in self._history:
@@ -106,13 +115,14 @@ class MemoryStore:
 class MemoryWatch:
     """A watch of a `MemoryStore`."""
 
-    def __init__(self, store: MemoryStore, after: int) -> None:
+    def __init__(self, store: MemoryStore, listing: Listing) -> None:
         self._store = store
-        self._revision = after
+        self._store_id = listing.store_id
+        self._revision = listing.at
         self._ended = asyncio.Event()
 
     async def next(self) -> Batch:
-        batch = await self._store.after(self._revision, self._ended)
+        batch = await self._store.after(self._revision, self._store_id, self._ended)
         self._revision = batch.revision
         return batch
 

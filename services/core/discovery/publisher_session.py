@@ -6,7 +6,8 @@ Rules (after Envoy's incremental xDS)
 2. An answer counts only with the nonce of the push in flight; a stale one is ignored.
 3. After a NACK the refused set is not sent again; the next one is, from what the worker still
    holds. A later revision is another set even with the same content: a rollback to what a
-   worker refused because it was old must reach it.
+   worker refused because it was old must reach it, and so must another store with the same.
+   A worker that runs what is offered has nothing to refuse: its NACK is over.
 4. A worker of another store, or one that asks, gets the whole set.
 """
 
@@ -18,7 +19,7 @@ from services.core.discovery.messages import Acknowledgement, PolicySet, Push, R
 from services.core.errors import Problem
 from services.core.policy.documents import ResourceKey
 
-_NOTHING_REFUSED = ("", 0)
+_NOTHING_REFUSED = ("", 0, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class PublisherSession:
     Attributes:
         held: Revision of each document that the worker holds.
         in_flight: The push that awaits its answer.
-        refused: Version and revision that the worker refused last.
+        refused: Version, revision and store id that the worker refused last.
         acked_version: What the worker said is in force.
     """
 
@@ -36,7 +37,7 @@ class PublisherSession:
     held: dict[ResourceKey, int]
     full: bool
     in_flight: Push | None = None
-    refused: tuple[str, int] = _NOTHING_REFUSED
+    refused: tuple[str, int, str] = _NOTHING_REFUSED
     acked_version: str = ""
     acked_revision: int = 0
     nack_problems: tuple[Problem, ...] = ()
@@ -52,11 +53,11 @@ def open_session(subscription: Subscription, current: PolicySet) -> PublisherSes
 
 def next_push(session: PublisherSession, current: PolicySet) -> tuple[PublisherSession, Push | None]:
     """The push that is due now, if one is."""
-    offered = (current.version, current.revision)
+    offered = (current.version, current.revision, current.store_id)
     if session.in_flight is not None or not current.version or offered == session.refused:
         return session, None
-    if offered == (session.acked_version, session.acked_revision) and not session.full:
-        return session, None
+    if offered[:2] == (session.acked_version, session.acked_revision) and not session.full:
+        return (_content(session) if session.nack_problems else session), None
     upserts = {
         key: entry for key, entry in current.entries.items() if session.full or session.held.get(key) != entry.revision
     }
@@ -81,12 +82,13 @@ def on_acknowledgement(session: PublisherSession, answer: Acknowledgement) -> Pu
         return session
     session = replace(session, in_flight=None, acked_version=answer.version, acked_revision=answer.revision)
     if answer.problems:
-        return replace(session, refused=(push.version, push.revision), nack_problems=answer.problems)
+        refused = (push.version, push.revision, push.store_id)
+        return replace(session, refused=refused, nack_problems=answer.problems)
     held = {} if push.full else dict(session.held)
     held.update({key: entry.revision for key, entry in push.upserts.items()})
     for key in push.removals:
         held.pop(key, None)
-    return replace(session, held=held, full=False, refused=_NOTHING_REFUSED, nack_problems=())
+    return _content(replace(session, held=held, full=False))
 
 
 def on_resync(session: PublisherSession, request: Resync) -> PublisherSession:
@@ -95,6 +97,11 @@ def on_resync(session: PublisherSession, request: Resync) -> PublisherSession:
     return replace(
         session, held={}, full=True, in_flight=None, refused=_NOTHING_REFUSED, acked_version="", acked_revision=0
     )
+
+
+def _content(session: PublisherSession) -> PublisherSession:
+    """The session of a worker that refuses nothing any more."""
+    return replace(session, refused=_NOTHING_REFUSED, nack_problems=())
 
 
 def _key(name: str) -> ResourceKey:

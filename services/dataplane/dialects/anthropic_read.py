@@ -172,7 +172,9 @@ def _tool_choice(choice: Mapping[str, Any]) -> str:
     if kind is None:
         return ""
     if kind == "tool":
-        return f"tool:{choice.get('name')}"
+        if not isinstance(choice.get("name"), str):
+            raise InvalidRequest("tool_choice.name: is missing", param="tool_choice.name")
+        return f"tool:{choice['name']}"
     found = {"auto": "auto", "any": "required", "none": "none"}.get(str(kind))
     if found is None:
         raise InvalidRequest("tool_choice.type: must be auto, any, tool or none", param="tool_choice.type")

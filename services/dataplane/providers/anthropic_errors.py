@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.core.errors import Failure, FailureKind
-from services.dataplane.providers.openai_errors import error_object
+from services.dataplane.providers.openai_errors import code_of, error_object
 from services.dataplane.providers.wordings import kind_told
 from services.dataplane.retry_after import retry_after
 
@@ -84,7 +84,5 @@ def _words(error: Any) -> tuple[str, str]:
     """(`type`, `details.error_code`) of an error object."""
     if not isinstance(error, Mapping):
         return "", ""
-    kind = error.get("type")
     details = error.get("details")
-    code = details.get("error_code") if isinstance(details, Mapping) else ""
-    return (kind if isinstance(kind, str) else ""), (code if isinstance(code, str) else "")
+    return code_of(error.get("type")), code_of(details.get("error_code") if isinstance(details, Mapping) else "")

@@ -57,6 +57,9 @@ BY_STATUS: Mapping[int, FailureKind] = {
     529: _K.OVERLOADED,
 }
 
+_LONGEST_CODE = 100
+"""A longer text is no code; it would only fill records, spans and messages."""
+
 _REFINES: Mapping[FailureKind, frozenset[FailureKind]] = {
     # What a code may turn a status into; elsewhere the status has the last word.
     _K.INVALID_REQUEST: frozenset(
@@ -127,7 +130,12 @@ def _codes(error: Any) -> list[str]:
     """`code`, then `type`: the fields that machines are meant to read."""
     if not isinstance(error, Mapping):
         return [error] if isinstance(error, str) and error in BY_CODE else []
-    return [value for name in ("code", "type", "status") if isinstance(value := error.get(name), str) and value]
+    return [code for name in ("code", "type", "status") if (code := code_of(error.get(name)))]
+
+
+def code_of(value: Any) -> str:
+    """`value` if it can be a code; empty: it is none."""
+    return value if isinstance(value, str) and len(value) <= _LONGEST_CODE else ""
 
 
 def _told(status: int, codes: list[str]) -> str:

@@ -16,7 +16,7 @@ Rules of the port, proven by the contract suite in `tests/contract/test_transpor
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from services.core.errors import Failure
@@ -24,11 +24,11 @@ from services.core.errors import Failure
 
 @dataclass(frozen=True, slots=True)
 class UpstreamRequest:
-    """One HTTP request to a provider. Holds credentials in its headers: never log it."""
+    """One HTTP request to a provider. Its headers hold the credential: neither they nor the body are ever shown."""
 
     url: str
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
     method: str = "POST"
 
 

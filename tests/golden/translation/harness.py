@@ -15,7 +15,7 @@ from turnout.inference.v1 import chat_pb2
 from services.core.attempts.verdicts import caller_status
 from services.core.errors import ChainFailed, Failure, InvalidRequest
 from services.core.policy.compile import BASE_URLS
-from services.core.policy.documents import MessageTemplate, TextGenerationConfig
+from services.core.policy.documents import MessageTemplate, Router, TextGenerationConfig
 from services.core.policy.rules import ClockRule
 from services.core.policy.snapshot import CompiledProvider, Target
 from services.core.routing.plan import Candidate
@@ -71,7 +71,11 @@ def _variant(policy: Case) -> tuple[TextGenerationConfig | None, tuple[MessageTe
     form = {"kind": "Router", "name": "r", "default_route": {"route_id": "d", "variants": [weighted]}}
     resource, problems = read_form(form)
     assert resource is not None, problems
-    found = to_document(resource).default_route.variants[0].variant  # type: ignore[union-attr]
+    router = to_document(resource)
+    assert isinstance(router, Router)
+    assert router.default_route is not None
+    found = router.default_route.variants[0].variant
+    assert found is not None
     return found.text_generation_config, found.message_templates
 
 

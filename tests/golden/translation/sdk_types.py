@@ -18,16 +18,12 @@ _GONE = {"temperature", "top_p", "top_k"}
 @cache
 def _adapter(provider: str, *, stream: bool) -> TypeAdapter[Any]:
     if provider.startswith("anthropic"):
-        whole, streamed = (
-            message_create_params.MessageCreateParamsNonStreaming,
-            message_create_params.MessageCreateParamsStreaming,
-        )
-    else:
-        whole, streamed = (
-            completion_create_params.CompletionCreateParamsNonStreaming,
-            completion_create_params.CompletionCreateParamsStreaming,
-        )
-    return TypeAdapter(streamed if stream else whole)
+        if stream:
+            return TypeAdapter(message_create_params.MessageCreateParamsStreaming)
+        return TypeAdapter(message_create_params.MessageCreateParamsNonStreaming)
+    if stream:
+        return TypeAdapter(completion_create_params.CompletionCreateParamsStreaming)
+    return TypeAdapter(completion_create_params.CompletionCreateParamsNonStreaming)
 
 
 def check_request(provider: str, body: dict[str, Any], beyond: set[str]) -> None:

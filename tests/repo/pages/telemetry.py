@@ -63,8 +63,8 @@ SPANS = """
 METRICS_AT = """
     Prometheus reads them from `GET /metrics` of the bridge, and from a worker started with `--metrics-port`. The bridge
     counts the inference requests that it passes on, a worker everything else, and each the spans that it made. In the
-    fused process the bridge's `/metrics` has it all. The control plane's `--metrics-port` serves figures of its process
-    only.
+    fused process the bridge's `/metrics` has it all, and so has the worker's `--metrics-port`. The control plane's
+    `--metrics-port` serves figures of its process only.
 """
 
 LABELS = """

@@ -84,3 +84,28 @@ def test_nonces_never_repeat_within_a_stream() -> None:
         nonces.append(push.nonce)
         session = resynced(session, Resync("again"))
     assert len(set(nonces)) == 5
+
+
+def refused_by_a_lagging_replica() -> PublisherSession:
+    """The worker runs revision 5; the replica offered 4."""
+    held = Subscription("n", "a", "1.0", {"Model/openai/org/gpt-5": 5}, 5, "store")
+    session, push = pushed(open_session(held, CURRENT))
+    return on_acknowledgement(session, Acknowledgement(push.nonce, "v5", 5, (Problem("", "", "", "is older"),)))
+
+
+def test_a_refusal_is_over_once_the_worker_runs_what_is_offered() -> None:
+    session = refused_by_a_lagging_replica()
+    assert next_push(session, CURRENT) == (session, None)
+    assert session.nack_problems
+    caught_up, push = next_push(session, replace(CURRENT, revision=5, version="v5"))
+    assert push is None
+    assert caught_up.nack_problems == ()
+    # Nothing more happens by itself, and a new write goes out as ever.
+    assert next_push(caught_up, replace(CURRENT, revision=5, version="v5"))[0] is caught_up
+    pushed(caught_up, replace(CURRENT, revision=6, version="v6"))
+
+
+def test_what_was_refused_of_one_store_is_offered_again_by_another() -> None:
+    # etcd was restored twice from one backup, and only the second time with an id of its own.
+    _, push = pushed(refused_by_a_lagging_replica(), replace(CURRENT, store_id="restored"))
+    assert (push.version, push.revision, push.store_id) == ("v4", 4, "restored")

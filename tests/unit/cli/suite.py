@@ -1,0 +1,72 @@
+"""A control plane and a worker in a thread, for commands, which call them as blocking clients do."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from services.controlplane.app import ControlPlane, ControlPlaneSettings
+from services.controlplane.store.etcd import EtcdOptions
+from services.controlplane.store.memory import MemoryStore
+from services.dataplane.app import Worker, WorkerSettings
+from services.runtime.clock import SystemClock
+from services.runtime.metrics import Metrics
+from services.runtime.supervise import Background, Stop
+
+ADMIN_KEY = "to-admin-key"
+
+
+@dataclass(slots=True)
+class Suite:
+    """Where it is."""
+
+    controlplane: str
+    dataplane: str
+    worker: Worker
+    store: MemoryStore
+
+
+async def _serve(folder: Path, started: list[Suite], ready: threading.Event, stopped: asyncio.Event) -> None:
+    store, background = MemoryStore(), Background(Stop())
+    settings = ControlPlaneSettings(EtcdOptions(("unused",)), "127.0.0.1:0", admin_key=ADMIN_KEY, replica="a")
+    plane = ControlPlane(store, settings, SystemClock())
+    plane_server = await plane.start(background)
+    address = f"127.0.0.1:{plane_server.port}"
+    # The port is not known before it is bound, so the worker says where it is reached as soon as it can.
+    worker_settings = WorkerSettings("worker-1", (address,), folder, "127.0.0.1:0", "", grace=0.1, environment={})
+    worker = Worker(worker_settings, Metrics(CollectorRegistry()))
+    worker_server = await worker.start(background)
+    # From the first policy on, even an empty one, the control plane knows the worker.
+    await worker._ready.wait()
+    started.append(Suite(address, f"127.0.0.1:{worker_server.port}", worker, store))
+    ready.set()
+    await stopped.wait()
+    await worker.stop(worker_server, background)
+    plane.publisher.stop()
+    await plane_server.stop(0.1)
+    await background.cancel()
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Suite]:
+    started: list[Suite] = []
+    ready = threading.Event()
+    loop = asyncio.new_event_loop()
+    stopped = asyncio.Event()
+    thread = threading.Thread(
+        target=lambda: loop.run_until_complete(_serve(folder, started, ready, stopped)), daemon=True
+    )
+    thread.start()
+    assert ready.wait(10)
+    try:
+        yield started[0]
+    finally:
+        loop.call_soon_threadsafe(stopped.set)
+        thread.join(10)
+        loop.close()

@@ -1,0 +1,130 @@
+"""Answers that no provider should send: read, or called a failure, and never a crash, however they are cut."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.core.errors import Failure
+from services.dataplane.dialects.openai_chat import OpenAiChat
+from services.dataplane.dialects.registry import dialect_of
+from services.dataplane.providers.registry import codec_for
+from services.dataplane.translation import Evidence, Progress, Translation
+from tests.unit.dataplane.build import candidate
+from tests.unit.dataplane.dialects.test_hostile_bodies import TEXTS, VALUES, object_of
+
+EVIDENCE = Evidence({}, 0.5, "p/m", "g")
+BODY = json.dumps(
+    {"model": "p/m", "max_tokens": 5, "stream": True, "messages": [{"role": "user", "content": "hi"}]}
+).encode()
+KINDS = {"openai": "openai", "anthropic": "anthropic"}
+
+CALLS = st.lists(
+    object_of(index=st.integers(0, 2), id=TEXTS, function=object_of(name=TEXTS, arguments=TEXTS)), max_size=2
+)
+DELTA = object_of(
+    content=TEXTS, tool_calls=CALLS, reasoning_content=TEXTS, refusal=TEXTS, function_call=object_of(name=TEXTS)
+)
+CHOICE = object_of(
+    index=st.integers(0, 1), delta=DELTA, message=DELTA, finish_reason=st.sampled_from(["stop", "tool_calls", "odd"])
+)
+USAGE = object_of(prompt_tokens=st.integers(0, 9), completion_tokens=st.integers(0, 9), prompt_tokens_details=VALUES)
+OPENAI = object_of(id=TEXTS, model=TEXTS, choices=st.lists(CHOICE, max_size=2), usage=USAGE, error=VALUES)
+BLOCK = object_of(
+    type=st.sampled_from(
+        ["text", "thinking", "tool_use", "redacted_thinking", "text_delta", "input_json_delta", "signature_delta"]
+    ),
+    text=TEXTS,
+    thinking=TEXTS,
+    partial_json=TEXTS,
+    signature=TEXTS,
+    id=TEXTS,
+    name=TEXTS,
+    input=VALUES,
+    data=TEXTS,
+    stop_reason=st.sampled_from(["end_turn", "tool_use", "odd"]),
+)
+COUNTS = object_of(input_tokens=st.integers(0, 9), output_tokens=st.integers(0, 9))
+ANTHROPIC = object_of(
+    type=st.sampled_from(
+        [
+            "message",
+            "message_start",
+            "content_block_start",
+            "content_block_delta",
+            "content_block_stop",
+            "message_delta",
+            "message_stop",
+            "ping",
+            "error",
+            "odd",
+        ]
+    ),
+    index=st.integers(0, 2),
+    message=object_of(id=TEXTS, usage=COUNTS, content=st.lists(BLOCK, max_size=1)),
+    content=st.lists(BLOCK, max_size=2),
+    content_block=BLOCK,
+    delta=BLOCK,
+    usage=COUNTS,
+    stop_reason=TEXTS,
+    error=VALUES,
+)
+
+
+def translations(kind: str) -> list[Translation]:
+    dialects = (OpenAiChat(codec_for, lambda: 0.0), dialect_of("messages"))
+    found = [dialect.read(BODY, {}).translate(candidate("p/m", kind)) for dialect in dialects]
+    for translation in found:
+        translation.request("key")
+    return found
+
+
+def run(translation: Translation, pieces: list[bytes]) -> tuple[bytes, bool, Failure | None]:
+    """All frames, whether the stream is whole, and why it is not."""
+    out, progress = b"", Progress()
+    for piece in pieces:
+        progress = translation.feed(piece)
+        out += progress.frames
+        if progress.done or progress.failure is not None:
+            return out, progress.done, progress.failure
+    progress = translation.end()
+    return out + progress.frames, progress.done, progress.failure
+
+
+def check(kind: str, objects: list[Any]) -> None:
+    for translation in translations(kind):
+        if translation.answer(json.dumps(objects[0]).encode() if objects else b"") is None:
+            json.loads(translation.render(EVIDENCE))
+    wire = b"".join(b"data: " + json.dumps(o).encode() + b"\n\n" for o in objects)
+    for at_once, slowly in zip(translations(kind), translations(kind), strict=True):
+        found = run(at_once, [wire])
+        assert run(slowly, [wire[i : i + 7] for i in range(0, len(wire), 7)]) == found
+        if found[1]:
+            at_once.closing(EVIDENCE)
+
+
+@settings(max_examples=200)
+@given(st.lists(OPENAI, max_size=4))
+def test_no_openai_answer_crashes_a_translation(objects: list[Any]) -> None:
+    check("openai", objects)
+
+
+@settings(max_examples=200)
+@given(st.lists(ANTHROPIC, max_size=5))
+def test_no_anthropic_answer_crashes_a_translation(objects: list[Any]) -> None:
+    check("anthropic", objects)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.binary(max_size=60))
+def test_no_bytes_whatever_crash_a_translation(kind: str, data: bytes) -> None:
+    for translation in translations(kind):
+        translation.answer(data)
+    for translation in translations(kind):
+        _, done, failure = run(translation, [data, b"data: " + data + b"\n\n"])
+        assert failure is not None
+        assert not done
