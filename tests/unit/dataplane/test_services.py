@@ -18,7 +18,9 @@ from turnout.record.v1.record_service_pb2 import FollowRecordsRequest, GetRecord
 
 from services.core.errors import ChainFailed, Failure, FailureKind, InvalidRequest, NotFound, Unauthenticated
 from services.dataplane.app import SERVICES
-from services.dataplane.inference_service import InferenceServicer
+from services.dataplane.health_report import HealthReports
+from services.dataplane.inference_service import InferenceServicer, LocalInference
+from services.dataplane.joining import JoiningEngine
 from services.dataplane.record_service import RecordServicer
 from services.runtime.grpc_server import start_server
 from services.wire.status import from_rpc_error
@@ -45,8 +47,12 @@ FORMS = [
 async def served(transport: FakeTransport) -> AsyncIterator[tuple[Rig, grpc.aio.Channel]]:
     found = rig(transport, *FORMS)
 
+    serving = JoiningEngine(found.engine)
+    health = HealthReports("worker", found.engine.policy, found.engine.runner.health, found.engine.clock)
+    local = LocalInference(serving, health)
+
     def add(server: grpc.aio.Server) -> None:
-        inference_service_pb2_grpc.add_InferenceServiceServicer_to_server(InferenceServicer(found.engine), server)
+        inference_service_pb2_grpc.add_InferenceServiceServicer_to_server(InferenceServicer(serving, local), server)
         servicer = RecordServicer(found.engine.policy, found.engine.records)
         record_service_pb2_grpc.add_RecordServiceServicer_to_server(servicer, server)
 
@@ -140,7 +146,7 @@ async def test_a_typed_failure_is_a_status_with_our_reason() -> None:
         error = from_rpc_error(caught.value)
         assert isinstance(error, ChainFailed)
         assert error.failure.kind is FailureKind.RATE_LIMITED
-        assert error.retry_after == 9999
+        assert error.retry_after == pytest.approx(9999, abs=1)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await stub.CreateChatCompletion(TYPED)
         assert isinstance(from_rpc_error(caught.value), Unauthenticated)
