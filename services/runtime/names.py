@@ -80,7 +80,8 @@ METRIC_MEANINGS: dict[Metric, str] = {
     "turnout_requests_total": "Requests by api, router, outcome and status class.",
     "turnout_request_duration_seconds": "From arrival to the last byte, by api and stream.",
     "turnout_time_to_first_token_seconds": "From arrival to the first content, by api.",
-    "turnout_attempts_total": "Attempts by provider and failure kind (OK for success, CANCELLED when the caller left).",
+    "turnout_attempts_total": "Attempts by provider and failure kind (OK for success; CANCELLED when the caller left, "
+    "or another attempt was quicker).",
     "turnout_attempt_duration_seconds": "Duration of attempts by provider.",
     "turnout_tokens_total": "Tokens by provider and class (input, output).",
     "turnout_cost_usd_total": "Cost in US dollars by provider.",
@@ -132,9 +133,12 @@ ATTRIBUTE_MEANINGS: dict[Attribute, str] = {
     "turnout.attempts": "Number of attempts.",
     "turnout.cost_usd": "Cost in US dollars; absent: a price is not known.",
     "turnout.attempt.number": "Number of the attempt, from 1.",
+    "turnout.attempt.kind": "Why it was made: first, failover, retry, hedge, continue, resume or restart.",
+    "turnout.attempt.endpoint": "Name of the provider's endpoint that was called; absent: the provider has one.",
     "turnout.attempt.credential": "Reference of the credential used, such as env:OPENAI_API_KEY; never the secret.",
     "turnout.attempt.phase": "Where the attempt ended: connecting, waiting, streaming or committed.",
-    "turnout.attempt.verdict": "What followed from its failure: next, retry, wait or stop.",
+    "turnout.attempt.verdict": "What followed from its failure: next, retry, wait, stop or race (another one was still "
+    "running); lost: it was cancelled, since another one was quicker or the caller went away.",
     "turnout.attempt.clock": "Clock that tripped.",
     "turnout.attempt.provider_code": "Error code of the provider.",
     "turnout.attempt.retry_after": "Seconds that the provider asked to wait.",

@@ -21,7 +21,7 @@ from services.runtime.names import ATTRIBUTE_MEANINGS, ATTRIBUTES, METRIC_MEANIN
 from services.wire.document_form import read_form, read_yaml
 from services.wire.status import CODES
 from tests.repo.generate_docs import PAGES
-from tests.repo.pages import cli, policy, telemetry
+from tests.repo.pages import cli, policy, policy_facts, telemetry
 from tests.repo.pages.errors import meanings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,6 +123,14 @@ def test_every_field_of_policy_has_a_meaning() -> None:
     assert not silent
 
 
+def test_the_defaults_that_comments_tell_are_those_of_the_code() -> None:
+    told = [(m.name, f) for m in policy.described().values() for f in m.fields if f.told_default]
+    assert len(told) > 20
+    assert {f"{name}.{f.name}": f.told_default for name, f in told} == {
+        f"{name}.{f.name}": policy_facts.default_of(name, f.name, f.kind) for name, f in told
+    }
+
+
 def test_every_kind_of_document_is_in_the_example() -> None:
     assert {form["kind"] for form in yaml.safe_load_all(policy.EXAMPLE)} == set(KINDS)
 
@@ -149,13 +157,16 @@ def problems_of(forms: list[dict[str, Any]]) -> list[str]:
 
 def base() -> dict[str, dict[str, Any]]:
     """One document of each kind, with every part that a bound or a required field is tried on."""
+    settings: dict[str, Any] = {part: {} for part in ("breaker", "hedge", "commit_after", "on_exhausted")}
+    settings |= {"clocks": {"ttft": {}}, "retry": {"budget": {}}}
+    endpoint, fault = {"name": "eu", "base_url": "https://eu.example.com"}, {"kind": "status"}
     template = {"role": "system", "content": "x"}
     config: dict[str, Any] = {"max_tokens": 1, "reasoning": {"effort": "low"}}
     variant = {"model_id": "p/m", "text_generation_config": config, "message_templates": [template]}
     rule = {"condition": {"cel_expression": "x"}, "route": {"variants": [{"weight": 100, "variant": variant}]}}
     return {
-        "Settings": {"kind": "Settings", "name": "default", "clocks": {}, "retry": {}},
-        "Provider": {"kind": "Provider", "name": "p", "type": "openai"},
+        "Settings": {"kind": "Settings", "name": "default", **settings},
+        "Provider": {"kind": "Provider", "name": "p", "type": "openai", "endpoints": [endpoint], "fault": fault},
         "Model": {"kind": "Model", "name": "p/m", "prices": {}},
         "Router": {"kind": "Router", "name": "r", "routes": [rule]},
         "Alias": {"kind": "Alias", "name": "a", "model": "p/m"},
@@ -167,15 +178,25 @@ def place(forms: dict[str, dict[str, Any]], message: str) -> dict[str, Any]:
     """The part of `forms` that holds the fields of `message`."""
     rule = forms["Router"]["routes"][0]
     weighted = rule["route"]["variants"][0]
+    settings, provider = forms["Settings"], forms["Provider"]
     places = {
         **forms,
-        "Clocks": forms["Settings"].get("clocks"),
-        "Retry": forms["Settings"].get("retry"),
-        "Prices": forms["Model"].get("prices"),
+        "Clocks": settings["clocks"],
+        "AdaptiveTtft": settings["clocks"]["ttft"],
+        "Retry": settings["retry"],
+        "RetryBudget": settings["retry"]["budget"],
+        "Breaker": settings["breaker"],
+        "Hedge": settings["hedge"],
+        "CommitAfter": settings["commit_after"],
+        "OnExhausted": settings["on_exhausted"],
+        "Endpoint": provider["endpoints"][0],
+        "Fault": provider["fault"],
+        "Prices": forms["Model"]["prices"],
         "ConditionalRoute": rule,
         "Condition": rule["condition"],
         "Route": rule["route"],
         "WeightedVariant": weighted,
+        "Variant": weighted["variant"],
         "TextGenerationConfig": weighted["variant"]["text_generation_config"],
         "Reasoning": weighted["variant"]["text_generation_config"]["reasoning"],
         "MessageTemplate": weighted["variant"]["message_templates"][0],
@@ -198,18 +219,18 @@ def bounds(limit: str) -> tuple[list[Any], list[Any]]:
     allowed: list[Any] = []
     refused: list[Any] = []
     for number, (word, step) in enumerate(zip(words, (-1, 1), strict=False)):
-        match = re.fullmatch(r"(-?\d+)(ms|s|m|h)?", word)
+        match = re.fullmatch(r"(-?\d+)(\.\d+)?(ms|s|m|h)?", word)
         assert match is not None, limit
-        size, unit = int(match[1]), match[2]
+        size, unit = float(match[1] + match[2]) if match[2] else int(match[1]), match[3]
         allowed.append(word if unit else size)
         if unit is None:
-            refused.append(size + step)
+            refused.append(size + step * (0.001 if match[2] else 1))
         elif number or size:
             refused.append(f"{size * (1.001 if number else 0.999):g}{unit}")
     return allowed, refused
 
 
-RANGES = {key: limit for key, limit in policy.LIMITS.items() if re.match(r"-?\d|at least", limit)}
+RANGES = {key: limit for key, limit in policy_facts.LIMITS.items() if re.match(r"-?\d|at least", limit)}
 
 
 @pytest.mark.parametrize(("message", "field"), sorted(RANGES))
@@ -222,14 +243,14 @@ def test_what_the_page_calls_allowed_is_accepted_and_what_is_beyond_is_not(messa
         assert complaints(message, field, value), value
 
 
-@pytest.mark.parametrize(("message", "field"), sorted(set(policy.LIMITS) - set(RANGES)))
+@pytest.mark.parametrize(("message", "field"), sorted(set(policy_facts.LIMITS) - set(RANGES)))
 def test_what_the_page_lists_is_accepted_and_nothing_else(message: str, field: str) -> None:
-    for word in policy.LIMITS[message, field].split(", "):
+    for word in policy_facts.LIMITS[message, field].split(", "):
         assert not complaints(message, field, [word] if field == "scopes" else word), word
     assert complaints(message, field, ["nonsense"] if field == "scopes" else "nonsense")
 
 
-@pytest.mark.parametrize(("message", "field"), sorted(policy.REQUIRED))
+@pytest.mark.parametrize(("message", "field"), sorted(policy_facts.REQUIRED))
 def test_what_the_page_calls_required_cannot_be_left_out(message: str, field: str) -> None:
     assert not problems_of(list(base().values()))
     forms = base()

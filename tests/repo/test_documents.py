@@ -12,9 +12,8 @@ import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from turnout.policy.v1 import policy_pb2
 
-from services.core.policy import documents
-from services.core.policy.documents import KINDS, Clocks, Retry
-from services.core.policy.rules import ClockRule, RetryRule
+from services.core.policy import documents, rules
+from services.core.policy.documents import KINDS
 from services.wire.policy import ONEOF_OF_KIND, to_document
 
 NOT_DOCUMENTS = {"Resource", "ResourceName", "Problem", "Facts"}
@@ -91,7 +90,19 @@ def test_the_kinds_are_the_documents_of_a_resource() -> None:
     assert {name: kind.__name__ for name, kind in KINDS.items()} == {name: name for name in ONEOF_OF_KIND}
 
 
-@pytest.mark.parametrize(("rule", "document"), [(ClockRule, Clocks), (RetryRule, Retry)])
+RULES = [
+    (rules.ClockRule, documents.Clocks),
+    (rules.TtftRule, documents.AdaptiveTtft),
+    (rules.RetryRule, documents.Retry),
+    (rules.BudgetRule, documents.RetryBudget),
+    (rules.BreakerRule, documents.Breaker),
+    (rules.CommitRule, documents.CommitAfter),
+    (rules.ExhaustedRule, documents.OnExhausted),
+    (rules.FaultRule, documents.Fault),
+]
+
+
+@pytest.mark.parametrize(("rule", "document"), RULES)
 def test_compiled_rules_hold_what_documents_can_set(rule: type, document: type) -> None:
     assert [f.name for f in dataclasses.fields(rule)] == [f.name for f in dataclasses.fields(document)]
 

@@ -301,5 +301,5 @@ class Scenario:
         """Let time pass to `instant`, or, if the command says so, to a little after it."""
         at = arguments.number("at", max(instant, self.now))
         if at < instant - _LATE or at < self.now:
-            raise ValueError(f"that is not before {instant:.6g}")
+            raise ValueError(f"it is due at {instant:.6g}")
         self.now = at

@@ -11,8 +11,9 @@ Commands
            [seed=1] [at=0] [deadline=SECONDS] [clock.NAME=SECONDS] [KEY=VALUE]
                         A request. Any other KEY is metadata; a VALUE that is JSON is read as such.
                         Input: its messages, `role: content` a line.
-    clocks ...          As decide; says the clocks of each candidate instead, a star at those that somebody set.
-    bounds ...          As decide; says the bounds on the request's attempts.
+    clocks ...          As decide; says the clocks of each candidate instead, a star at those that somebody set,
+                        and what else somebody set about them.
+    bounds ...          As decide; says the bounds on the request's attempts, and the retry budget that somebody set.
     spread users=N ...  As decide, for N users and then for N seeds without a user: how many got which variant.
 """
 
@@ -26,7 +27,9 @@ from typing import Any
 
 import pytest
 
+from services.core.errors import Clock
 from services.core.policy.compile import Problems, compile
+from services.core.policy.rules import BudgetRule, ClockRule, TtftRule
 from services.core.policy.snapshot import Snapshot
 from services.core.routing.context import RequestContext
 from services.core.routing.decide import decide
@@ -38,6 +41,7 @@ from tests.support.policies import CONDITIONS, SmallCatalogue, documents_in
 from tests.support.transcript import Arguments, Command, run_transcript
 
 SCENARIOS = Path(__file__).parent / "routing"
+CLOCKS = frozenset(Clock)
 PROVIDERS = """
 - {kind: Provider, name: openai, type: openai}
 - {kind: Provider, name: anthropic, type: anthropic}
@@ -84,14 +88,20 @@ class Scenario:
     def clocks(self, arguments: Arguments) -> str:
         lines = []
         for candidate in self.planned(arguments).candidates:
-            clocks = ((f.name, getattr(candidate.clocks, f.name)) for f in fields(candidate.clocks))
-            told = [f"{name}={value:g}{'*' if name in candidate.named_clocks else ''}" for name, value in clocks]
+            told = [
+                f"{f.name}={_setting_told(getattr(candidate.clocks, f.name))}{'*' if f.name in candidate.named_clocks else ''}"
+                for f in fields(ClockRule)
+                if f.name in candidate.named_clocks or f.name in CLOCKS
+            ]
             lines.append(f"{candidate.target.model}: {' '.join(told)}")
         return "\n".join(lines)
 
     def bounds(self, arguments: Arguments) -> str:
         retry = self.planned(arguments).retry
-        return " ".join(f"{f.name}={getattr(retry, f.name):g}" for f in fields(retry))
+        told = {f.name: getattr(retry, f.name) for f in fields(retry) if f.name != "budget"}
+        if retry.budget != BudgetRule():
+            told |= {f"budget.{f.name}": getattr(retry.budget, f.name) for f in fields(retry.budget)}
+        return " ".join(f"{name}={_setting_told(value)}" for name, value in told.items())
 
     def spread(self, arguments: Arguments) -> str:
         users = int(arguments.number("users"))
@@ -147,6 +157,12 @@ def _value(text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError:
         return text
+
+
+def _setting_told(value: Any) -> str:
+    if isinstance(value, TtftRule):
+        return f"{value.factor:g}*p{value.p * 100:g}"
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}"
 
 
 def _counts_told(counts: Counter[str]) -> str:

@@ -115,10 +115,7 @@ def decide(snapshot: Snapshot, context: RequestContext, health: HealthView, now:
     candidates = _ordered(draft)
     if not candidates:
         return Undecided("UNKNOWN_MODEL", _nothing_left(draft), tuple(draft.reasons))
-    if health.benched_until:
-        benched = [c.target.model for c in candidates if health.benched(c.target.model, now)]
-        if benched:
-            draft.reasons.append(f"benched, so tried last: {', '.join(benched)}")
+    _tell_benched(draft, candidates, health, now)
     rule = draft.rule
     return Plan(
         candidates=candidates,
@@ -193,6 +190,12 @@ def _ordered(draft: _Draft) -> tuple[Candidate, ...]:
         rank = {name: place for place, name in enumerate(context.provider_order)}
         candidates.sort(key=lambda c: rank.get(c.target.provider.name, len(rank)))
     return tuple(candidates if context.allow_fallbacks else candidates[:1])
+
+
+def _tell_benched(draft: _Draft, candidates: tuple[Candidate, ...], health: HealthView, now: float) -> None:
+    benched = [c.target.model for c in candidates if health.benched(c.target.model, now)]
+    if benched:
+        draft.reasons.append(f"benched, so tried last: {', '.join(benched)}")
 
 
 def _clocks(

@@ -97,6 +97,11 @@ def _connection() -> str:
 
 
 def _service(name: str, flags: tuple[Flag, ...]) -> str:
-    rows = [(code(f"--{f.name}"), code(f.variable), sentence(f.meaning), code(str(f.default))) for f in flags]
+    rows = [(code(f"--{f.name}"), code(f.variable), sentence(f.meaning), code(_shown(f.default))) for f in flags]
     text = f"### turnout {name}\n\n{commands()[name][0].partition(' (')[0]}.\n\n"
     return text + table(["flag", "variable", "meaning", "default"], rows)
+
+
+def _shown(default: str | float) -> str:
+    """A default as people read it."""
+    return ("off", "on")[default] if isinstance(default, bool) else str(default)

@@ -10,16 +10,18 @@ from google.protobuf.json_format import MessageToDict
 from google.rpc import code_pb2
 
 from services.core import errors
-from services.core.attempts import accrual
-from services.core.attempts.verdicts import TABLE, Harm, Verdict, caller_status
+from services.core.attempts import breaker
+from services.core.attempts.verdicts import TABLE, Harm, Verdict, caller_status, is_overload
 from services.core.errors import ChainFailed, Failure, FailureKind, RouterError, UnknownModel
+from services.core.policy.durations import format_duration
+from services.core.policy.rules import BreakerRule, Recovery
 from services.dataplane.dialects import anthropic_errors as anthropic_dialect
 from services.dataplane.dialects import openai_errors as openai_dialect
 from services.dataplane.providers import anthropic_errors, openai_errors
 from services.wire.status import CODES, code_of, to_status
 from tests.repo.pages.markdown import attribute_docs, code, head, json_block, prose, table
 
-SOURCE = "core/attempts/verdicts.py, core/errors.py, wire/status.py and the providers' error tables"
+SOURCE = "core/attempts, core/policy/rules.py, core/errors.py, wire/status.py and the providers' error tables"
 
 
 def page() -> str:
@@ -31,9 +33,17 @@ def page() -> str:
             _kinds(),
             prose(VERDICTS),
             _words(Verdict),
+            prose(BUDGET),
+            "## When an answer breaks\n",
+            prose(BROKEN),
+            _words(Recovery),
+            prose(MENDED),
+            "## What failures do to a target\n",
             prose(HARMS),
             _words(Harm),
-            prose(BENCHES),
+            prose(BREAKERS),
+            prose(_overload()),
+            prose(SET_ASIDE),
             "## Which failure the caller sees\n",
             prose(SHOWN),
             "## How a provider's answer becomes a kind\n",
@@ -59,20 +69,60 @@ INTRO = """
 
 VERDICTS = "What *then* means, before the first content has reached the caller:"
 
-HARMS = """
-    After the first content no other target can take over: every failure ends the stream, with an error inside it and
-    without the terminal event of a good end.
-
-    What *counts against* means:
+BUDGET = """
+    Retries, hedges, and failovers to a target that fails of late itself are extra load. They are paid from a
+    [budget](policy.md#retrybudget); an attempt that it does not allow is left out, and the next target has its turn. A
+    failover to a healthy target is free ([ADR 0012](adr/0012-failovers-to-healthy-targets-are-free.md)).
 """
 
-BENCHES = f"""
-    {accrual.CONSECUTIVE_FAILURES} failures of a target in a row bench it for {accrual.OPEN_SECONDS:g} s; one success
-    clears its account. A rejected credential is benched for {accrual.CREDENTIAL_SECONDS:g} s at least. Whoever sends a
-    Retry-After is benched for as long as it asks, at most {accrual.MAX_PUSHBACK_SECONDS / 60:g} minutes; a rate limit
-    without one benches for {accrual.PUSHBACK_SECONDS:g} s. Benched means: tried last. It never means: not tried. Each
-    worker keeps its own accounts.
+BROKEN = """
+    After the first content a failure cannot be hidden. What follows is up to `recovery`, in [Settings](policy.md#settings),
+    [Router](policy.md#router) and [Variant](policy.md#variant):
 """
+
+MENDED = """
+    Two answers are never glued together: what cannot be mended ends with an error inside the stream, and without the
+    terminal event of a good end. The error names what broke the answer, not what could not mend it. Only plain text is
+    continued or resumed, and only callers that sent the header `x-turnout-restart: allow` are told to start over. A
+    refusal of the content (CONTENT_REFUSED) ends it in any case.
+"""
+
+HARMS = "What *counts against* means:"
+
+_RULE = BreakerRule()
+
+BREAKERS = f"""
+    Every target has a *breaker*, for each address and each credential of its provider, and so has every credential.
+    {_RULE.consecutive_failures} failures in a row open it, and so do failures of {_RULE.error_rate:.0%} among at least
+    {_RULE.min_requests} answers within {format_duration(_RULE.window)}. It stays open for
+    {format_duration(_RULE.open_for)}; then a single attempt probes the target, while other requests go elsewhere. If the
+    probe fails, it is open again, for twice as long each time, up to {format_duration(_RULE.max_open_for)}. Its first
+    content closes the breaker. The target comes back with {breaker.MIN_SHARE:.0%} of its traffic, and has all of it after
+    {format_duration(_RULE.ramp)}. These are the defaults of [`breaker`](policy.md#breaker). A rejected credential is set
+    aside for {breaker.CREDENTIAL_SECONDS:g} s at least. Attempts that began before a breaker opened change nothing any
+    more.
+"""
+
+SET_ASIDE = f"""
+    A target that is set aside is tried last, never left out: when nothing else is left, `on_exhausted` says whether it
+    is tried all the same, waited for, or the request refused
+    ([ADR 0013](adr/0013-breakers-order-and-retry-after-forbids.md)). Only what a provider asked for is kept whatever
+    happens: whoever sends a Retry-After is not called before that, by no request of the worker, for at most
+    {breaker.MAX_PUSHBACK_SECONDS / 60:g} minutes. A rate limit without one lets the target rest for
+    {breaker.PUSHBACK_SECONDS:g} s. Each worker keeps books of its own; `turnout health` shows them.
+"""
+
+
+def _overload() -> str:
+    """What is said about shares."""
+    kinds = ", ".join(kind.value for kind in FailureKind if is_overload(Failure(kind, "")))
+    return f"""
+        Some failures say that a target has too much to do ({kinds}). When they are {breaker.OVERLOAD_RATE:.0%} of its
+        answers of late, and it has had {breaker.OVERLOAD_SAMPLES} at least, its *share* of traffic is cut by
+        {1 - breaker.CUT:.0%}, at most once every {breaker.CUT_INTERVAL:g} s, and grows back {breaker.SLOW:g} times slower
+        than after an opening. Requests beyond its share find it behind the others.
+    """
+
 
 SHOWN = """
     When several attempts failed, one failure speaks for all of them: first one that the caller can mend
@@ -80,6 +130,9 @@ SHOWN = """
     and then the one with the shortest Retry-After; otherwise the last failure that was not of our own making. A request
     that a provider calls invalid keeps the provider's own status (such as 422) and its own words. An upstream 401, 402
     or 403 is never the caller's: the key that was refused is ours, so the answer is 502.
+
+    When no attempt was made, because every target is set aside, it is RATE_LIMITED if the target that comes back soonest
+    is one whose provider asked for that, else OVERLOADED. `retry-after` says how long that takes.
 """
 
 CLASSIFIED = """
@@ -118,7 +171,7 @@ def _kinds() -> str:
     return table(["kind", "what happened", "then", "counts against", "HTTP", "gRPC"], rows)
 
 
-def _words(kind: type[Verdict | Harm]) -> str:
+def _words(kind: type[Verdict | Harm | Recovery]) -> str:
     docs = attribute_docs(kind)
     rows = [[code(word.value), docs.get(word.name, "Nothing: it says nothing about health.")] for word in kind]
     return table(["word", "meaning"], rows)

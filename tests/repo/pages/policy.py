@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -11,12 +12,9 @@ import grpc_tools
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet
 from grpc_tools import protoc
 
-from services.core.policy.checks import EFFORTS, PROVIDER_TYPES, ROLES, SCOPES
-from services.core.policy.compile import BASE_URLS, DEFAULT_NAMESPACE
 from services.core.policy.documents import KINDS
-from services.core.policy.durations import format_duration
-from services.core.policy.rules import ClockRule, RetryRule
 from tests.repo.pages.markdown import block, code, head, prose, table
+from tests.repo.pages.policy_facts import LIMITS, NOTES, REQUIRED, default_of
 
 ROOT = Path(__file__).resolve().parents[3]
 PROTO = "turnout/policy/v1/policy.proto"
@@ -45,27 +43,32 @@ kind: Settings
 name: default
 clocks: {connect: 2s, first_content: 10s}
 retry: {max_attempts: 4, deadline: 2m}
+hedge: {enabled: true}                                    # a silent target is raced by the next one
 ---
 kind: Provider
 name: openai
 type: openai
 credentials: [env:OPENAI_API_KEY, env:OPENAI_API_KEY_2]   # references, never keys; several make a pool
+breaker: {consecutive_failures: 3}
 ---
 kind: Provider
 name: local
 type: openai_compatible
-base_url: http://10.0.0.7:8000/v1
+endpoints:                                                # the same models at two addresses
+- {name: rack-1, base_url: "http://10.0.0.7:8000/v1"}
+- {name: rack-2, base_url: "http://10.0.0.8:8000/v1"}
 clocks: {first_content: 30s}                              # slower than the others, and known to be
 ---
 kind: Model                                               # only where the shipped catalogue is silent or wrong
 name: local/qwen
 upstream_model: Qwen/Qwen3-8B
 context_length: 32768
-capabilities: {tools: true, vision: false}
+capabilities: {tools: true, vision: false, prefill: true}
 prices: {input_per_million: 0, output_per_million: 0}
 ---
 kind: Router
 name: support
+recovery: seamless                                        # an answer that breaks off is mended by the next target
 routes:
 - condition: {cel_expression: 'language == "es" && plan != "free"'}
   route:
@@ -123,59 +126,30 @@ the order in which the variants are written: moving weight between neighbours mo
 without a user draws anew.
 
 **Failover** goes down a variant's list: `model_id`, then `model_selection.models`, then the `models` of the request
-itself. Targets that lack a capability that the request uses (tools, images) are left out; targets that failed lately are
+itself. Targets that lack a capability that the request uses (tools, images) are left out; targets that are set aside are
 tried last. Weights are not health: a user whose variant is unhealthy keeps the variant, and is served by its fallbacks.
+A provider's `endpoints` and `credentials` are more ways to try the same model: two of them are drawn, and the one with
+fewer requests under way goes first.
 
 **Clocks** may be set at each level. The order is settings < provider < router < variant < request, and each clock is
-taken from the highest level that sets it. A request sets its own with `fallback: {ttft_timeout: "800ms"}` (the time to
-first token) or the header `x-turnout-timeout: 20s` (the whole request). For whole answers only `connect`, `total` and
-a `headers` clock that somebody set apply ([ADR 0003](adr/0003-clocks-of-whole-answers.md)).
+taken from the highest level that sets it; `ttft` counts as one. A request sets its own with
+`fallback: {ttft_timeout: "800ms"}` (the time to first token) or the header `x-turnout-timeout: 20s` (the whole request).
+For whole answers only `connect`, `total` and a `headers` clock that somebody set apply
+([ADR 0003](adr/0003-clocks-of-whole-answers.md)).
+
+**Failures.** `retry`, `hedge`, `commit_after`, `recovery` and `on_exhausted` may be set in Settings, Router and Variant,
+and `breaker` in Settings and Provider. Each level lays its fields over those of the one before; `commit_after` counts as
+one. The defaults serve most policies. Worth a thought: `hedge: {enabled: true}` if first tokens are late now and then;
+`recovery: seamless` if streams break off (it holds the beginning of answers back a little, and needs targets that declare
+`prefill`, or that repeat themselves); `clocks: {ttft: {factor: 2}}` if targets become slow without failing.
+[failover.md](failover.md) tells what each of them does, [errors.md](errors.md) what follows from each failure.
+
+**Rehearsals.** A `fault` lets a provider's attempts fail on purpose, for all requests, a share of them, or those with a
+certain header `x-turnout-fault`. Only workers started with `--allow-faults` act on it
+([how to rehearse](operations.md#rehearse-a-failure)).
 
 `turnout simulate` shows all of this for one request, with reasons, and with `-f` for a policy that is not yet applied.
 """
-
-DEFAULTS: dict[tuple[str, str], str] = {
-    **{("Clocks", f.name): format_duration(f.default) for f in dataclasses.fields(ClockRule)},  # type: ignore[arg-type]
-    ("Retry", "max_retries"): str(RetryRule().max_retries),
-    ("Retry", "max_attempts"): str(RetryRule().max_attempts),
-    ("Retry", "max_wait"): format_duration(RetryRule().max_wait),
-    ("Retry", "deadline"): format_duration(RetryRule().deadline),
-    ("Settings", "namespace"): DEFAULT_NAMESPACE,
-    ("Provider", "base_url"): ", ".join(f"{kind}: {url}" for kind, url in BASE_URLS.items()),
-}
-"""What holds when nothing is set, from the code."""
-
-LIMITS: dict[tuple[str, str], str] = {
-    **{("Clocks", f.name): "1ms to 24h" for f in dataclasses.fields(ClockRule)},
-    ("Retry", "max_retries"): "0 to 10",
-    ("Retry", "max_attempts"): "1 to 20",
-    ("Retry", "max_wait"): "0s to 10m",
-    ("Retry", "deadline"): "1ms to 24h",
-    ("TextGenerationConfig", "max_tokens"): "at least 1",
-    ("TextGenerationConfig", "temperature"): "0 to 2",
-    ("TextGenerationConfig", "top_p"): "0 to 1",
-    ("TextGenerationConfig", "frequency_penalty"): "-2 to 2",
-    ("TextGenerationConfig", "presence_penalty"): "-2 to 2",
-    ("WeightedVariant", "weight"): "0 to 100",
-    ("Model", "context_length"): "at least 0",
-    **{("Prices", f"{name}_per_million"): "at least 0" for name in ("input", "output", "cache_read", "cache_write")},
-    ("Provider", "type"): ", ".join(PROVIDER_TYPES),
-    ("ApiKey", "scopes"): ", ".join(SCOPES),
-    ("MessageTemplate", "role"): ", ".join(ROLES),
-    ("Reasoning", "effort"): ", ".join(EFFORTS),
-}
-"""What is accepted; tests/repo/test_docs.py tries every bound."""
-
-REQUIRED = {
-    ("Provider", "name"), ("Provider", "type"), ("Model", "name"), ("Router", "name"), ("Alias", "name"),
-    ("Alias", "model"), ("ApiKey", "name"), ("ApiKey", "hash"), ("ApiKey", "scopes"), ("Settings", "name"),
-    ("ConditionalRoute", "condition"), ("ConditionalRoute", "route"), ("Condition", "cel_expression"),
-    ("Route", "variants"), ("WeightedVariant", "variant"), ("MessageTemplate", "role"),
-}  # fmt: skip
-"""Fields without which a document is refused; the tests leave each one out."""
-
-NOTES = {("Capabilities", "prefill"): "not used yet", ("Reasoning", "exclude"): "not used yet"}
-"""Fields that are kept but have no effect in this release."""
 
 _SCALARS = {
     FIELD.TYPE_STRING: "text",
@@ -186,6 +160,10 @@ _SCALARS = {
 }
 
 
+_DEFAULT = re.compile(r""" Default:? [`"]?([\w.]+?)[`"]?\.$""")
+"""The last sentence of a comment that tells a default; the page has a column for that."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Field:
     """One field of a message: its YAML name, its type, and its comment."""
@@ -194,6 +172,17 @@ class Field:
     kind: str
     message: str
     comment: str
+
+    @property
+    def meaning(self) -> str:
+        """The comment without its default."""
+        return _DEFAULT.sub("", self.comment)
+
+    @property
+    def told_default(self) -> str:
+        """The default that the comment tells; empty: none."""
+        found = _DEFAULT.search(self.comment)
+        return found[1] if found else ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -262,7 +251,7 @@ def _parts(messages: dict[str, Message], kinds: list[str]) -> list[str]:
 
 
 def _section(message: Message, level: str) -> str:
-    rows = [[code(f.name), _type(f), f.comment, _holds(message.name, f.name)] for f in message.fields]
+    rows = [[code(f.name), _type(f), f.meaning, _holds(message.name, f)] for f in message.fields]
     text = f"{level} {message.name}\n\n{message.comment}\n\n"
     return text + table(["field", "type", "meaning", "default and limits"], rows)
 
@@ -271,10 +260,11 @@ def _type(field: Field) -> str:
     return f"{field.kind}[{field.message}](#{field.message.lower()})" if field.message else field.kind
 
 
-def _holds(message: str, field: str) -> str:
-    said = ["required"] if (message, field) in REQUIRED else []
-    default, limits = DEFAULTS.get((message, field)), LIMITS.get((message, field))
+def _holds(message: str, field: Field) -> str:
+    place = message, field.name
+    said = ["required"] if place in REQUIRED else []
+    default, limits = default_of(message, field.name, field.kind), LIMITS.get(place)
     said += [f"default {default}"] if default else []
     said += [limits] if limits else []
-    said += [NOTES[message, field]] if (message, field) in NOTES else []
+    said += [NOTES[place]] if place in NOTES else []
     return "; ".join(said)

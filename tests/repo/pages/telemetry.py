@@ -42,6 +42,8 @@ def page() -> str:
             table(["outcome", "meaning"], _outcomes()),
             "## Records\n",
             prose(RECORDS),
+            "## Health\n",
+            prose(HEALTH),
             "## Logs\n",
             prose(LOGS),
         ]
@@ -68,14 +70,22 @@ METRICS_AT = """
 """
 
 LABELS = """
-    `status` is a class such as `2xx`. `result` of an attempt is `OK`, `CANCELLED` or a [failure kind](errors.md). `router` is empty
-    when the caller named a model. No label holds what a caller wrote, so their number is bounded by the policy.
+    `status` is a class such as `2xx`. `result` of an attempt is `OK`, `CANCELLED` or a [failure kind](errors.md), that of a
+    hedge `started`, `won` or `refused`; `kind` is that of `turnout.attempt.kind`. `router` is empty when the caller named
+    a model. No label holds what a caller wrote, so their number is bounded by the policy.
     `outcome` is one of:
 """
 
 RECORDS = """
     `turnout logs` follows the records of all workers; `--json` prints them whole, as
-    `protos/turnout/record/v1/record.proto` describes them. A worker keeps the last 2,000.
+    `protos/turnout/record/v1/record.proto` describes them. A worker keeps the last 2,000. A failure that was
+    [rehearsed](operations.md#rehearse-a-failure) says so in its message, and in the `warnings` of the record.
+"""
+
+HEALTH = """
+    What a worker has set aside, why, and until when, is state and no record: `turnout health` asks all workers for it, and
+    `turnout health --follow` tells every change (`protos/turnout/health/v1/health_service.proto`). Breakers are counted by
+    the metrics above as well.
 """
 
 LOGS = """

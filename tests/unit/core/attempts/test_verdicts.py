@@ -12,6 +12,7 @@ from services.core.attempts.verdicts import (
     Verdict,
     caller_status,
     disposition,
+    is_overload,
     most_telling,
     other_credential_may_help,
 )
@@ -71,7 +72,7 @@ def test_each_kind_is_shown_with_the_status_that_tells_callers_what_to_do() -> N
     assert shown.pop(413) == {FailureKind.REQUEST_TOO_LARGE}
     assert shown.pop(429) == {FailureKind.RATE_LIMITED}
     assert shown.pop(503) == {FailureKind.CONNECT_FAILED, FailureKind.OVERLOADED, FailureKind.CREDENTIAL_MISSING}
-    assert shown.pop(504) == {kind for kind in KINDS if kind.endswith("_TIMEOUT")}
+    assert shown.pop(504) == {kind for kind in KINDS if kind.endswith("_TIMEOUT")} | {FailureKind.THROUGHPUT_TOO_LOW}
     assert set(shown) == {502}, "the provider or our account with it is at fault"
 
 
@@ -85,11 +86,22 @@ def test_what_the_caller_must_mend_stops_and_hurts_nobody() -> None:
 def test_failures_of_our_own_making_never_count_against_a_target() -> None:
     assert TABLE[FailureKind.CREDENTIAL_MISSING].harm is Harm.NOTHING
     assert TABLE[FailureKind.UNSUPPORTED].harm is Harm.NOTHING
+    assert TABLE[FailureKind.DIVERGED].harm is Harm.NOTHING, "nobody promised to say the same twice"
 
 
 def test_only_a_rejected_or_exhausted_account_benches_a_credential() -> None:
     benching = {kind for kind in KINDS if TABLE[kind].harm is Harm.CREDENTIAL}
     assert benching == {FailureKind.CREDENTIALS_REJECTED, FailureKind.QUOTA_EXHAUSTED}
+
+
+def test_overload_is_what_providers_call_it_and_what_is_late_before_the_first_content() -> None:
+    assert {kind for kind in KINDS if is_overload(failure(kind))} == {
+        FailureKind.RATE_LIMITED,
+        FailureKind.OVERLOADED,
+        FailureKind.HEADERS_TIMEOUT,
+        FailureKind.FIRST_EVENT_TIMEOUT,
+        FailureKind.FIRST_CONTENT_TIMEOUT,
+    }
 
 
 @pytest.mark.parametrize("kind", [k for k in KINDS if k.endswith("_TIMEOUT")])

@@ -1,0 +1,118 @@
+"""What docs/policy.md says of single fields beyond their comments: defaults, limits, and what is required."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from services.core.policy.attempt_checks import FAULTS, MODES
+from services.core.policy.checks import EFFORTS, PROVIDER_TYPES, ROLES, SCOPES
+from services.core.policy.compile import BASE_URLS, DEFAULT_NAMESPACE
+from services.core.policy.durations import format_duration
+from services.core.policy.rules import (
+    BreakerRule,
+    BudgetRule,
+    ClockRule,
+    CommitRule,
+    ExhaustedRule,
+    FaultRule,
+    HedgeRule,
+    Recovery,
+    Resilience,
+    RetryRule,
+    TtftRule,
+)
+
+RULES: dict[str, Any] = {
+    "Clocks": ClockRule(),
+    "AdaptiveTtft": TtftRule(),
+    "Retry": RetryRule(),
+    "RetryBudget": BudgetRule(),
+    "Breaker": BreakerRule(),
+    "Hedge": HedgeRule(),
+    "CommitAfter": CommitRule(),
+    "OnExhausted": ExhaustedRule(),
+    "Fault": FaultRule(""),
+}
+"""The rule that a message lies over, with its defaults."""
+
+_OTHERS: dict[tuple[str, str], str] = {
+    ("AdaptiveTtft", "max"): "first_content",
+    ("Hedge", "after"): f"p{HedgeRule().percentile * 100:g}",
+    ("Settings", "namespace"): DEFAULT_NAMESPACE,
+    ("Settings", "recovery"): Resilience().recovery.value,
+    ("Provider", "base_url"): ", ".join(f"{kind}: {url}" for kind, url in BASE_URLS.items()),
+}
+
+
+def default_of(message: str, field: str, kind: str) -> str:
+    """What holds when nothing is set, from the code; empty: nothing, or what the level below says."""
+    if (message, field) in _OTHERS:
+        return _OTHERS[message, field]
+    value = getattr(RULES.get(message), field, None)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float)):
+        return format_duration(value) if kind == "duration" else f"{value:g}"
+    return value if isinstance(value, str) else ""
+
+
+_TIME = "1ms to 24h"
+
+LIMITS: dict[tuple[str, str], str] = {
+    **{("Clocks", f): _TIME for f in ("connect", "headers", "first_event", "first_content", "idle", "total")},
+    ("Clocks", "min_tokens_per_second"): "0 to 10000",
+    ("AdaptiveTtft", "p"): "0.01 to 0.999",
+    ("AdaptiveTtft", "factor"): "1 to 100",
+    ("AdaptiveTtft", "min"): _TIME,
+    ("AdaptiveTtft", "max"): _TIME,
+    ("Retry", "max_retries"): "0 to 10",
+    ("Retry", "max_attempts"): "1 to 20",
+    ("Retry", "max_wait"): "0s to 10m",
+    ("Retry", "deadline"): _TIME,
+    ("RetryBudget", "ratio"): "0 to 1",
+    ("RetryBudget", "min_per_second"): "0 to 100000",
+    ("Breaker", "consecutive_failures"): "1 to 1000",
+    ("Breaker", "error_rate"): "0.01 to 1",
+    ("Breaker", "min_requests"): "1 to 100000",
+    **{("Breaker", f): "10ms to 1h" for f in ("open_for", "max_open_for", "window", "ramp")},
+    ("Hedge", "budget"): "0 to 1",
+    ("CommitAfter", "tokens"): "0 to 10000",
+    ("CommitAfter", "ms"): "0 to 60000",
+    **{(message, "recovery"): ", ".join(Recovery) for message in ("Settings", "Router", "Variant")},
+    ("OnExhausted", "mode"): ", ".join(MODES),
+    ("OnExhausted", "max_wait"): "1ms to 10m",
+    ("OnExhausted", "max_len"): "1 to 100000",
+    ("Fault", "kind"): ", ".join(FAULTS),
+    ("Fault", "status"): "400 to 599",
+    ("Fault", "delay"): _TIME,
+    ("Fault", "after_bytes"): "0 to 100000000",
+    ("Fault", "percent"): "0 to 100",
+    ("TextGenerationConfig", "max_tokens"): "at least 1",
+    ("TextGenerationConfig", "temperature"): "0 to 2",
+    ("TextGenerationConfig", "top_p"): "0 to 1",
+    ("TextGenerationConfig", "frequency_penalty"): "-2 to 2",
+    ("TextGenerationConfig", "presence_penalty"): "-2 to 2",
+    ("WeightedVariant", "weight"): "0 to 100",
+    ("Model", "context_length"): "at least 0",
+    **{("Prices", f"{name}_per_million"): "at least 0" for name in ("input", "output", "cache_read", "cache_write")},
+    ("Provider", "type"): ", ".join(PROVIDER_TYPES),
+    ("ApiKey", "scopes"): ", ".join(SCOPES),
+    ("MessageTemplate", "role"): ", ".join(ROLES),
+    ("Reasoning", "effort"): ", ".join(EFFORTS),
+}
+"""What is accepted; tests/repo/test_docs.py tries every bound."""
+
+REQUIRED = {
+    ("Provider", "name"), ("Provider", "type"), ("Model", "name"), ("Router", "name"), ("Alias", "name"),
+    ("Alias", "model"), ("ApiKey", "name"), ("ApiKey", "hash"), ("ApiKey", "scopes"), ("Settings", "name"),
+    ("ConditionalRoute", "condition"), ("ConditionalRoute", "route"), ("Condition", "cel_expression"),
+    ("Route", "variants"), ("WeightedVariant", "variant"), ("MessageTemplate", "role"),
+    ("Endpoint", "name"), ("Endpoint", "base_url"), ("Fault", "kind"),
+}  # fmt: skip
+"""Fields without which a document is refused; the tests leave each one out."""
+
+NOTES = {
+    ("Capabilities", "prefill"): "`recovery: continue` needs it",
+    ("Reasoning", "exclude"): "not used yet",
+}
+"""What else is to be said of a field."""
