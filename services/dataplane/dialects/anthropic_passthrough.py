@@ -16,7 +16,7 @@ from services.core.routing.plan import Candidate
 from services.dataplane.dialects.anthropic_errors import error_form
 from services.dataplane.exchange import ProviderCodec
 from services.dataplane.members import Members, NotAnObject, join_members, raw, split_members
-from services.dataplane.providers.anthropic import EMPTY, NOT_JSON, NOT_PROTOCOL, TRUNCATED, read_message
+from services.dataplane.providers.anthropic import EMPTY, NOT_JSON, NOT_PROTOCOL, TRUNCATED, TWO_STARTS, read_message
 from services.dataplane.providers.anthropic_errors import in_stream
 from services.dataplane.providers.anthropic_wire import (
     FINISH_REASONS,
@@ -55,6 +55,8 @@ class AnthropicPassthrough:
         self._delta: bytes | None = None
         self._shown = False
         self._over = False
+        self._started = False
+        self._began = False
 
     def request(self, credential: str) -> UpstreamRequest:
         target = self._candidate.target
@@ -115,7 +117,9 @@ class AnthropicPassthrough:
         """Forward or hold one event; whether it carries content."""
         if decoded.type == "message_stop":
             self._over = True
-            if not self._shown and not self._spent():
+            if not self.facts.finish_reason:
+                progress.failure = TRUNCATED
+            elif not self._shown and not self._spent():
                 progress.failure = EMPTY
             else:
                 progress.done = True
@@ -127,12 +131,20 @@ class AnthropicPassthrough:
                 self.facts.finish_reason = FINISH_REASONS.get(decoded.delta.stop_reason, "stop")
             self._delta = event.data
             return False
+        if decoded.type == "message_start" and self._started:
+            # Some gateways send it twice; a second one among the blocks is another message.
+            if self._began:
+                self._over = True
+                progress.failure = TWO_STARTS
+            return False
         if decoded.type == "message_start" and decoded.message is not None:
+            self._started = True
             self.facts.response_id = decoded.message.id
             if decoded.message.usage is not None:
                 self._learn(decoded.message.usage)
             frames.append(frame(self._named(event.data), "message_start"))
             return False
+        self._began = self._began or decoded.type == "content_block_start"
         frames.append(event.raw + b"\n\n")
         return self._note(decoded, progress)
 
@@ -159,8 +171,8 @@ class AnthropicPassthrough:
         self.facts.usage = to_usage(self._usage)
 
     def _spent(self) -> bool:
-        usage = self.facts.usage
-        return bool(self.facts.finish_reason) and usage is not None and usage.output_tokens > 0
+        usage, finish = self.facts.usage, self.facts.finish_reason
+        return finish not in {"", "stop"} or (finish == "stop" and usage is not None and usage.output_tokens > 0)
 
     def end(self) -> Progress:
         progress = Progress()

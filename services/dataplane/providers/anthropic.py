@@ -36,6 +36,7 @@ from services.dataplane.providers.anthropic_wire import (
     WireUsage,
     decode_event,
     decode_message,
+    is_empty,
     merged,
     to_usage,
 )
@@ -47,6 +48,7 @@ _FORWARDED = ("anthropic-version", "anthropic-beta", "idempotency-key")
 TRUNCATED = Failure(FailureKind.STREAM_TRUNCATED, "the stream ended without its terminal event")
 NOT_PROTOCOL = Failure(FailureKind.BAD_RESPONSE, "the provider's answer is not a message")
 EMPTY = Failure(FailureKind.EMPTY_ANSWER, "the provider's answer holds nothing, and no reason for it")
+TWO_STARTS = Failure(FailureKind.BAD_RESPONSE, "the stream begins a second message inside the first")
 NOT_JSON = Failure(FailureKind.BAD_RESPONSE, "the stream holds an event that is not JSON")
 
 
@@ -55,6 +57,7 @@ class AnthropicCodec:
 
     types: tuple[str, ...] = ("anthropic",)
     api = "messages"
+    finish_ends = False
 
     def endpoint(self, target: Target) -> str:
         return f"{target.provider.base_url}/v1/messages"
@@ -100,8 +103,7 @@ def read_message(body: bytes) -> WireMessage | Failure:
         return in_stream(message.error)
     if message.content is None:
         return NOT_PROTOCOL
-    spent = message.usage.output_tokens if message.usage is not None else 0
-    return EMPTY if not message.content and not (message.stop_reason and spent) else message
+    return EMPTY if is_empty(message) else message
 
 
 def _part(block: WireBlock) -> Text | Thinking | ToolCall | None:
@@ -117,11 +119,13 @@ def _part(block: WireBlock) -> Text | Thinking | ToolCall | None:
 
 
 class AnthropicStreamDecoder:
-    """Decodes one stream; `message_stop` is its terminal event."""
+    """Decodes one stream; `message_stop` is its terminal event, if a stop reason came before it."""
 
     def __init__(self) -> None:
         self._parser = SseParser()
         self._over = False
+        self._finished = False
+        self._began = False
         self._usage: WireUsage | None = None
         self._calls: dict[int, int] = {}
 
@@ -149,6 +153,9 @@ class AnthropicStreamDecoder:
             self._read_delta(event, out)
         elif event.type == "content_block_start":
             self._read_start(event, out)
+        elif event.type == "message_start" and self._began:
+            self._over = True
+            out.append(Failed(TWO_STARTS))
         elif event.type == "message_start" and event.message is not None:
             self._usage = event.message.usage
             out.append(Started(event.message.id, to_usage(self._usage) if self._usage is not None else None))
@@ -157,17 +164,20 @@ class AnthropicStreamDecoder:
                 self._usage = merged(self._usage, event.usage)
                 out.append(UsageReported(to_usage(self._usage)))
             if event.delta is not None and event.delta.stop_reason:
+                self._finished = True
                 reason = FINISH_REASONS.get(event.delta.stop_reason, "stop")
                 out.append(Finished(reason, event.delta.stop_sequence or ""))
         elif event.type == "message_stop":
             self._over = True
-            out.append(Terminal())
+            # Without a stop reason the model never said that it was done.
+            out.append(Terminal() if self._finished else Failed(TRUNCATED))
         elif event.type == "error":
             self._over = True
             out.append(Failed(in_stream(event.error)))
 
     def _read_start(self, event: WireEvent, out: list[StreamEvent]) -> None:
         block = event.content_block
+        self._began = True
         if block is None:
             return
         if block.type == "tool_use":

@@ -111,6 +111,14 @@ def _later(new: int | None, old: int | None) -> int | None:
     return old if new is None else new
 
 
+def is_empty(message: WireMessage) -> bool:
+    """Whether a whole answer holds nothing and no reason for it. Tokens that were spent are one, and so is a refusal."""
+    if any(shows(block) for block in message.content or ()):
+        return False
+    spent = (message.usage.output_tokens or 0) if message.usage is not None else 0
+    return message.stop_reason in {None, ""} or (message.stop_reason == "end_turn" and not spent)
+
+
 def shows(block: WireBlock | None) -> bool:
     """Whether a block or delta shows the caller anything."""
     if block is None:
