@@ -23,6 +23,8 @@ from services.runtime.clock import Clock as MachineClock
 
 ERROR_BODY_LIMIT = 1024 * 1024
 ANSWER_BODY_LIMIT = 64 * 1024 * 1024
+FINISH_SECONDS = 0.5
+"""How long an answer that said why it ended waits for its terminal event, where the protocol lets that be missing."""
 
 _TIMEOUTS = {
     Clock.CONNECT: FailureKind.CONNECT_TIMEOUT,
@@ -81,6 +83,7 @@ class Attempt:
         self._quiet_since = 0.0
         self._saw_event = False
         self._ended = False
+        self._finish_by = 0.0
         self.sent = 0
         """Bytes of the request's body."""
         floor = bounds.clocks.min_tokens_per_second
@@ -180,9 +183,14 @@ class Attempt:
         return progress.frames, progress.done
 
     async def _next(self, hold_until: float) -> Progress:
-        data = await self._read(hold_until)
+        try:
+            data = await self._read(hold_until)
+            self._ended = not data
+        except _FinishedLongAgo:
+            data = b""
         progress = self.translation.feed(data) if data else self.translation.end()
-        self._ended = not data
+        if progress.finished and not self._finish_by:
+            self._finish_by = self._last_read + FINISH_SECONDS
         if progress.event:
             self._saw_event = True
         if progress.event or self._bounds.clocks.pings_are_activity:
@@ -200,6 +208,9 @@ class Attempt:
 
     async def _read(self, hold_until: float) -> bytes:
         when, clock, seconds = self._next_bound()
+        finished = bool(self._finish_by) and self._finish_by < when
+        if finished:
+            when = self._finish_by
         held = bool(hold_until) and hold_until < when
         if held:
             when = hold_until
@@ -209,6 +220,8 @@ class Attempt:
         except TimeoutError:
             if held:
                 raise _HeldLongEnough from None
+            if finished:
+                raise _FinishedLongAgo from None
             if clock is Clock.THROUGHPUT and self._pace is not None:
                 raise AttemptError(self._pace.failure()) from None
             raise AttemptError(timeout_failure(clock, seconds)) from None
@@ -277,6 +290,10 @@ class Attempt:
 
 class _HeldLongEnough(Exception):
     """The hold-back's time is over while the stream is silent."""
+
+
+class _FinishedLongAgo(Exception):
+    """The answer said why it ended, and its terminal event does not come."""
 
 
 class StreamBroken(AttemptError):

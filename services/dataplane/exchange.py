@@ -235,6 +235,9 @@ class ProviderCodec(Protocol):
     api: str
     """The inbound API that is the same protocol: its bytes may pass through."""
 
+    finish_ends: bool
+    """A stream may end with its finish reason; the terminal event behind it may be missing."""
+
     def endpoint(self, target: Target) -> str:
         """The URL that requests go to."""
 

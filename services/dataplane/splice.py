@@ -69,18 +69,22 @@ class Continuation:
 
     def _behind_echo(self, held: str, *, last: bool) -> str | None:
         """`held` without an echo at its beginning; None: more has to be seen."""
-        body = held.lstrip()
-        if body.startswith(self._sent) and len(body) > len(self._sent):
-            return body[len(self._sent) :]
+        bare, body = self._sent.lstrip(), held.lstrip()
+        if body.startswith(bare) and len(body) > len(bare):
+            return body[len(bare) :]
+        forms = (held, body)  # white space before an echo may be a part of it, or not
         if body in self._sent:
             if not last:
                 return None
-            whole = body == self._sent or len(body) >= MIN_OVERLAP
-            # The answer ends in its echo: nothing of it is new.
-            echo = whole and (self._sent.startswith(body) or self._sent.endswith(body))
+            # Is the answer nothing but an echo, whole or cut short, then nothing of it is new.
+            long = [form for form in forms if form == bare or len(form) >= MIN_OVERLAP]
+            echo = any(bare.startswith(form.lstrip()) or self._sent.endswith(form) for form in long)
             return "" if echo else held
-        size = self._overlap(body)
-        return body[size:] if size else held
+        for form in forms:
+            size = self._overlap(form)
+            if size:
+                return form[size:]
+        return held
 
     def _overlap(self, body: str) -> int:
         """Length of the longest beginning of `body` that ends the prefix, if it is long enough."""

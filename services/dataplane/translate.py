@@ -118,6 +118,7 @@ class CrossTranslation:
                 else:
                     self._learn(event)
                     shown.append(event)
+                    progress.finished |= isinstance(event, Finished) and self._codec.finish_ends
         except Diverged:
             progress.failure = DIVERGED
         if progress.done and not self._shown and self._splice is None and self._is_empty():

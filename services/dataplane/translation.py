@@ -150,6 +150,7 @@ class Progress:
         content: True: some frame carries content, a tool call or reasoning.
         done: True: the terminal event was seen; feed no more.
         failure: The stream failed inside the protocol (error event, garbage); frames before it stand.
+        finished: The finish reason came, and the protocol lets the terminal event be missing: `end` may follow.
     """
 
     frames: bytes = b""
@@ -160,6 +161,7 @@ class Progress:
     text: str = ""
     tokens: int = 0
     reasoning: bool = False
+    finished: bool = False
 
 
 class Translation(Protocol):

@@ -1,185 +1,98 @@
-"""The attempt chain under random plans and random failures: bounds always hold, and it can be replayed."""
+"""The attempt chain under random plans, random health and a random world: its bounds always hold, and it can be replayed.
+
+`Drive` checks after every step that its effects were legal, in order; see `chains.py`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import Counter
 
-import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from services.core.attempts.chain import Chain, IllegalEvent, Phase, start, step
-from services.core.attempts.effects import CancelAttempt, Commit, Effect, Finish, Outcome, StartAttempt, Wait
-from services.core.attempts.events import AttemptFailed, Begin, CallerCancelled, Completed, FirstContent, WaitElapsed
-from services.core.attempts.verdicts import TABLE, caller_status
-from services.core.errors import Failure, FailureKind
-from services.core.policy.rules import ClockRule, RetryRule
-from services.core.policy.snapshot import CompiledProvider, Target
+from services.core.attempts.chain import start, step
+from services.core.attempts.effects import Kind, Outcome
+from services.core.attempts.events import Begin, HedgeDue
+from services.core.attempts.moves import Phase
+from services.core.policy.rules import Recovery
 from services.core.routing.health import HealthView
-from services.core.routing.plan import Candidate, Plan
+from services.core.routing.plan import Plan
+from tests.property.chains import MENDING, NOW, Drive, Script, plans, scripts, views
 
-KINDS = list(FailureKind)
-
-
-def plan_of(windows: list[int], credentials: list[int], retry: RetryRule, seed: int) -> Plan:
-    candidates = []
-    for index, (window, count) in enumerate(zip(windows, credentials, strict=True)):
-        references = tuple(f"env:K{n}" for n in range(count))
-        provider = CompiledProvider(f"p{index}", "openai", "http://x", references)
-        target = Target(f"p{index}/m", provider, "m", context_length=window)
-        candidates.append(Candidate(target, ClockRule(total=5.0)))
-    return Plan(tuple(candidates), retry, "v", 1, seed)
+many = settings(max_examples=500, deadline=None)
+some = settings(max_examples=150, deadline=None)
 
 
-plans = st.integers(1, 4).flatmap(
-    lambda n: st.builds(
-        plan_of,
-        st.lists(st.sampled_from([0, 1_000, 9_000]), min_size=n, max_size=n),
-        st.lists(st.integers(0, 3), min_size=n, max_size=n),
-        st.builds(
-            RetryRule,
-            st.integers(0, 3),
-            st.integers(1, 8),
-            st.sampled_from([0.0, 0.5, 3.0]),
-            st.sampled_from([0.5, 5.0, 60.0]),
-        ),
-        st.integers(0, 2**64 - 1),
-    )
-)
-failures = st.builds(
-    Failure,
-    st.sampled_from(KINDS),
-    st.just("x"),
-    retry_after=st.sampled_from([None, 0.0, 0.4, 2.0, 100.0]),
-)
-benched = st.dictionaries(
-    st.sampled_from(["p0/m", "p1/m", "p0#env:K0", "p1#env:K1"]), st.sampled_from([0.0, 50.0, 2_000.0]), max_size=4
-)
+@many
+@given(plans, views, scripts)
+def test_bounds_hold_whatever_happens(plan: Plan, view: HealthView, script: Script) -> None:
+    drive = Drive(plan, view, script).run()
+    assert len(drive.finished) == 1
+    assert len(drive.admitted) <= plan.retry.max_attempts
+    assert drive.now <= NOW + plan.retry.deadline + 1e-6
+    assert drive.chain.phase is Phase.DONE
+    assert {(s.candidate, s.address, s.credential) for s in drive.admitted} <= {
+        (c.candidate, c.address, c.credential) for c in drive.chain.choices
+    }
+    assert step(drive.chain, Begin(), drive.now) == (drive.chain, ())
 
 
-@dataclass
-class Run:
-    """One chain driven to its end."""
-
-    chain: Chain
-    now: float
-    started: list[StartAttempt] = field(default_factory=list)
-    finished: list[Finish] = field(default_factory=list)
-    committed: int = 0
-    waiting: Wait | None = None
-    log: list[Effect] = field(default_factory=list)
-
-    def apply(self, effects: tuple[Effect, ...]) -> None:
-        self.waiting = None
-        for effect in effects:
-            self.log.append(effect)
-            if isinstance(effect, StartAttempt):
-                assert not self.finished
-                self.started.append(effect)
-            elif isinstance(effect, Finish):
-                self.finished.append(effect)
-            elif isinstance(effect, Commit):
-                self.committed += 1
-            elif isinstance(effect, Wait):
-                self.waiting = effect
-            else:
-                assert isinstance(effect, CancelAttempt)
+@many
+@given(plans, views, scripts)
+def test_a_choice_is_tried_again_only_as_a_retry(plan: Plan, view: HealthView, script: Script) -> None:
+    drive = Drive(plan, view, script).run()
+    before = Counter(s.target for s in drive.admitted if s.kind in {Kind.FIRST, Kind.FAILOVER, Kind.HEDGE})
+    assert all(count == 1 for count in before.values())
+    retries = Counter(s.target for s in drive.admitted if s.kind is Kind.RETRY)
+    assert all(count <= plan.retry.max_retries for count in retries.values())
+    assert retries.keys() <= before.keys()
+    for (_, kind), count in drive.tried.items():
+        # Each way of mending once at each choice, and retries, which are counted per answer shown.
+        if kind in MENDING:
+            assert count <= 1 + plan.retry.max_retries
+    forced = [s for s in drive.admitted if s.forced and s.kind is not Kind.RETRY]
+    assert len(forced) <= 1
+    assert sum(s.kind is Kind.FIRST for s in drive.admitted) <= 1
+    assert sum(s.kind is Kind.HEDGE for s in drive.admitted) <= 1
+    if drive.admitted:
+        assert drive.admitted[0].kind is Kind.FIRST
 
 
-def drive(plan: Plan, script: list[tuple[Failure, float, bool]], health: dict[str, float]) -> Run:
-    run = Run(start(plan, 100.0, HealthView(health)), 100.0)
-    run.chain, effects = step(run.chain, Begin(), run.now)
-    run.apply(effects)
-    turns = iter(script)
-    while not run.finished:
-        if run.waiting is not None:
-            run.now = max(run.now, run.waiting.until)
-            run.chain, effects = step(run.chain, WaitElapsed(), run.now)
-        else:
-            failure, seconds, content = next(turns, (None, 0.1, True))
-            number = run.started[-1].number
-            run.now += min(seconds, run.started[-1].total)
-            if failure is None:
-                run.chain, effects = step(run.chain, Completed(number), run.now)
-            else:
-                if content:
-                    run.chain, shown = step(run.chain, FirstContent(number), run.now)
-                    run.apply(shown)
-                run.chain, effects = step(run.chain, AttemptFailed(number, failure), run.now)
-        run.apply(effects)
-    return run
+@some
+@given(plans, views, scripts)
+def test_a_chain_replays_to_the_same_effects(plan: Plan, view: HealthView, script: Script) -> None:
+    drive = Drive(plan, view, script).run()
+    chain = start(plan, NOW, view)
+    for event, now, effects in drive.steps:
+        chain, again = step(chain, event, now)
+        assert again == effects
+    assert chain == drive.chain
 
 
-scripts = st.lists(st.tuples(failures, st.floats(0.0, 10.0), st.sampled_from([False] * 9 + [True])), max_size=12)
+@some
+@given(plans, views, scripts)
+def test_what_was_shown_is_mended_only_as_policy_says(plan: Plan, view: HealthView, script: Script) -> None:
+    drive = Drive(plan, view, script).run()
+    kinds = {s.kind for s in drive.admitted if s.kind in MENDING}
+    allowed = {
+        Recovery.HONEST_ERROR: set(),
+        Recovery.CONTINUE: {Kind.CONTINUE},
+        Recovery.VERIFIED_RESUME: {Kind.RESUME},
+        Recovery.RESTART: {Kind.RESTART},
+        Recovery.SEAMLESS: set(MENDING),
+    }
+    assert kinds <= allowed[plan.recovery]
+    if drive.finished[0].outcome is Outcome.BROKEN:
+        shown = drive.finished[0].failure
+        assert drive.chain.broken is None or shown == drive.chain.broken
 
 
-@settings(max_examples=400, deadline=None)
-@given(plans, scripts, benched)
-def test_bounds_hold_whatever_happens(
-    plan: Plan, script: list[tuple[Failure, float, bool]], health: dict[str, float]
-) -> None:
-    run = drive(plan, script, health)
-    retry = plan.retry
-    assert 1 <= len(run.started) <= retry.max_attempts
-    assert [s.number for s in run.started] == list(range(1, len(run.started) + 1))
-    assert all(0 <= s.candidate < len(plan.candidates) for s in run.started)
-    assert len(run.finished) == 1
-    assert run.now <= 100.0 + retry.deadline + 1e-6
-    assert all(s.total > 0 for s in run.started)
-    assert run.committed <= 1
-    if run.committed:
-        assert run.finished[0].outcome in {Outcome.OK, Outcome.BROKEN}
-        assert isinstance(run.log[run.log.index(Commit(run.started[-1].number)) + 1], Finish)
-    if run.finished[0].outcome is Outcome.FAILED:
-        assert run.finished[0].failure is not None
-    assert run.chain.phase is Phase.DONE
-    assert step(run.chain, Begin(), run.now) == (run.chain, ())
-
-
-@settings(max_examples=100, deadline=None)
-@given(plans, scripts, benched)
-def test_a_chain_replays_to_the_same_effects(
-    plan: Plan, script: list[tuple[Failure, float, bool]], health: dict[str, float]
-) -> None:
-    assert drive(plan, script, health).log == drive(plan, script, health).log
-
-
-@settings(max_examples=100, deadline=None)
-@given(plans)
-def test_a_caller_that_goes_ends_the_chain_at_once(plan: Plan) -> None:
-    chain, _ = step(start(plan, 0.0, HealthView()), Begin(), 0.0)
-    chain, effects = step(chain, CallerCancelled(), 0.1)
-    assert effects == (CancelAttempt(1), Finish(Outcome.CANCELLED, attempt=1))
-
-
-def test_events_of_an_attempt_that_is_over_are_ignored() -> None:
-    plan = plan_of([0, 0], [0, 0], RetryRule(), 1)
-    chain, _ = step(start(plan, 0.0, HealthView()), Begin(), 0.0)
-    chain, _ = step(chain, AttemptFailed(1, Failure(FailureKind.SERVER_ERROR, "x")), 0.1)
-    assert step(chain, Completed(1), 0.2) == (chain, ())
-
-
-def test_an_event_that_cannot_happen_raises() -> None:
-    chain = start(plan_of([0], [0], RetryRule(), 1), 0.0, HealthView())
-    with pytest.raises(IllegalEvent):
-        step(chain, WaitElapsed(), 0.0)
-
-
-def test_the_table_is_total_and_never_blames_the_caller_for_our_key() -> None:
-    assert set(TABLE) == set(FailureKind)
-    for kind in (FailureKind.CREDENTIALS_REJECTED, FailureKind.QUOTA_EXHAUSTED):
-        assert caller_status(Failure(kind, "x", status=401)) == 502
-
-
-def test_a_benched_target_goes_last_and_is_never_left_out() -> None:
-    plan = plan_of([0, 0], [0, 0], RetryRule(), 1)
-    chain = start(plan, 0.0, HealthView({"p0/m": 10.0}))
-    assert [c.candidate for c in chain.choices] == [1, 0]
-
-
-def test_a_context_overflow_goes_only_to_a_larger_window() -> None:
-    plan = plan_of([8_000, 4_000, 16_000], [0, 0, 0], RetryRule(), 1)
-    chain, _ = step(start(plan, 0.0, HealthView()), Begin(), 0.0)
-    chain, effects = step(chain, AttemptFailed(1, Failure(FailureKind.CONTEXT_TOO_LONG, "x")), 0.1)
-    assert isinstance(effects[0], StartAttempt)
-    assert effects[0].candidate == 2
+@some
+@given(plans, views, scripts)
+def test_a_hedge_changes_nothing_where_none_is_due(plan: Plan, view: HealthView, script: Script) -> None:
+    drive = Drive(plan, view, script).run()
+    chain = start(plan, NOW, view)
+    for event, now, effects in drive.steps:
+        if chain.phase is not Phase.NEW and (chain.phase is not Phase.RUNNING or len(chain.flights) != 1):
+            assert step(chain, HedgeDue(), now) == (chain, ())
+        chain, _ = step(chain, event, now)
+        del effects

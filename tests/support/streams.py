@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from turnout.inference.v1 import chat_pb2
 
 
 @dataclass
@@ -32,13 +36,24 @@ def read_stream(api: str, body: str) -> ReadStream:
     return found
 
 
+_LINE_END = re.compile(r"\r\n|\n|\r")
+
+
 def frames_of(body: str) -> list[tuple[str, str]]:
+    """(event, data) of the frames, read as the WHATWG standard says."""
     found = []
-    for block in body.split("\n\n"):
-        lines = [line.partition(": ") for line in block.split("\n") if line and not line.startswith(":")]
-        fields = {name: value for name, _, value in lines}
-        if "data" in fields:
-            found.append((fields.get("event", ""), fields["data"]))
+    name, data = "", []
+    for line in _LINE_END.split(body):
+        field_name, colon, value = line.partition(":")
+        value = value.removeprefix(" ") if colon else ""
+        if field_name == "event":
+            name = value
+        elif field_name == "data":
+            data.append(value)
+        elif not line:
+            found += [(name, "\n".join(data))] if data else []
+            name, data = "", []
+    assert not data, "the last frame is whole"
     return found
 
 
@@ -99,3 +114,56 @@ def read_messages(body: str) -> ReadStream:
     assert started <= 1, "exactly one start"
     assert not found.whole or open_block < 0, "every block is closed"
     return found
+
+
+def read_typed(events: Sequence[chat_pb2.ChatEvent], error: Any = None) -> ReadStream:
+    """Read a typed stream; `error` is the status that ended the call, None: it ended well."""
+    found = ReadStream(error=error)
+    calls: list[str] = []
+    for event in events:
+        assert not found.whole, "nothing follows the end"
+        kind = event.WhichOneof("event")
+        assert kind is not None, "every event says something"
+        if kind == "text":
+            assert event.text, "no event is empty"
+            found.text += event.text
+        elif kind == "tool_call":
+            call = event.tool_call
+            assert bool(call.id) == (call.index == len(calls)), "a call's first piece names it, and only that one"
+            if call.id:
+                calls.append(call.id)
+            assert call.index == len(calls) - 1, "calls come one after the other"
+        elif kind == "end":
+            assert event.end.id, "the end says which answer it was"
+            assert event.end.finish_reason, "the end says why"
+            assert event.end.record.generation_id, "the end carries the record"
+            found.ids.add(event.end.id)
+            found.whole = True
+    assert found.whole != bool(found.error), "a call ends well or with an error"
+    return found
+
+
+def read_whole(api: str, body: Any) -> str:
+    """The text of a whole answer in either dialect; fails on anything that a strict client would trip over."""
+    assert isinstance(body["id"], str)
+    assert body["id"], "an answer has an id"
+    assert isinstance(body["metadata"]["attempts"], list)
+    if api == "chat":
+        assert body["object"] == "chat.completion"
+        (choice,) = body["choices"]
+        assert choice["index"] == 0
+        assert choice["finish_reason"]
+        assert choice["message"]["role"] == "assistant"
+        return choice["message"]["content"] or ""
+    assert (body["type"], body["role"]) == ("message", "assistant")
+    assert body["stop_reason"]
+    return "".join(block["text"] for block in body["content"] if block["type"] == "text")
+
+
+def read_error(api: str, body: Any) -> Any:
+    """The error object of an error answer in either dialect."""
+    error = body["error"]
+    assert error["message"]
+    assert error["type"]
+    assert api == "chat" or body["type"] == "error"
+    return error

@@ -1,8 +1,8 @@
 """A hostile provider on raw asyncio: answers by script, byte by byte, and keeps a journal.
 
 A script is a list of steps for each connection's next request: bytes to write,
-`Pause` (until the test says go), `Reset`, `Close`. It knows what other mocks
-cannot do: resets at every phase, cuts inside chunks, silence.
+`Pause` (until the test says go), `Trickle`, `Reset`, `Close`. It knows what other mocks
+cannot do: resets at every phase, cuts inside chunks, silence, one byte at a time.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,24 @@ class Pause:
     go: asyncio.Event = field(default_factory=asyncio.Event)
 
 
+@dataclass(frozen=True, slots=True)
+class Trickle:
+    """Write `data` in pieces of `size` bytes, `every` seconds apart.
+
+    Attributes:
+        forever: Begin anew at its end, until the connection ends.
+    """
+
+    data: bytes
+    size: int = 1
+    every: float = 0.0
+    forever: bool = False
+
+    @property
+    def pieces(self) -> list[bytes]:
+        return [self.data[at : at + self.size] for at in range(0, len(self.data), self.size)]
+
+
 class Reset:
     """End the connection with a TCP reset."""
 
@@ -32,18 +51,25 @@ class Close:
     """End the connection."""
 
 
-Step = bytes | Pause | type[Reset] | type[Close]
+Step = bytes | Pause | Trickle | type[Reset] | type[Close]
 
 
 @dataclass(slots=True)
 class Seen:
-    """One request that arrived."""
+    """One request that arrived.
+
+    Attributes:
+        ended: Its script is over, or its connection.
+        at: When it arrived, and `answered` when the first bytes were written; monotonic seconds.
+    """
 
     method: str
     path: str
     headers: dict[str, str]
     body: bytes
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    at: float = 0.0
+    answered: float = 0.0
 
     @property
     def json(self) -> Any:
@@ -51,9 +77,14 @@ class Seen:
 
 
 class Upstream:
-    """The server."""
+    """The server.
 
-    def __init__(self) -> None:
+    Args:
+        choose: The script of a request, for servers that do not go by turns.
+    """
+
+    def __init__(self, choose: Callable[[Seen], Sequence[Step]] | None = None) -> None:
+        self._choose = choose or self._by_turns
         self.journal: list[Seen] = []
         self.arrived = asyncio.Event()
         self.port = 0
@@ -69,6 +100,15 @@ class Upstream:
     def script(self, *scripts: Sequence[Step]) -> None:
         """Scripts for the next requests, in order; the last one goes on for ever."""
         self._scripts = list(scripts)
+
+    def _by_turns(self, seen: Seen) -> Sequence[Step]:
+        del seen
+        return self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
+
+    @property
+    def connections(self) -> int:
+        """Connections that are open now."""
+        return len(self._writers)
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -88,7 +128,8 @@ class Upstream:
             while (seen := await self._read(reader)) is not None:
                 self.journal.append(seen)
                 self.arrived.set()
-                script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
+                script = self._choose(seen)
+                seen.answered = time.monotonic()
                 if not await self._play(script, reader, writer):
                     break
                 seen.ended.set()
@@ -106,7 +147,7 @@ class Upstream:
         method, path, _ = first.split(" ", 2)
         headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines if line)}
         body = await reader.readexactly(int(headers.get("content-length", "0")))
-        return Seen(method, path, headers, body)
+        return Seen(method, path, headers, body, at=time.monotonic())
 
     async def _play(self, script: Sequence[Step], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Perform a script; whether the connection goes on."""
@@ -116,6 +157,9 @@ class Upstream:
                 await writer.drain()
             elif isinstance(step, Pause):
                 if not await _paused(step, reader):
+                    return False
+            elif isinstance(step, Trickle):
+                if not await _trickled(step, reader, writer):
                     return False
             elif step is Reset:
                 raw = writer.get_extra_info("socket")
@@ -134,13 +178,31 @@ async def _paused(step: Pause, reader: asyncio.StreamReader) -> bool:
     done, pending = await asyncio.wait({gone, go}, return_when=asyncio.FIRST_COMPLETED)
     for task in pending:
         task.cancel()
-    await asyncio.gather(*pending, return_exceptions=True)
+    await asyncio.gather(gone, go, return_exceptions=True)
     return go in done
 
 
+async def _trickled(step: Trickle, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    """Write piece by piece; whether the connection goes on."""
+    gone = asyncio.ensure_future(reader.read(1))
+    pieces, turns = step.pieces, 0
+    try:
+        while turns < len(pieces) or step.forever:
+            writer.write(pieces[turns % len(pieces)])
+            turns += 1
+            await writer.drain()
+            done, _ = await asyncio.wait({gone}, timeout=step.every)
+            if done:
+                return False
+        return True
+    finally:
+        gone.cancel()
+        await asyncio.gather(gone, return_exceptions=True)
+
+
 @asynccontextmanager
-async def running_upstream() -> AsyncIterator[Upstream]:
-    found = Upstream()
+async def running_upstream(choose: Callable[[Seen], Sequence[Step]] | None = None) -> AsyncIterator[Upstream]:
+    found = Upstream(choose)
     await found.start()
     try:
         yield found

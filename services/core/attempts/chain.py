@@ -115,9 +115,9 @@ def _of_flight(
     others = tuple(f for f in chain.flights if f is not flight)
     cancels = tuple(CancelAttempt(f.number) for f in others)
     if isinstance(event, FirstContent):
-        retries = chain.retries if chain.phase is Phase.MENDING else 0
-        chain = replace(chain, phase=Phase.COMMITTED, flights=(flight,), at=flight.choice, retries=retries)
-        return replace(chain, answered=flight.choice), (*cancels, Commit(flight.number))
+        retries, at = chain.retries if chain.phase is Phase.MENDING else 0, flight.choice
+        chain = replace(chain, phase=Phase.COMMITTED, flights=(flight,), at=at, answered=at, retries=retries)
+        return chain, (*cancels, Commit(flight.number))
     if isinstance(event, Completed):
         chain = replace(chain, phase=Phase.DONE, flights=())
         return chain, (*cancels, Finish(Outcome.OK, attempt=flight.number))

@@ -141,7 +141,8 @@ def begin(chain: Chain, index: int, kind: Kind, now: float, *, forced: bool = Fa
 
 def advance(chain: Chain, kind: Kind, now: float) -> Step:
     """Begin the next choice that may be tried; when all that is left is set aside, do as policy says."""
-    chain = replace(chain, retries=0)
+    if chain.retries:
+        chain = replace(chain, retries=0)
     index = free(chain, now)
     if index is not None:
         return begin(chain, index, kind, now)

@@ -66,10 +66,14 @@ class ClockRule:
 
 @dataclass(frozen=True, slots=True)
 class BudgetRule:
-    """Bound on extra attempts: the larger of `ratio` × requests and `min_per_second`."""
+    """Bound on extra attempts of a worker: the larger of `ratio` × requests and `min_per_second`.
+
+    The floor is for workers with little traffic. In a fleet it counts once per worker, so a large one
+    undoes the ratio: with ten a second, fifty workers made 1.4 times the load of a brown-out.
+    """
 
     ratio: float = 0.1
-    min_per_second: float = 10.0
+    min_per_second: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +96,16 @@ class RetryRule:
 
 @dataclass(frozen=True, slots=True)
 class BreakerRule:
-    """When a target is set aside, and how it comes back; see `core/attempts/breaker.py`."""
+    """When a target is set aside, and how it comes back; see `core/attempts/breaker.py`.
+
+    Attributes:
+        max_open_for: Each probe that fails doubles `open_for`, up to this. No more than that unless
+            somebody says so: it bounds how long a target that is well again goes unused.
+    """
 
     consecutive_failures: int = 5
     open_for: float = 10.0
-    max_open_for: float = 120.0
+    max_open_for: float = 10.0
     error_rate: float = 0.5
     min_requests: int = 20
     window: float = 10.0

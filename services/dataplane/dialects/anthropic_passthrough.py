@@ -57,6 +57,8 @@ class AnthropicPassthrough:
         self._began = False
         self._shown = False
         self._over = False
+        self._started = False
+        self._began = False
 
     def request(self, credential: str) -> UpstreamRequest:
         target = self._candidate.target
@@ -117,7 +119,9 @@ class AnthropicPassthrough:
         """Forward or hold one event; whether it carries content."""
         if decoded.type == "message_stop":
             self._over = True
-            if not self._shown and not self._spent():
+            if not self.facts.finish_reason:
+                progress.failure = TRUNCATED
+            elif not self._shown and not self._spent():
                 progress.failure = EMPTY
             else:
                 progress.done = True

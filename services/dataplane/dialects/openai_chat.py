@@ -122,7 +122,13 @@ class _OpenAiRequest:
             metadata = self.context.metadata
             body = upstream_body(self._members, candidate, self._reasoning, metadata, stream=self.stream)
             return OpenAiPassthrough(
-                codec, candidate, body, self._headers, show_usage=self._asks_usage(), warnings=self._warnings()
+                codec,
+                candidate,
+                body,
+                self._headers,
+                show_usage=self._asks_usage(),
+                answers=self._answers(),
+                warnings=self._warnings(),
             )
         request = laid_over(self._read(), candidate, self.context.metadata)
         translation = CrossTranslation(codec, candidate, request, self._writer(candidate), self._headers)
@@ -151,6 +157,11 @@ class _OpenAiRequest:
     def restart_frame(self, evidence: Evidence) -> bytes:
         body = {"id": evidence.generation_id, "object": "chat.completion.chunk", "created": self._dialect.now()}
         return frame(bytes(raw({**body, "model": "", "choices": [], "restart": True, "metadata": evidence.metadata})))
+
+    def _answers(self) -> int:
+        asked = self._members.get("n")
+        count = msgspec.json.decode(asked) if asked is not None else None
+        return count if isinstance(count, int) else 1
 
     def _asks_usage(self) -> bool:
         raw = self._members.get("stream_options")

@@ -8,7 +8,7 @@ evidence can ride on the last chunk that carries something; content never waits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -17,7 +17,7 @@ from services.core.routing.plan import Candidate
 from services.dataplane.dialects.openai_errors import error_object_of
 from services.dataplane.exchange import ProviderCodec
 from services.dataplane.members import Members, NotAnObject, join_members, raw, split_members
-from services.dataplane.providers.openai import DONE, EMPTY, NOT_PROTOCOL, TRUNCATED, read_answer
+from services.dataplane.providers.openai import DONE, EMPTY, NOT_JSON, NOT_PROTOCOL, TRUNCATED, read_answer
 from services.dataplane.providers.openai_errors import error_object, in_stream
 from services.dataplane.providers.openai_wire import (
     WireAnswer,
@@ -37,7 +37,12 @@ _NO_NEWS = {"index": 0, "delta": {}, "finish_reason": None}
 
 
 class OpenAiPassthrough:
-    """One attempt's passthrough."""
+    """One attempt's passthrough.
+
+    Args:
+        show_usage: The caller asked for a usage chunk.
+        answers: How many answers (`n`) the caller asked for; all of them must say that they are done.
+    """
 
     def __init__(
         self,
@@ -47,6 +52,7 @@ class OpenAiPassthrough:
         inbound: Mapping[str, str],
         *,
         show_usage: bool,
+        answers: int,
         warnings: list[str],
     ) -> None:
         self.facts = Facts(warnings=warnings)
@@ -55,6 +61,7 @@ class OpenAiPassthrough:
         self._body = body
         self._inbound = inbound
         self._show_usage = show_usage
+        self._answers = answers
         self._members: Members = {}
         self._parser = SseParser()
         self._model = msgspec.json.encode(candidate.target.model)
@@ -62,6 +69,9 @@ class OpenAiPassthrough:
         self._usage_chunk: bytes | None = None
         self._usage: bytes | None = None
         self._finished = False
+        self._finishes: set[int] = set()
+        self._seen = {0}
+        self._starts: set[int] = set()
         self._shown = False
         self._over = False
 
@@ -103,7 +113,7 @@ class OpenAiPassthrough:
             try:
                 chunk = decode_answer(event.data)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                progress.failure = Failure(FailureKind.BAD_RESPONSE, "the stream holds a chunk that is not JSON")
+                progress.failure = NOT_JSON
                 break
             if chunk.error or event.event == "error":
                 progress.failure = in_stream(chunk.error or error_object(event.data))
@@ -116,6 +126,9 @@ class OpenAiPassthrough:
     def _note(self, choice: WireChoice, progress: Progress) -> bool:
         """Note what one delta shows; whether it shows anything."""
         delta = choice.delta
+        if choice.index and choice.index not in self._finishes:
+            self._seen.add(choice.index)
+            self._finished = False
         if delta is None or not shows(delta):
             return False
         facts, text = self.facts, delta.content
@@ -139,8 +152,15 @@ class OpenAiPassthrough:
             if not choices:
                 self._usage_chunk = data
                 return False
-        if any(c.finish_reason for c in choices):
-            self._finished = True
+        finishing = {c.index or 0 for c in choices if c.finish_reason}
+        if finishing and finishing <= self._finishes:
+            # Told again, as some gateways do; callers hear it once.
+            frames += [frame(self._named(_without_finish(data)))] if content else []
+            return content
+        if finishing:
+            self._finishes |= finishing
+            self._finished = self._finishes >= self._seen
+            progress.finished = self._finished and len(self._finishes) >= self._answers
             if self._last is not None:
                 frames.append(frame(self._named(self._last)))
             self._last = data
@@ -150,9 +170,18 @@ class OpenAiPassthrough:
             frames.append(frame(self._named(_without_finish(data))))
             self._last = _without_content(data)
             return True
+        if not content and self._begun(choices) and _is_start(data):
+            return False
         if choices or not self._shown:
             frames.append(frame(self._named(data)))
         return content
+
+    def _begun(self, choices: Sequence[WireChoice]) -> bool:
+        """Whether all of these choices have begun before; now they have."""
+        indexes = {c.index or 0 for c in choices}
+        begun = indexes <= self._starts or (self._shown and indexes == {0})
+        self._starts |= indexes
+        return begun
 
     def _learn(self, answer: WireAnswer) -> None:
         facts = self.facts
@@ -182,10 +211,14 @@ class OpenAiPassthrough:
         progress = Progress()
         if self._over:
             return progress
+        whole = self._finished and len(self._finishes) >= self._answers
         if self._parser.rest().strip():
             progress = self.feed(b"\n\n")
+            if whole and progress.failure is NOT_JSON:
+                # Half an event behind the finish reason, such as a piece of [DONE]: it is dropped, as SSE says.
+                progress.failure = None
         if not self._over and progress.failure is None:
-            self._finish(progress, whole=self._finished)
+            self._finish(progress, whole=self._finished and len(self._finishes) >= self._answers)
         return progress
 
     def closing(self, evidence: Evidence) -> bytes:
@@ -231,6 +264,15 @@ class OpenAiPassthrough:
         members = split_members(data)
         members["model"] = msgspec.Raw(self._model)
         return join_members(members)
+
+
+_STARTS = ({"role": "assistant"}, {"role": "assistant", "content": ""}, {"role": "assistant", "content": None})
+
+
+def _is_start(data: bytes) -> bool:
+    """Whether a chunk says that an answer begins, and nothing else."""
+    choices = msgspec.json.decode(split_members(data).get("choices", b"null")) or []
+    return bool(choices) and all(choice.get("delta") in _STARTS for choice in choices)
 
 
 def _without_finish(data: bytes) -> bytes:

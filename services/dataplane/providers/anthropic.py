@@ -57,6 +57,7 @@ class AnthropicCodec:
 
     types: tuple[str, ...] = ("anthropic",)
     api = "messages"
+    finish_ends = False
 
     def endpoint(self, target: Target) -> str:
         return f"{target.provider.base_url}/v1/messages"
@@ -118,11 +119,12 @@ def _part(block: WireBlock) -> Text | Thinking | ToolCall | None:
 
 
 class AnthropicStreamDecoder:
-    """Decodes one stream; `message_stop` is its terminal event."""
+    """Decodes one stream; `message_stop` is its terminal event, if a stop reason came before it."""
 
     def __init__(self) -> None:
         self._parser = SseParser()
         self._over = False
+        self._finished = False
         self._began = False
         self._usage: WireUsage | None = None
         self._calls: dict[int, int] = {}
@@ -168,11 +170,13 @@ class AnthropicStreamDecoder:
                 self._usage = merged(self._usage, event.usage)
                 out.append(UsageReported(to_usage(self._usage)))
             if event.delta is not None and event.delta.stop_reason:
+                self._finished = True
                 reason = FINISH_REASONS.get(event.delta.stop_reason, "stop")
                 out.append(Finished(reason, event.delta.stop_sequence or ""))
         elif event.type == "message_stop":
             self._over = True
-            out.append(Terminal())
+            # Without a stop reason the model never said that it was done.
+            out.append(Terminal() if self._finished else Failed(TRUNCATED))
         elif event.type == "error":
             self._over = True
             out.append(Failed(in_stream(event.error)))

@@ -1,7 +1,7 @@
 """Anthropic's errors: by status and `error.type`; by words only where `wordings` knows the whole sentence.
 
 A prompt that exceeds the context window is an ordinary invalid_request_error
-there, unless `error.details.error_code` says more.
+there, unless `error.details.error_code` says more, or, at OpenRouter, `error.error_type`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.core.errors import Failure, FailureKind
-from services.dataplane.providers.openai_errors import code_of, error_object
+from services.dataplane.providers.openai_errors import BY_CODE, asked, code_of, error_object
 from services.dataplane.providers.wordings import kind_told
-from services.dataplane.retry_after import retry_after
 
 _K = FailureKind
 
@@ -37,9 +36,17 @@ BY_STATUS: Mapping[int, FailureKind] = {
     402: _K.QUOTA_EXHAUSTED,
     403: _K.CREDENTIALS_REJECTED,
     404: _K.MODEL_MISSING,
+    408: _K.SERVER_ERROR,
+    409: _K.SERVER_ERROR,
+    410: _K.MODEL_MISSING,
+    412: _K.QUOTA_EXHAUSTED,
     413: _K.REQUEST_TOO_LARGE,
     422: _K.INVALID_REQUEST,
+    425: _K.SERVER_ERROR,
     429: _K.RATE_LIMITED,
+    451: _K.CONTENT_REFUSED,
+    498: _K.RATE_LIMITED,
+    499: _K.SERVER_ERROR,
     503: _K.OVERLOADED,
     529: _K.OVERLOADED,
 }
@@ -53,20 +60,23 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
     kind_word, code = _words(error)
     if 300 <= status < 400:
         return Failure(_K.BAD_RESPONSE, f"the provider answered with a redirect ({status})", status=status)
-    kind = BY_STATUS.get(status, _K.SERVER_ERROR if status >= 500 else _K.INVALID_REQUEST)
+    kind = BY_STATUS.get(status, _K.SERVER_ERROR if status >= 500 or status < 400 else _K.INVALID_REQUEST)
     if kind is _K.INVALID_REQUEST:
-        refined = BY_TYPE.get(kind_word, kind)
+        refined = BY_CODE.get(code) or BY_TYPE.get(kind_word, kind)
         kind = _K.CONTEXT_TOO_LONG if code in _CONTEXT_CODES else refined
         if kind is _K.INVALID_REQUEST:
             kind = kind_told(error) or kind
     elif kind is _K.SERVER_ERROR and BY_TYPE.get(kind_word) is _K.OVERLOADED:
         kind = _K.OVERLOADED
+    elif kind is _K.CREDENTIALS_REJECTED:
+        finer = (BY_CODE.get(code), BY_TYPE.get(kind_word))
+        kind = next((each for each in finer if each in {_K.CONTENT_REFUSED, _K.QUOTA_EXHAUSTED}), kind)
     return Failure(
         kind,
         f"the provider answered {status}" + (f" ({kind_word})" if kind_word else ""),
         status=status,
         code=code or kind_word,
-        retry_after=retry_after(headers),
+        retry_after=asked(kind, headers, error),
         body=body,
         content_type=headers.get("content-type", "application/json"),
     )
@@ -76,13 +86,16 @@ def in_stream(error: Any) -> Failure:
     """The failure that an error event means."""
     kind_word, code = _words(error)
     kind = BY_TYPE.get(kind_word, _K.STREAM_ERROR)
+    if kind in {_K.INVALID_REQUEST, _K.STREAM_ERROR}:
+        kind = _K.CONTEXT_TOO_LONG if code in _CONTEXT_CODES else BY_CODE.get(code, kind)
     told = f"the provider reported an error inside the stream ({kind_word or 'no type'})"
     return Failure(kind, told, code=code or kind_word)
 
 
 def _words(error: Any) -> tuple[str, str]:
-    """(`type`, `details.error_code`) of an error object."""
+    """(`type`, `details.error_code` or `error_type`) of an error object; the second is the more exact one."""
     if not isinstance(error, Mapping):
         return "", ""
     details = error.get("details")
-    return code_of(error.get("type")), code_of(details.get("error_code") if isinstance(details, Mapping) else "")
+    code = details.get("error_code") if isinstance(details, Mapping) else error.get("error_type")
+    return code_of(error.get("type")), code_of(code)

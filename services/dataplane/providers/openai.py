@@ -49,6 +49,7 @@ _FORWARDED = ("x-title", "http-referer", "idempotency-key")
 TRUNCATED = Failure(FailureKind.STREAM_TRUNCATED, "the stream ended without its terminal event")
 NOT_PROTOCOL = Failure(FailureKind.BAD_RESPONSE, "the provider's answer is not a chat completion")
 EMPTY = Failure(FailureKind.EMPTY_ANSWER, "the provider's answer holds nothing, and no reason for it")
+NOT_JSON = Failure(FailureKind.BAD_RESPONSE, "the stream holds a chunk that is not JSON")
 
 
 class OpenAiCodec:
@@ -56,6 +57,7 @@ class OpenAiCodec:
 
     types: tuple[str, ...] = ("openai", "openai_compatible")
     api = "chat.completions"
+    finish_ends = True
 
     def endpoint(self, target: Target) -> str:
         return f"{target.provider.base_url}/chat/completions"
@@ -175,7 +177,7 @@ class OpenAiStreamDecoder:
             try:
                 chunk = decode_answer(event.data)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                out.append(self._fail(Failure(FailureKind.BAD_RESPONSE, "the stream holds a chunk that is not JSON")))
+                out.append(self._fail(NOT_JSON))
                 return out
             if chunk.error or event.event == "error":
                 out.append(self._fail(in_stream(chunk.error or error_object(event.data))))
@@ -200,7 +202,8 @@ class OpenAiStreamDecoder:
         return Failed(failure)
 
     def _read(self, chunk: WireAnswer, out: list[StreamEvent]) -> None:
-        if not self._started:
+        # Azure says what it filtered before the answer begins, in a chunk without an id.
+        if not self._started and (chunk.id or chunk.choices):
             self._started = True
             out.append(Started(chunk.id or "", created=int(chunk.created or 0)))
         for choice in chunk.choices or ():
@@ -257,6 +260,10 @@ class OpenAiStreamDecoder:
         out: list[StreamEvent] = []
         if self._parser.rest().strip():
             out.extend(self.feed(b"\n\n"))
+            if self._finished and out and out[-1] == Failed(NOT_JSON):
+                # Half an event behind the finish reason, such as a piece of [DONE]: it is dropped, as SSE says.
+                out.pop()
+                self._over = False
         if not self._over:
             self._end(out, whole=self._finished)
         return out

@@ -9,9 +9,12 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Mapping
+from functools import partial
 
 import aiohttp
 from aiohttp import ClientResponse, hdrs
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.helpers import _EXC_SENTINEL
 
 from services.core.errors import Clock, Failure, FailureKind
 from services.dataplane.transport.port import TransportFailed, UpstreamRequest
@@ -22,6 +25,24 @@ _MAX_LINE = 64 * 1024
 _READ_BUFFER = 256 * 1024
 
 _PLAIN = {"", "identity"}
+
+
+class _Handler(ResponseHandler):
+    """The library's, but for one case: a body that turns out to be no HTTP.
+
+    The library drops the connection then and forgets who reads the body, who would wait for ever.
+    """
+
+    def set_exception(self, exc: BaseException, exc_cause: BaseException = _EXC_SENTINEL) -> None:
+        payload = self._payload
+        super().set_exception(exc, exc_cause)
+        if payload is not None and not payload.is_eof() and payload.exception() is None:
+            # Not at once: what came before belongs to the reader.
+            self._loop.call_soon(payload.set_exception, aiohttp.ClientPayloadError("the body is no HTTP"))
+
+
+def _handler(loop: asyncio.AbstractEventLoop) -> ResponseHandler:
+    return _Handler(loop)
 
 
 class AiohttpResponse:
@@ -38,7 +59,8 @@ class AiohttpResponse:
     async def read(self) -> bytes:
         try:
             data = await self._response.content.readany()
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, RuntimeError) as error:
+            # The library says RuntimeError when the connection is gone before the read begins.
             raise TransportFailed(_broken(error)) from error
         if not data:
             self._complete = True
@@ -71,6 +93,8 @@ class AiohttpTransport:
             keepalive_timeout=KEEPALIVE_SECONDS,
             ssl=tls or ssl.create_default_context(),
         )
+        # There is no other way in.
+        connector._factory = partial(_handler, asyncio.get_running_loop())  # noqa: SLF001
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),

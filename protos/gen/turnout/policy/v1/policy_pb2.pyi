@@ -1208,7 +1208,7 @@ class RetryBudget(_message.Message):
     ratio: _builtins.float
     """Extra attempts per request, 0 to 1. Default 0.1."""
     min_per_second: _builtins.float
-    """Extra attempts per second that are always allowed. Default 10."""
+    """Extra attempts per second that are always allowed, for each worker. Default 0.5."""
     def __init__(
         self,
         *,
@@ -1255,7 +1255,7 @@ class Breaker(_message.Message):
 
     @_builtins.property
     def max_open_for(self) -> _duration_pb2.Duration:
-        """Longest that it stays open. Default 2m."""
+        """Longest that it stays open. Default 10s, so that a target that is well again is not left unused."""
 
     @_builtins.property
     def window(self) -> _duration_pb2.Duration:

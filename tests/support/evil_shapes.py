@@ -1,0 +1,359 @@
+"""Answers of odd shape: lengths that lie, encodings, redirects, several finishes, and what is odd but whole."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Callable, Sequence
+
+from tests.support.evil import (
+    BROKEN_OFF,
+    FULL,
+    NOT_WHOLE,
+    TEXTS,
+    TIMEOUTS,
+    Fate,
+    Fault,
+    K,
+    Phase,
+    Scene,
+    Script,
+    before,
+    error_event,
+    error_object,
+    frames_of,
+    lifecycle,
+    ping,
+    terminal,
+    whole_body,
+)
+from tests.support.upstream import STREAM_END, STREAM_HEAD, Close, Pause, Step, Trickle, chunk, whole
+
+EMPTY = frozenset({K.EMPTY_ANSWER})
+TRUNCATED = frozenset({K.STREAM_TRUNCATED})
+CANARY = "/v1/canary"
+"""Where redirects lead: to the same server, which tells when somebody comes."""
+NOWHERE = BROKEN_OFF | NOT_WHOLE | TIMEOUTS | {K.SERVER_ERROR}
+
+
+def shapes(wire: str, *, stream: bool) -> list[Fault]:
+    """Every odd shape."""
+    return [*_lengths(), *_encodings(), *_heads(), *_bodies(wire, stream=stream), *_events(wire, stream=stream)]
+
+
+def _next(name: str, script: Script, phase: Phase = Phase.HEADERS, kinds: frozenset[K] = NOT_WHOLE) -> Fault:
+    return Fault(name, phase, Fate.NEXT, kinds, script)
+
+
+def _whole(name: str, script: Script, text: str = FULL) -> Fault:
+    return Fault(name, Phase.TERMINAL, Fate.WHOLE, frozenset(), script, text=text)
+
+
+def body_of(scene: Scene) -> bytes:
+    """The whole body of a good answer, streamed or not."""
+    return b"".join(frames_of(scene.wire, *TEXTS)) if scene.stream else whole_body(scene.wire)
+
+
+def type_of(scene: Scene) -> str:
+    return "text/event-stream" if scene.stream else "application/json"
+
+
+def head_of(scene: Scene, *more: str, status: str = "200 OK", version: str = "1.1") -> bytes:
+    lines = [f"HTTP/{version} {status}", f"content-type: {type_of(scene)}", *more]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def sized(scene: Scene, body: bytes, length: int, *end: Step) -> list[Step]:
+    """A body under a content-length that may lie; a stream's first content comes by itself."""
+    head = head_of(scene, f"content-length: {length}")
+    if not scene.stream:
+        return [head, body, *end]
+    first = len(b"".join(frames_of(scene.wire, *TEXTS)[: lifecycle(scene.wire) + 1]))
+    return [head, body[:first], scene.shown, body[first:], *end]
+
+
+def _lengths() -> list[Fault]:
+    def short(scene: Scene) -> list[Step]:
+        body = body_of(scene)
+        return sized(scene, body, len(body) * 3 // 4)
+
+    def long(scene: Scene) -> list[Step]:
+        body = body_of(scene)[: -len(frames_of(scene.wire)[-1]) if scene.stream else None]
+        return sized(scene, body, len(body) + 50, Close)
+
+    def until_close(scene: Scene) -> list[Step]:
+        return [head_of(scene, version="1.0"), body_of(scene), Close]
+
+    def cut_at_close(scene: Scene) -> list[Step]:
+        steps = before(scene, Phase.MID_JSON, head_of(scene, version="1.0"), bytes)
+        return [*steps, Close]
+
+    def ripple(scene: Scene) -> list[Step]:
+        head = head_of(scene, f"content-length: {len(body_of(scene))}")
+        return [Trickle(head + body_of(scene))]
+
+    return [
+        _next("short-length", short, Phase.CONTENT, NOT_WHOLE | BROKEN_OFF),
+        _next("long-length", long, Phase.CONTENT, BROKEN_OFF),
+        _next("until-close-cut", cut_at_close, Phase.CONTENT, NOT_WHOLE | BROKEN_OFF),
+        _whole("until-close", until_close),
+        _whole("byte-by-byte", ripple),
+    ]
+
+
+def _encodings() -> list[Fault]:
+    def packed(name: str, pack: Callable[[bytes], bytes]) -> Fault:
+        def script(scene: Scene) -> list[Step]:
+            body = pack(body_of(scene))
+            return [head_of(scene, f"content-encoding: {name}", f"content-length: {len(body)}"), body]
+
+        return _next(f"encoded-{name}", script)
+
+    def unsaid(scene: Scene) -> list[Step]:
+        body = gzip.compress(body_of(scene))
+        return [head_of(scene, f"content-length: {len(body)}"), body]
+
+    def identity(scene: Scene) -> list[Step]:
+        body = body_of(scene)
+        return [head_of(scene, "content-encoding: identity", f"content-length: {len(body)}"), body]
+
+    return [
+        packed("gzip", gzip.compress),
+        packed("deflate", zlib.compress),
+        packed("br", bytes),
+        _next("gzip-unsaid", unsaid),
+        _whole("encoded-identity", identity),
+    ]
+
+
+def _heads() -> list[Fault]:
+    def status(code: int, words: str, *headers: str, body: bytes = b"") -> Script:
+        def script(scene: Scene) -> list[Step]:
+            del scene
+            head = "\r\n".join([f"HTTP/1.1 {code} {words}", *headers]) + "\r\n\r\n"
+            return [head.encode() + body]
+
+        return script
+
+    def half(scene: Scene) -> list[Step]:
+        head = head_of(scene, "transfer-encoding: chunked", status="206 Partial Content")
+        return [*before(scene, Phase.MID_JSON, head), STREAM_END]
+
+    def informed(scene: Scene) -> list[Step]:
+        body = body_of(scene)
+        hints = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </x>; rel=preload\r\n\r\n"
+        return [hints, head_of(scene, f"content-length: {len(body)}"), body]
+
+    def both(scene: Scene) -> list[Step]:
+        return [head_of(scene, "content-length: 5", "transfer-encoding: chunked"), chunk(body_of(scene)), STREAM_END]
+
+    def raw(data: bytes) -> Script:
+        return lambda scene: [data, Pause()]
+
+    switched = status(101, "Switching Protocols", "upgrade: websocket", "connection: upgrade")
+    huge = b"HTTP/1.1 200 OK\r\nx-padding: " + b"x" * 1_000_000 + b"\r\n\r\n"
+    return [
+        _next("redirect", status(302, "Found", f"location: {CANARY}", "content-length: 0")),
+        _next("redirect-307", status(307, "Temporary Redirect", f"location: {CANARY}", "content-length: 0")),
+        _next("switching", lambda scene: [*switched(scene), Pause()], Phase.HEADERS, NOWHERE),
+        _next("no-content", status(204, "No Content")),
+        _next("not-modified", status(304, "Not Modified")),
+        _next("partial-content", half, Phase.CONTENT),
+        _next("huge-header", raw(huge), Phase.REQUEST, NOWHERE),
+        _next("not-http", raw(b"220 mail.example.com ESMTP ready\r\n\r\n"), Phase.REQUEST, NOWHERE),
+        _next("bad-status-line", raw(b"HTTP/9.9 banana\r\n\r\n"), Phase.REQUEST, NOWHERE),
+        _next("two-lengths", both, Phase.HEADERS, NOWHERE),
+        _whole("informed-first", informed),
+    ]
+
+
+def _bodies(wire: str, *, stream: bool) -> list[Fault]:
+    def html(scene: Scene) -> list[Step]:
+        del scene
+        page = b"<!doctype html><title>Sign in</title><h1>Please sign in to the network</h1>"
+        return [b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: %d\r\n\r\n" % len(page) + page]
+
+    def told(kind: str) -> Script:
+        return lambda scene: [whole(200, error_object(scene.wire, kind))]
+
+    def other_shape(scene: Scene) -> list[Step]:
+        other = Scene(scene.wire, not scene.stream, scene.shown)
+        body = body_of(other)
+        return [head_of(other, f"content-length: {len(body)}"), body]
+
+    def other_wire(scene: Scene) -> list[Step]:
+        other = Scene("anthropic" if scene.wire == "openai" else "openai", scene.stream, scene.shown)
+        return [head_of(scene, f"content-length: {len(body_of(other))}"), body_of(other)]
+
+    def literal(body: bytes) -> Script:
+        def script(scene: Scene) -> list[Step]:
+            return [head_of(scene, f"content-length: {len(body)}"), body]
+
+        return script
+
+    return [
+        _next("html", html),
+        _next("error-in-200", told("api_error"), kinds=frozenset({K.SERVER_ERROR, K.STREAM_ERROR})),
+        _next("overloaded-in-200", told("overloaded_error"), kinds=frozenset({K.OVERLOADED})),
+        Fault(
+            "refusal-in-200",
+            Phase.HEADERS,
+            Fate.STOP,
+            frozenset({K.INVALID_REQUEST}),
+            told("invalid_request_error"),
+        ),
+        _next("other-shape", other_shape),
+        _next("other-wire", other_wire, kinds=NOT_WHOLE | EMPTY),
+        _next("null", literal(b"null")),
+        _next("list", literal(b"[]")),
+        _next("nested", literal(b"[" * 200_000)),
+        *_answers(wire, stream=stream),
+    ]
+
+
+def _answers(wire: str, *, stream: bool) -> list[Fault]:
+    """Answers without text: empty ones, and those that have a reason."""
+
+    def of(make: Callable[[str, bool], list[bytes] | bytes]) -> Script:
+        def script(scene: Scene) -> list[Step]:
+            made = make(scene.wire, scene.stream)
+            pieces = [made] if isinstance(made, bytes) else made
+            return [
+                head_of(scene, "transfer-encoding: chunked"),
+                *(chunk(piece) for piece in pieces),
+                STREAM_END,
+            ]
+
+        return script
+
+    del wire, stream
+    return [
+        _next("empty-answer", of(lambda w, s: answer_without_text(w, "stop", stream=s)), kinds=EMPTY),
+        _whole("refused-answer", of(lambda w, s: answer_without_text(w, "refused", stream=s)), text=""),
+        _whole("tool-only", of(lambda w, s: answer_without_text(w, "tool", stream=s)), text=""),
+        _whole("reasoning-only", of(lambda w, s: answer_without_text(w, "thought", stream=s)), text=""),
+    ]
+
+
+def answer_without_text(wire: str, why: str, *, stream: bool) -> list[bytes] | bytes:
+    """An answer that says nothing: empty (`stop`), `refused`, a `tool` call or a `thought`."""
+    make = {"openai": (_openai_whole, _openai_stream), "anthropic": (_anthropic_whole, _anthropic_stream)}[wire]
+    return make[1](why) if stream else make[0](why)
+
+
+_OPENAI_FINISH = {"stop": "stop", "refused": "content_filter", "tool": "tool_calls", "thought": "stop"}
+_ANTHROPIC_STOP = {"stop": "end_turn", "refused": "refusal", "tool": "tool_use", "thought": "end_turn"}
+_CALL = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+
+
+def _openai_delta(why: str) -> dict[str, object]:
+    return {"tool": {"tool_calls": [_CALL]}, "thought": {"reasoning_content": "Hm."}}.get(why, {"content": ""})
+
+
+def _openai_whole(why: str) -> bytes:
+    answer = json.loads(whole_body("openai", ""))
+    choice = answer["choices"][0]
+    choice["finish_reason"] = _OPENAI_FINISH[why]
+    choice["message"].update(_openai_delta(why))
+    answer["usage"]["completion_tokens"] = 0 if why in {"stop", "refused"} else 3
+    return json.dumps(answer).encode()
+
+
+def _openai_stream(why: str) -> list[bytes]:
+    role, _, finish, *_, done = frames_of("openai", "x")
+    delta = json.dumps(_openai_delta(why)).encode()
+    content = [role.replace(b'{"role": "assistant", "content": ""}', delta)] if why in {"tool", "thought"} else []
+    finish = finish.replace(b'"finish_reason": "stop"', f'"finish_reason": "{_OPENAI_FINISH[why]}"'.encode())
+    return [role, *content, finish, done]
+
+
+def _anthropic_block(why: str) -> dict[str, object]:
+    if why == "tool":
+        return {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {}}
+    return {"type": "thinking", "thinking": "Hm.", "signature": "c2ln"}
+
+
+def _anthropic_whole(why: str) -> bytes:
+    answer = json.loads(whole_body("anthropic", ""))
+    answer["content"] = [_anthropic_block(why)] if why in {"tool", "thought"} else []
+    answer["stop_reason"] = _ANTHROPIC_STOP[why]
+    answer["usage"]["output_tokens"] = 0 if why in {"stop", "refused"} else 3
+    return json.dumps(answer).encode()
+
+
+def _anthropic_stream(why: str) -> list[bytes]:
+    start, *_, delta, stop = frames_of("anthropic", "x")
+    spent = 0 if why in {"stop", "refused"} else 3
+    told = json.loads(delta.partition(b"data: ")[2])
+    told["delta"]["stop_reason"], told["usage"]["output_tokens"] = _ANTHROPIC_STOP[why], spent
+    blocks: list[bytes] = []
+    if why in {"tool", "thought"}:
+        block, moves = _anthropic_block(why), _anthropic_moves(why)
+        empty = {**block, "thinking": "", "signature": ""} if why == "thought" else block
+        blocks = [_named("content_block_start", index=0, content_block=empty)]
+        blocks += [_named("content_block_delta", index=0, delta=move) for move in moves]
+        blocks += [_named("content_block_stop", index=0)]
+    start = start.replace(b'"output_tokens": 1', b'"output_tokens": 0')
+    return [start, *blocks, _named("message_delta", delta=told["delta"], usage=told["usage"]), stop]
+
+
+def _anthropic_moves(why: str) -> list[dict[str, str]]:
+    if why == "tool":
+        return [{"type": "input_json_delta", "partial_json": "{}"}]
+    return [{"type": "thinking_delta", "thinking": "Hm."}, {"type": "signature_delta", "signature": "c2ln"}]
+
+
+def _named(name: str, **body: object) -> bytes:
+    return f"event: {name}\ndata: {json.dumps({'type': name, **body})}\n\n".encode()
+
+
+def _events(wire: str, *, stream: bool) -> list[Fault]:
+    """Streams whose events are odd; a whole answer has none, so the same rows put the oddity around its body."""
+    frames, head, last = frames_of(wire, *TEXTS), lifecycle(wire), terminal(wire)
+
+    def streamed(pieces: Sequence[bytes], *, shown: bool = False, body: bytes = b"") -> Script:
+        def script(scene: Scene) -> list[Step]:
+            if not scene.stream:
+                return [head_of(scene, "transfer-encoding: chunked"), chunk(body or whole_body(wire)), STREAM_END]
+            steps: list[Step] = [STREAM_HEAD, *(chunk(piece) for piece in pieces), STREAM_END]
+            if shown:
+                steps.insert(2 + head, scene.shown)
+            return steps
+
+        return script
+
+    without_finish = [*frames[: head + len(TEXTS)], frames[-1]]
+    joined = b"".join(frames)
+    finish = frames[-last - 1]
+    spread = [piece for frame in frames for piece in (ping(wire, stream=True), frame)]
+    padded = b" \n\t" + whole_body(wire) + b"\n\n"
+    cut = whole_body(wire)[:-1]
+    found = [
+        Fault(
+            "terminal-without-finish",
+            Phase.CONTENT,
+            Fate.NEXT,
+            TRUNCATED if stream else NOT_WHOLE,
+            streamed(without_finish, shown=True, body=cut),
+        ),
+        _next("terminal-at-once", streamed([*frames[:head], frames[-1]], body=b" "), kinds=NOT_WHOLE | EMPTY),
+        _whole("two-finishes", streamed([*frames[:-last], finish, *frames[-last:]], body=padded)),
+        _whole("two-terminals", streamed([*frames, frames[-1]], body=padded)),
+        _whole("more-behind-terminal", streamed([*frames, *frames[head:]], body=padded)),
+        _whole("error-behind-terminal", streamed([*frames, error_event(wire, "server_error")], body=padded)),
+        _whole("two-starts", streamed([frames[0], *frames], body=padded)),
+        _whole("pings-between", streamed(spread, body=padded)),
+        _whole("crlf", streamed([joined.replace(b"\n", b"\r\n")], body=padded.replace(b"\n", b"\r\n"))),
+        _whole("cr", streamed([joined.replace(b"\n", b"\r")], body=padded.replace(b"\n", b"\r"))),
+        _whole("no-space", streamed([joined.replace(b"data: ", b"data:")], body=padded)),
+        _whole("ids-and-retries", streamed([b"id: 7\nretry: 5\n" + frame for frame in frames], body=padded)),
+        _whole("one-burst", streamed([joined], body=padded)),
+        _whole("no-last-newline", streamed([joined.rstrip(b"\n")], body=padded.rstrip())),
+    ]
+    if stream:
+        # JSON may not begin with a byte order mark, so a whole answer that does is no answer.
+        found.append(_whole("byte-order-mark", streamed([b"\xef\xbb\xbf" + joined])))
+    else:
+        found.append(_next("byte-order-mark", streamed([], body=b"\xef\xbb\xbf" + whole_body(wire))))
+    return found
