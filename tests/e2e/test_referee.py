@@ -15,7 +15,8 @@ from tests.support.llmock_server import LlmockServer, running_llmock
 
 pytestmark = pytest.mark.process
 
-CLOCKS = {"headers": "1s", "first_event": "500ms", "first_content": "500ms", "idle": "500ms"}
+# Short enough for a stall, and long enough for the referee's bookkeeping on a busy machine.
+CLOCKS = {"headers": "5s", "first_event": "2s", "first_content": "2s", "idle": "1s"}
 
 
 @pytest.fixture
