@@ -32,6 +32,8 @@ from services.wire.policy import key_of_resource, to_document, to_resource
 log = logging.getLogger(__name__)
 
 CALL_SECONDS = 1.8
+ROUND_SECONDS = 0.1
+"""Pause after all members were asked in vain."""
 DEFAULT_PREFIX = "/turnout/default/"
 _NO_ANSWER = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
 
@@ -198,21 +200,28 @@ class EtcdStore:
     async def _call(self, method: Method, request: Any, *, once: bool = False) -> Any:
         """Call etcd; a member that does not answer is passed over for the next one, unless `once`.
 
+        All are asked at least once, and again while `CALL_SECONDS` have not passed: a cluster that elects
+        a leader, or a member that is back and not connected yet, answers in a moment.
+
         Raises:
             StoreUnavailable: No answer in time, or etcd refuses.
         """
-        tries = 1 if once else len(self._members)
+        end = self._clock.monotonic() + CALL_SECONDS
+        tries = 0
         while True:
             member = self._members.present
             try:
                 return await self._ask(member, method, request)
             except grpc.aio.AioRpcError as error:
-                tries -= 1
-                if error.code() in _NO_ANSWER:
+                tries += 1
+                silent = error.code() in _NO_ANSWER
+                if silent:
                     self._members.lost(member)
-                    if tries:
-                        continue
-                raise self._unavailable(error) from error
+                round_over = tries % len(self._members) == 0
+                if once or not silent or (round_over and self._clock.monotonic() >= end):
+                    raise self._unavailable(error) from error
+            if round_over:
+                await self._clock.sleep(ROUND_SECONDS)
 
     async def _ask(self, member: Member, method: Method, request: Any) -> Any:
         """Call one member; a lost token is fetched anew once (simple tokens die with etcd)."""
