@@ -18,6 +18,7 @@ from services.cli.connection import Connection
 from services.cli.output import Fail, escape, out, show_json
 from services.cli.policy_commands import DEFAULT_CONNECTION, Json, call
 
+_USUAL_KINDS = ("", "first", "failover")
 _COLOURS = {"ok": "green", "failed": "red", "broken": "red", "cancelled": "yellow", "refused": "yellow"}
 
 
@@ -96,8 +97,12 @@ def _show(record: RequestRecord) -> None:
 
 
 def _show_attempt(attempt: AttemptRecord) -> None:
-    mark = "[green]✓[/]" if attempt.success else "[red]✗[/]"
-    line = f"    {mark} {attempt.number}. {escape(attempt.model)} {attempt.duration_ms:.0f} ms"
+    lost = attempt.verdict == "lost"
+    mark = "[green]✓[/]" if attempt.success else "[yellow]–[/]" if lost else "[red]✗[/]"
+    kind = f" ({attempt.kind})" if attempt.kind not in _USUAL_KINDS else ""
+    line = f"    {mark} {attempt.number}. {escape(attempt.model)}{kind} {attempt.duration_ms:.0f} ms"
+    if lost:
+        line += " [dim]cancelled[/]"
     if attempt.failure:
         clock = f", clock {attempt.clock}" if attempt.clock else ""
         line += f" [red]{attempt.failure}[/]{clock}: {escape(attempt.error_message)} [dim]→ {attempt.verdict}[/]"

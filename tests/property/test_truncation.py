@@ -115,7 +115,7 @@ def recorded_streams() -> Iterator[tuple[str, str, bytes]]:
     if folder() is None:
         return
     for provider in PROVIDERS:
-        found = [e for e in exchanges(provider) if e.stream and e.status == 200 and e.provenance != "composed"]
+        found = [e for e in exchanges(provider) if e.stream and e.status == 200]
         short = sorted((e for e in found if 200 < len(e.body) < LIMIT), key=lambda e: (len(e.body), e.id))
         step = max(1, len(short) // PER_PROVIDER)
         for exchange in short[::step][:PER_PROVIDER]:

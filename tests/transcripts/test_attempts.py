@@ -41,7 +41,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.golden import cases
-from tests.support.transcript import run_transcript
+from tests.support.transcript import BadTranscript, run_transcript
 from tests.transcripts.attempt_scenario import Scenario
 
 SCENARIOS = Path(__file__).parent / "attempts"
@@ -50,3 +50,22 @@ SCENARIOS = Path(__file__).parent / "attempts"
 @pytest.mark.parametrize("name", cases(SCENARIOS, ".txt"))
 def test_the_chain_does_what_its_transcript_says(name: str) -> None:
     run_transcript(SCENARIOS / f"{name}.txt", Scenario().commands)
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        ("done attempt=2", "attempt 2 is not in flight"),
+        ("fail SERVER_ERROR at=600.1", "attempt 1 had ended by 600"),
+        ("fail SERVER_ERROR remains=text", "does not know 'remains'"),
+        ("hedge", "no hedge is due"),
+        ("elapsed", "nothing is waited for"),
+        ("deadline at=599", "it is due at 600"),
+        ("request", "the request before has not ended"),
+    ],
+)
+def test_a_scenario_cannot_tell_what_cannot_happen(tmp_path: Path, command: str, why: str) -> None:
+    path = tmp_path / "t.txt"
+    path.write_text(f"# x\n\nplan\na/m\n----\n\nrequest\n----\n\n{command}\n----\n", encoding="utf-8")
+    with pytest.raises(BadTranscript, match=why):
+        run_transcript(path, Scenario().commands)

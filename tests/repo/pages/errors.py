@@ -72,7 +72,7 @@ VERDICTS = "What *then* means, before the first content has reached the caller:"
 BUDGET = """
     Retries, hedges, and failovers to a target that fails of late itself are extra load. They are paid from a
     [budget](policy.md#retrybudget); an attempt that it does not allow is left out, and the next target has its turn. A
-    failover to a healthy target is free ([ADR 0012](adr/0012-failovers-to-healthy-targets-are-free.md)).
+    failover to a healthy target is free ([ADR 0013](adr/0013-failovers-to-healthy-targets-are-free.md)).
 """
 
 BROKEN = """
@@ -96,7 +96,8 @@ BREAKERS = f"""
     {_RULE.consecutive_failures} failures in a row open it, and so do failures of {_RULE.error_rate:.0%} among at least
     {_RULE.min_requests} answers within {format_duration(_RULE.window)}. It stays open for
     {format_duration(_RULE.open_for)}; then a single attempt probes the target, while other requests go elsewhere. If the
-    probe fails, it is open again, for twice as long each time, up to {format_duration(_RULE.max_open_for)}. Its first
+    probe fails, it is open again, twice as long as before, but no longer than `max_open_for`
+    ({format_duration(_RULE.max_open_for)}). Its first
     content closes the breaker. The target comes back with {breaker.MIN_SHARE:.0%} of its traffic, and has all of it after
     {format_duration(_RULE.ramp)}. These are the defaults of [`breaker`](policy.md#breaker). A rejected credential is set
     aside for {breaker.CREDENTIAL_SECONDS:g} s at least. Attempts that began before a breaker opened change nothing any
@@ -106,7 +107,7 @@ BREAKERS = f"""
 SET_ASIDE = f"""
     A target that is set aside is tried last, never left out: when nothing else is left, `on_exhausted` says whether it
     is tried all the same, waited for, or the request refused
-    ([ADR 0013](adr/0013-breakers-order-and-retry-after-forbids.md)). Only what a provider asked for is kept whatever
+    ([ADR 0014](adr/0014-breakers-order-and-retry-after-forbids.md)). Only what a provider asked for is kept whatever
     happens: whoever sends a Retry-After is not called before that, by no request of the worker, for at most
     {breaker.MAX_PUSHBACK_SECONDS / 60:g} minutes. A rate limit without one lets the target rest for
     {breaker.PUSHBACK_SECONDS:g} s. Each worker keeps books of its own; `turnout health` shows them.

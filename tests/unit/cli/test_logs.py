@@ -58,6 +58,18 @@ def test_a_record_is_one_line_and_one_more_per_attempt(suite: Suite, logs: Turno
     assert lines[4].strip() == "UNAUTHENTICATED"
 
 
+def test_attempts_that_are_not_plain_failovers_say_why_they_were_made_and_losers_that_they_were_cancelled(
+    suite: Suite, logs: Turnout
+) -> None:
+    lost = attempt(ended=100.3, verdict="lost")
+    won = attempt(2, candidate=candidate("anthropic/claude"), started=100.2, ended=100.4, success=True, kind="hedge")
+    suite.worker.records.append(trail(generation_id="gen-3", attempts=[lost, won], outcome="ok", status=200))
+    shown = logs("logs", "--no-follow", "--tail", "1", "--dataplane", suite.dataplane)
+    _, first, second = shown.out.splitlines()
+    assert first.strip() == "– 1. openai/gpt-5 300 ms cancelled"
+    assert second.strip() == "✓ 2. anthropic/claude (hedge) 200 ms"
+
+
 def test_machines_get_one_record_per_line(suite: Suite, logs: Turnout) -> None:
     shown = logs("logs", "--no-follow", "--tail", "1", "--json", "--dataplane", suite.dataplane)
     (record,) = (json.loads(line) for line in shown.out.splitlines())
