@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.core.errors import Failure, FailureKind
-from services.dataplane.providers.openai_errors import BY_CODE, asked, error_object
+from services.dataplane.providers.openai_errors import BY_CODE, asked, code_of, error_object
 
 _K = FailureKind
 
@@ -93,7 +93,6 @@ def _words(error: Any) -> tuple[str, str]:
     """(`type`, `details.error_code` or `error_type`) of an error object; the second is the more exact one."""
     if not isinstance(error, Mapping):
         return "", ""
-    kind = error.get("type")
     details = error.get("details")
     code = details.get("error_code") if isinstance(details, Mapping) else error.get("error_type")
-    return (kind if isinstance(kind, str) else ""), (code if isinstance(code, str) else "")
+    return code_of(error.get("type")), code_of(code)

@@ -123,6 +123,9 @@ BY_STATUS: Mapping[int, FailureKind] = {
     529: _K.OVERLOADED,
 }
 
+_LONGEST_CODE = 100
+"""A longer text is no code; it would only fill records, spans and messages."""
+
 _REFINES: Mapping[FailureKind, frozenset[FailureKind]] = {
     # What a code may turn a status into; elsewhere the status has the last word.
     _K.INVALID_REQUEST: frozenset(
@@ -217,7 +220,12 @@ def _codes(error: Any) -> list[str]:
     metadata = error.get("metadata")
     exact = metadata.get("error_type") if isinstance(metadata, Mapping) else None
     own = [error.get(name) for name in ("error_type", "code", "type", "status")]
-    return [value for value in (exact, *_details(error, "reason"), *own) if isinstance(value, str) and value]
+    return [code for value in (exact, *_details(error, "reason"), *own) if (code := code_of(value))]
+
+
+def code_of(value: Any) -> str:
+    """`value` if it can be a code; empty: it is none."""
+    return value if isinstance(value, str) and len(value) <= _LONGEST_CODE else ""
 
 
 def _details(error: Any, name: str) -> list[str]:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.dataplane.providers import anthropic_errors, openai_errors
 from services.dataplane.retry_after import MAX_SECONDS, rate_reset, retry_after
@@ -83,6 +85,14 @@ def test_retry_after_is_read_in_all_its_forms(headers: dict[str, str], seconds: 
 )
 def test_a_rate_limit_that_is_used_up_says_when_it_starts_anew(headers: dict[str, str], seconds: float | None) -> None:
     assert rate_reset(headers, NOW) == seconds
+
+
+@given(st.text(max_size=40), st.text(max_size=10))
+def test_no_reset_whatever_breaks_it(reset: str, left: str) -> None:
+    for name in ("x-ratelimit-{}-requests", "ratelimit-{}", "anthropic-ratelimit-tokens-{}"):
+        found = rate_reset({name.format("reset"): reset, name.format("remaining"): left})
+        certain = rate_reset({name.format("reset"): reset, name.format("remaining"): "0"})
+        assert all(each is None or 0.0 <= each <= MAX_SECONDS for each in (found, certain))
 
 
 GOOGLE = {"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "details": [{"retryDelay": "34.4s"}]}}
