@@ -4,7 +4,7 @@ Covered, each at every single byte offset, in every dialect (chat completions, m
   * streams of our own in both wire forms: text with characters of several bytes, tool calls, reasoning,
     several answers, CRLF, and endings without a terminal event;
   * recorded streams of real providers below 8 KB (up to five per provider file, spread over the sizes),
-    where recordings are at hand: TURNOUT_TRAFFIC, or `../shared/traffic`;
+    where recordings are at hand (TURNOUT_TRAFFIC);
   * second answers that mend a broken one, continued and resumed;
   * whole answers of our own.
 At each offset the stream ends cleanly, as if the provider had closed it: what a proxy's cut looks like when

@@ -175,6 +175,7 @@ OPENAI_STATUSES: tuple[tuple[str, int, Any, K], ...] = (
     ("proxy", 599, b"", K.SERVER_ERROR),
     ("proxy", 500, b"[" * 100_000, K.SERVER_ERROR),
     ("proxy", 500, b"\xff\xfe", K.SERVER_ERROR),
+    ("proxy", 400, openai("invalid_request_error", "context_length_exceeded" * 20), K.INVALID_REQUEST),
 )  # fmt: skip
 
 ANTHROPIC_STATUSES: tuple[tuple[str, int, Any, K], ...] = (
