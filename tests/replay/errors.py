@@ -45,9 +45,10 @@ def judge(exchange: Exchange) -> Judged:
 
 
 def _expected(api: str, failure: Failure, recorded: type[Exception] | None) -> type[Exception] | None:
-    """The class of the recording, but for what is ours to bear (the key) and ours to name (the model)."""
+    """The class of the recording, but for what is ours to bear (the key), ours to name (the model), and the provider's."""
     sdk = _SDKS[api]
-    if failure.kind in _OUR_KEY:
+    if failure.kind in _OUR_KEY or failure.kind is FailureKind.SERVER_ERROR:
+        # Groq calls it the caller's mistake when its model writes an impossible tool call.
         return sdk.InternalServerError
     return sdk.NotFoundError if failure.kind is FailureKind.MODEL_MISSING else recorded
 

@@ -59,7 +59,7 @@ UNEQUAL: Mapping[str, Unequal] = {
         crossing_only=True,
     ),
     "groq-chat.completions-2867ef038700": Unequal(
-        _K.INVALID_REQUEST, "an error inside a stream: a tool was required, but the model called none"
+        _K.SERVER_ERROR, "an error inside a stream: a tool was required, but the model called none"
     ),
     "local-openai-chat.completions-32fc65e5901c": Unequal(
         _K.STREAM_TRUNCATED, "the server broke off with a line that is no event (`error: …`); clients see a clean end"

@@ -17,7 +17,7 @@ import jiter
 from tests.replay.sdk import anthropic_answer, anthropic_streamed, openai_answer, openai_chunks
 
 OURS = ("model", "metadata")
-_ONCE = {"role", "id", "type", "name", "finish_reason", "format", "signature"}
+_ONCE = {"role", "id", "type", "name", "finish_reason", "native_finish_reason", "format", "signature"}
 """Texts that a stream repeats or sets, but never continues."""
 
 Value = dict[str, Any]

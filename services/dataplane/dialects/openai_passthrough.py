@@ -154,8 +154,9 @@ class OpenAiPassthrough:
                 return False
         finishing = {c.index or 0 for c in choices if c.finish_reason}
         if finishing and finishing <= self._finishes:
-            # Told again, as some gateways do; callers hear it once.
+            # Told again, as some gateways do, and then with more beside it; callers hear the last one.
             frames += [frame(self._named(_without_finish(data)))] if content else []
+            self._last = _without_content(data) if content else data
             return content
         if finishing:
             self._finishes |= finishing

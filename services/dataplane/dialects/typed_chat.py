@@ -164,8 +164,7 @@ class TypedWriter:
         return b"".join(out)
 
     def closing(self, evidence: Evidence) -> bytes:
-        del evidence
-        end = chat_pb2.ChatEnd(id=self._id, model=self._model, finish_reason=self._finish)
+        end = chat_pb2.ChatEnd(id=self._id or evidence.generation_id, model=self._model, finish_reason=self._finish)
         return _framed(chat_pb2.ChatEvent(end=end))
 
     def broken(self, error: RouterError, evidence: Evidence) -> bytes:

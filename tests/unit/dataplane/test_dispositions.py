@@ -363,7 +363,6 @@ def test_an_error_inside_a_success_is_told_apart_wherever_it_comes(wire: str, bo
 # Recorded errors of real providers.
 
 RECORDED: dict[tuple[str, int, str], set[K]] = {
-    ("anthropic", 400, "invalid_request_error"): {K.INVALID_REQUEST},
     ("anthropic", 401, "authentication_error"): {K.CREDENTIALS_REJECTED},
     ("anthropic", 404, "not_found_error"): {K.MODEL_MISSING},
     ("azure", 401, "401"): {K.CREDENTIALS_REJECTED},
@@ -371,6 +370,7 @@ RECORDED: dict[tuple[str, int, str], set[K]] = {
     ("azure", 404, "DeploymentNotFound"): {K.MODEL_MISSING},
     ("azure", 429, "RateLimitReached"): {K.RATE_LIMITED},
     # By words: their codes say no more than that something is wrong.
+    ("anthropic", 400, "invalid_request_error"): {K.INVALID_REQUEST, K.CONTEXT_TOO_LONG},
     ("deepseek", 400, "invalid_request_error"): {K.INVALID_REQUEST, K.CONTEXT_TOO_LONG},
     ("ollama", 400, "invalid_request_error"): {K.INVALID_REQUEST, K.CONTEXT_TOO_LONG},
     ("openrouter", 400, ""): {K.INVALID_REQUEST, K.CONTEXT_TOO_LONG},

@@ -23,10 +23,10 @@ class Counting(Upstream):
 
     def __init__(self) -> None:
         super().__init__()
-        self.connections = 0
+        self.made = 0
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
+        self.made += 1
         await super()._serve(reader, writer)
 
 
@@ -107,14 +107,14 @@ async def test_a_connection_that_ended_cleanly_is_used_again_and_another_is_not(
     await response.read_all(10)
     response.close()
     cut = await transport.open(request(upstream), connect=LONG, headers=LONG)
-    assert upstream.connections == 1
+    assert upstream.made == 1
     await cut.read()
     cut.close()
     # The provider learns at once that nobody reads on.
     await asyncio.wait_for(upstream.journal[1].ended.wait(), 2)
     response = await transport.open(request(upstream), connect=LONG, headers=LONG)
     response.close()
-    assert upstream.connections == 2
+    assert upstream.made == 2
 
 
 async def test_a_cancelled_read_closes_the_socket(transport: AiohttpTransport, upstream: Counting) -> None:
