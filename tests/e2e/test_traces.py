@@ -52,7 +52,7 @@ BUSY = [whole(503, {"error": {"message": ECHO, "type": "overloaded_error"}}, x_d
 DENIED = [whole(401, {"error": {"message": ECHO, "type": "invalid_request_error", "code": "invalid_api_key"}})]
 GOOD = [whole(200, openai_answer(ANSWER))]
 STREAM = streamed(openai_events(ANSWER, " and more"))
-BREAKS = [STREAM_HEAD, *(chunk(frame) for frame in openai_events(ANSWER)[:2]), Reset]
+BEGUN = [STREAM_HEAD, *(chunk(frame) for frame in openai_events(ANSWER)[:2])]
 
 
 def policy_forms(bad: Upstream, good: Upstream) -> list[dict[str, Any]]:
@@ -61,8 +61,10 @@ def policy_forms(bad: Upstream, good: Upstream) -> list[dict[str, Any]]:
         return {**base, "credentials": ["env:CANARY_KEY"]}
 
     def router(name: str) -> dict[str, Any]:
-        # Models of its own for each test, so that none is benched for what others did.
-        variant = {"variant_id": "v", "model_id": f"bad/{name}", "model_selection": {"models": [f"good/{name}"]}}
+        # Models of its own for each test, so that none is set aside for what others did; and for the one in which
+        # credentials are refused, providers of its own.
+        bad, good = ("bad-denied", "good-denied") if name == "dead" else ("bad", "good")
+        variant = {"variant_id": "v", "model_id": f"{bad}/{name}", "model_selection": {"models": [f"{good}/{name}"]}}
         route = {"route_id": "main", "variants": [{"weight": 100, "variant": variant}]}
         return {"kind": "Router", "name": name, "default_route": route}
 
@@ -70,6 +72,8 @@ def policy_forms(bad: Upstream, good: Upstream) -> list[dict[str, Any]]:
     return [
         provider("bad", bad),
         provider("good", good),
+        provider("bad-denied", bad),
+        provider("good-denied", good),
         *({"kind": "Model", "name": f"good/{name}", "prices": prices} for name in ROUTERS),
         *(router(name) for name in ROUTERS),
     ]
@@ -201,8 +205,16 @@ def test_a_chain_that_fails_is_an_error_at_every_level(stack: Stack) -> None:
 
 def test_a_stream_that_breaks_after_its_first_content_is_an_error_too(stack: Stack) -> None:
     trace = "a4" * 16
-    stack.good.script(BREAKS)
-    assert "[DONE]" not in stack.ask("broken", trace, stream=True).text
+    gate = Pause()
+    stack.good.script([*BEGUN, gate, Reset])
+    text = ""
+    with stack.http.stream("POST", "/v1/chat/completions", **request("broken", trace, stream=True)) as answer:
+        for piece in answer.iter_text():
+            text += piece
+            # A reset takes along what was not read yet, so it comes when the content has arrived here.
+            if ANSWER in text:
+                stack.good.release(gate)
+    assert "[DONE]" not in text
     check_tree("broken", stack.spans(trace, 4))
 
 
@@ -215,7 +227,7 @@ def test_a_refused_request_has_no_attempt(stack: Stack) -> None:
 def test_a_caller_who_leaves_is_no_error_of_the_provider(stack: Stack) -> None:
     trace = "a6" * 16
     before = stack.counts()
-    stack.good.script([STREAM_HEAD, *(chunk(frame) for frame in openai_events(ANSWER)[:2]), Pause()])
+    stack.good.script([*BEGUN, Pause()])
     with stack.http.stream("POST", "/v1/chat/completions", **request("left", trace, stream=True)) as answer:
         next(answer.iter_bytes())
     check_tree("left", stack.spans(trace, 4))

@@ -110,6 +110,11 @@ class Upstream:
         """Connections that are open now."""
         return len(self._writers)
 
+    def release(self, pause: Pause) -> None:
+        """Let a paused script go on; from any thread."""
+        assert self._server is not None, "started before"
+        self._server.get_loop().call_soon_threadsafe(pause.go.set)
+
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
