@@ -60,7 +60,9 @@ def documents(url: str) -> list[dict[str, Any]]:
         }
         for name in ("one", "two")
     ]
-    return [*providers, {"kind": "Settings", "name": "default", "retry": {"max_attempts": 4, "max_wait": "3s"}}]
+    # Nearly every request meets a fault here; a budget that is right for a healthy day would refuse to go on.
+    retry = {"max_attempts": 4, "max_wait": "3s", "budget": {"ratio": 1.0, "min_per_second": 1_000}}
+    return [*providers, {"kind": "Settings", "name": "default", "retry": retry}]
 
 
 def body(number: int, *, stream: bool) -> dict[str, Any]:

@@ -46,7 +46,7 @@ MESSAGES = [{"role": "user", "content": PROMPT}]
 STATE = "vendor=opaque,other=1"
 CALLER = "b7ad6b7169203331"
 ECHO = f"you sent {PROMPT} with {PROVIDER_KEY}"
-ROUTERS = ("whole", "stream", "dead", "unsampled", "rootless", "typed", "broken", "left", "refused", "agree")
+ROUTERS = ("whole", "stream", "dead", "unsampled", "rootless", "typed", "broken", "left", "refused", "agree", "hidden")
 
 BUSY = [whole(503, {"error": {"message": ECHO, "type": "overloaded_error"}}, x_debug=ECHO)]
 DENIED = [whole(401, {"error": {"message": ECHO, "type": "invalid_request_error", "code": "invalid_api_key"}})]
@@ -61,9 +61,10 @@ def policy_forms(bad: Upstream, good: Upstream) -> list[dict[str, Any]]:
         return {**base, "credentials": ["env:CANARY_KEY"]}
 
     def router(name: str) -> dict[str, Any]:
-        # Models of its own for each test, so that none is set aside for what others did; and for the one in which
-        # credentials are refused, providers of its own.
-        bad, good = ("bad-denied", "good-denied") if name == "dead" else ("bad", "good")
+        # Models of its own for each test, so that none is set aside for what others did; and where credentials
+        # are refused, providers of its own.
+        suffix = {"dead": "-denied", "hidden": "-hidden"}.get(name, "")
+        bad, good = f"bad{suffix}", f"good{suffix}"
         variant = {"variant_id": "v", "model_id": f"{bad}/{name}", "model_selection": {"models": [f"{good}/{name}"]}}
         route = {"route_id": "main", "variants": [{"weight": 100, "variant": variant}]}
         return {"kind": "Router", "name": name, "default_route": route}
@@ -72,8 +73,8 @@ def policy_forms(bad: Upstream, good: Upstream) -> list[dict[str, Any]]:
     return [
         provider("bad", bad),
         provider("good", good),
-        provider("bad-denied", bad),
-        provider("good-denied", good),
+        *(provider(f"bad-{what}", bad) for what in ("denied", "hidden")),
+        *(provider(f"good-{what}", good) for what in ("denied", "hidden")),
         *({"kind": "Model", "name": f"good/{name}", "prices": prices} for name in ROUTERS),
         *(router(name) for name in ROUTERS),
     ]
@@ -105,7 +106,7 @@ class Stack:
 
     def ask(self, router: str, trace: str, flags: str = "01", **body: Any) -> httpx.Response:
         found = self.http.post("/v1/chat/completions", **request(router, trace, flags, **body))
-        found.raise_for_status() if router not in {"dead", "refused"} else None
+        found.raise_for_status() if router not in {"dead", "hidden", "refused"} else None
         return found
 
     def record(self, generation_id: str) -> RequestRecord:
@@ -364,7 +365,7 @@ def check_counts(told: Evidence) -> None:
 
 def test_no_span_no_record_and_no_counter_holds_a_prompt_an_answer_or_a_key(stack: Stack) -> None:
     stack.good.script(DENIED)
-    assert stack.ask("dead", "ab" * 16).status_code == 502
+    assert stack.ask("hidden", "ab" * 16).status_code == 502
     stack.spans("ab" * 16, 4)
     evidence = [span.SerializeToString() for span in stack.collector.everything()]
     assert len(evidence) >= 4
