@@ -68,7 +68,8 @@ def _clocks(fallback: Mapping[str, Any]) -> Mapping[str, float]:
         raise InvalidRequest(
             '`fallback.ttft_timeout` must be a duration such as "800ms"', param="fallback.ttft_timeout"
         )
-    return {"first_content": seconds, "first_event": seconds, "headers": seconds}
+    # A stream waits no longer for its headers either; a whole answer has no first token (ADR 0003).
+    return {"first_content": seconds, "first_event": seconds}
 
 
 def _object(container: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:

@@ -193,9 +193,17 @@ def _ordered(draft: _Draft) -> tuple[Candidate, ...]:
 
 
 def _tell_benched(draft: _Draft, candidates: tuple[Candidate, ...], health: HealthView, now: float) -> None:
-    benched = [c.target.model for c in candidates if health.benched(c.target.model, now)]
+    if not health.benched_until:
+        return
+    names = sorted(health.benched_until)
+    benched = [n for c in candidates for n in names if _is_way_to(n, c.target.model) and health.benched(n, now)]
     if benched:
         draft.reasons.append(f"benched, so tried last: {', '.join(benched)}")
+
+
+def _is_way_to(name: str, model: str) -> bool:
+    """Whether a health name is the model's own or that of one endpoint or credential of it."""
+    return name.startswith(model) and name[len(model) : len(model) + 1] in ("", "@", "#")
 
 
 def _clocks(
@@ -206,7 +214,11 @@ def _clocks(
     if not (provider or upper or own):
         return snapshot.clocks, snapshot.settings_clocks
     merged = {**provider, **upper, **own}
-    return replace(snapshot.clocks, **merged), snapshot.settings_clocks | merged.keys()
+    clocks = replace(snapshot.clocks, **merged)
+    if "first_content" in own:
+        # An adaptive limit of the policy would be taken in place of the caller's.
+        clocks = replace(clocks, ttft=None)
+    return clocks, snapshot.settings_clocks | merged.keys()
 
 
 def _bounded(retry: RetryRule, context: RequestContext) -> RetryRule:

@@ -133,7 +133,8 @@ fewer requests under way goes first.
 
 **Clocks** may be set at each level. The order is settings < provider < router < variant < request, and each clock is
 taken from the highest level that sets it; `ttft` counts as one. A request sets its own with
-`fallback: {ttft_timeout: "800ms"}` (the time to first token) or the header `x-turnout-timeout: 20s` (the whole request).
+`fallback: {ttft_timeout: "800ms"}` (the time to first token of a stream; it also replaces `ttft`) or with the header
+`x-turnout-timeout: 20s` (the whole request).
 For whole answers only `connect`, `total` and a `headers` clock that somebody set apply
 ([ADR 0003](adr/0003-clocks-of-whole-answers.md)).
 

@@ -31,7 +31,7 @@ def test_the_nested_place_wins_and_metadata_merge_key_by_key() -> None:
     assert facts.models == ("in/x",)
     assert facts.ignore == ("top/y",)
     assert facts.metadata == {"a": 1, "b": 2}
-    assert facts.clocks == {"first_content": 0.5, "first_event": 0.5, "headers": 0.5}
+    assert facts.clocks == {"first_content": 0.5, "first_event": 0.5}
     assert facts.provider_order == ("p",)
     assert facts.allow_fallbacks is False
     assert facts.user == "inner"

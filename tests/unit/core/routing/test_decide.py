@@ -118,3 +118,13 @@ def test_a_router_is_named_by_namespace_by_itself_or_by_alias() -> None:
     assert router_named(snapshot, "inworld/other") is None
     assert router_named(snapshot, "openai/gpt-5") is None
     assert router_named(snapshot, "gpt-5") is None
+
+
+def test_the_callers_time_to_first_token_replaces_an_adaptive_one() -> None:
+    snapshot = snapshot_of(
+        POLICY + "- {kind: Settings, name: default, clocks: {ttft: {p: 0.95, factor: 2, min: 300ms}}}\n"
+    )
+    plain = decided(snapshot, RequestContext("openai/gpt-5")).candidates[0].clocks
+    assert plain.ttft is not None
+    own = decided(snapshot, RequestContext("openai/gpt-5", clocks={"first_content": 0.8})).candidates[0].clocks
+    assert (own.first_content, own.ttft) == (0.8, None)
