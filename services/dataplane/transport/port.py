@@ -1,6 +1,6 @@
 """The upstream-transport port: one HTTP exchange with a provider.
 
-Rules of the port, proven by the contract suite in `tests/contract/test_transport.py`:
+Rules of the port, proven in `tests/unit/dataplane/transport/`:
 
 1. `open` returns when the response's headers are there. Its two clocks, connect and
    headers, trip apart and under their own names.
