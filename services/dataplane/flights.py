@@ -50,9 +50,8 @@ class Flight:
 class Flights:
     """The flights of one request."""
 
-    def __init__(self, clock: Clock, lift: Callable[[Flight], Awaitable[Event]]) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._lift = lift
         self._flights: dict[int, Flight] = {}
         self.hedge_at = 0.0
 
@@ -72,14 +71,18 @@ class Flights:
         """Every flight, in the order of their numbers."""
         return list(self._flights.values())
 
-    async def event(self) -> Event:
-        """The next thing that happens to any flight, or `HedgeDue`."""
+    async def event(self, lift: Callable[[Flight], Awaitable[Event]]) -> Event:
+        """The next thing that happens to any flight, or `HedgeDue`.
+
+        `lift` is not kept: it would tie the request's objects into a cycle that only the garbage
+        collector can free.
+        """
         flights = self.all()
         if len(flights) == 1 and not self.hedge_at and flights[0].task is None:
-            return await self._lift(flights[0])
+            return await lift(flights[0])
         for flight in flights:
             if flight.task is None:
-                flight.task = asyncio.ensure_future(self._lift(flight))
+                flight.task = asyncio.ensure_future(lift(flight))
         tasks = {flight.task for flight in flights if flight.task is not None}
         timeout = max(0.0, self.hedge_at - self._clock.monotonic()) if self.hedge_at else None
         done, _ = await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)

@@ -63,7 +63,7 @@ class Run:
         self._trail = trail
         self._clock = runner.clock
         self._health = runner.health
-        self._flights = Flights(runner.clock, self._lift)
+        self._flights = Flights(runner.clock)
         self._wait: Wait | None = None
         self._emitted: Emitted | None = None
         self._broken: Translation | None = None
@@ -149,7 +149,7 @@ class Run:
         """Wait for the next event."""
         wait, self._wait = self._wait, None
         if wait is None:
-            return await self._flights.event()
+            return await self._flights.event(self._lift)
         if wait.queue and not self._health.enter_queue(wait.queue):
             return Refused(0, wait.until, False, "QUEUE_FULL")
         try:

@@ -63,11 +63,11 @@ def _snapshot_form(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _fields_form(value: Any) -> dict[str, Any]:
-    """The fields of a value that do not have their default."""
+    """The fields of a value that do not have their default, but for derived ones."""
     form = {}
     for field in dataclasses.fields(value):
         found = getattr(value, field.name)
-        if found != field.default and found not in _EMPTY:
+        if field.init and found != field.default and found not in _EMPTY:
             form[field.name] = _form(found)
     return form
 

@@ -49,11 +49,13 @@ class CompiledProvider:
     endpoints: tuple[CompiledEndpoint, ...] = ()
     breaker: BreakerRule = BreakerRule()
     fault: FaultRule | None = None
+    addresses: tuple[CompiledEndpoint, ...] = field(init=False, repr=False, compare=False)
+    """Every address; at least one."""
 
-    @property
-    def addresses(self) -> tuple[CompiledEndpoint, ...]:
-        """Every address; at least one."""
-        return self.endpoints or (CompiledEndpoint("", self.base_url, self.credentials),)
+    def __post_init__(self) -> None:
+        # Every request reads it several times.
+        addresses = self.endpoints or (CompiledEndpoint("", self.base_url, self.credentials),)
+        object.__setattr__(self, "addresses", addresses)
 
 
 @dataclass(frozen=True, slots=True)

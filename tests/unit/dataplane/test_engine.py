@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from contextlib import aclosing
 from typing import Any
@@ -214,3 +215,18 @@ async def test_the_callers_deadline_bounds_the_request() -> None:
     assert reply.status == 504
     assert found.trails[0].attempts[0].failure is not None
     assert found.trails[0].ended - found.trails[0].started < 2
+
+
+async def test_a_request_leaves_nothing_to_the_garbage_collector() -> None:
+    """Cycles would keep bodies in memory until a collection, which then stops every stream of the worker."""
+    found = rig(FakeTransport(one=[whole(openai_answer()) for _ in range(9)]), *GOOD, environment=ENVIRONMENT)
+    for _ in range(4):
+        await found.engine.whole(CHAT, call())
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(5):
+            await found.engine.whole(CHAT, call())
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
