@@ -1,0 +1,53 @@
+"""The kinds of all recorded errors, by provider, status and code: none is new, none is gone, none means another thing."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.core.errors import FailureKind as K
+from services.dataplane.providers import anthropic_errors, openai_errors
+from tests.replay.traffic import PROVIDERS, exchanges, folder
+
+RECORDED: dict[tuple[str, int, str], set[K]] = {
+    ("anthropic", 401, "authentication_error"): {K.CREDENTIALS_REJECTED},
+    ("anthropic", 404, "not_found_error"): {K.MODEL_MISSING},
+    ("azure", 401, "401"): {K.CREDENTIALS_REJECTED},
+    ("azure", 404, "404"): {K.MODEL_MISSING},
+    ("azure", 404, "DeploymentNotFound"): {K.MODEL_MISSING},
+    ("azure", 429, "RateLimitReached"): {K.RATE_LIMITED},
+    # By words: their codes say no more than that something is wrong.
+    ("anthropic", 400, "invalid_request_error"): {K.INVALID_REQUEST, K.CONTEXT_TOO_LONG},
+    ("deepseek", 400, "invalid_request_error"): {K.INVALID_REQUEST, K.CONTEXT_TOO_LONG},
+    ("ollama", 400, "invalid_request_error"): {K.INVALID_REQUEST, K.CONTEXT_TOO_LONG},
+    ("openrouter", 400, ""): {K.INVALID_REQUEST, K.CONTEXT_TOO_LONG},
+    ("groq", 400, "tool_use_failed"): {K.SERVER_ERROR},
+    ("groq", 404, "model_not_found"): {K.MODEL_MISSING},
+    ("mistral", 401, ""): {K.CREDENTIALS_REJECTED},
+    ("openai", 400, "invalid_image_format"): {K.INVALID_REQUEST},
+    ("openai", 400, "invalid_image_url"): {K.INVALID_REQUEST},
+    ("openai", 400, "invalid_value"): {K.INVALID_REQUEST},
+    ("openai", 400, "missing_required_parameter"): {K.INVALID_REQUEST},
+    ("openai", 400, "unsupported_parameter"): {K.INVALID_REQUEST},
+    ("openai", 400, "unsupported_value"): {K.INVALID_REQUEST},
+    ("openai", 400, "invalid_request_error"): {K.INVALID_REQUEST},
+    ("openai", 401, "invalid_api_key"): {K.CREDENTIALS_REJECTED},
+    ("openai", 404, "model_not_found"): {K.MODEL_MISSING},
+    ("openai", 404, "invalid_request_error"): {K.MODEL_MISSING},
+    ("openrouter", 401, ""): {K.CREDENTIALS_REJECTED},
+    ("openrouter", 429, ""): {K.RATE_LIMITED},
+    ("perplexity", 401, "invalid_api_key"): {K.CREDENTIALS_REJECTED},
+}
+
+
+@pytest.mark.skipif(folder() is None, reason="no recordings: set TURNOUT_TRAFFIC")
+def test_recorded_errors_mean_what_they_say() -> None:
+    seen: dict[tuple[str, int, str], set[K]] = {}
+    for provider in PROVIDERS:
+        for exchange in exchanges(provider):
+            if exchange.status >= 400:
+                errors = openai_errors if exchange.api == "chat.completions" else anthropic_errors
+                failure = errors.classify(exchange.status, exchange.headers, exchange.body)
+                seen.setdefault((provider, exchange.status, failure.code), set()).add(failure.kind)
+    wrong = {key: kinds for key, kinds in seen.items() if not kinds <= RECORDED.get(key, set())}
+    assert not wrong
+    assert set(seen) == set(RECORDED)
