@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
 from typing import Any
 
 from services.controlplane.board import Board
 from services.core.errors import PermissionDenied, Unauthenticated
 from services.core.policy.documents import ApiKey
+from services.runtime.grpc_server import headers_of
 from services.runtime.keys import hash_key, presented_key
 
 ADMIN = frozenset({"admin"})
@@ -33,8 +33,7 @@ class Authoriser:
             Unauthenticated: No key, or one that is not known.
             PermissionDenied: The key lacks the scope.
         """
-        headers: Mapping[str, str] = {k: v for k, v in context.invocation_metadata() or () if isinstance(v, str)}
-        presented = presented_key(headers)
+        presented = presented_key(headers_of(context))
         if presented is None:
             raise Unauthenticated("no API key: send it as 'authorization: Bearer <key>' or 'x-api-key: <key>'")
         digest = hash_key(presented)

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
-from services.core.errors import PermissionDenied, Unauthenticated
+import grpc
+
+from services.core.errors import PermissionDenied, RouterError, Unauthenticated
 from services.core.policy.snapshot import CompiledKey, Snapshot
+from services.dataplane.policy_holder import PolicyHolder
+from services.runtime.grpc_server import headers_of
 from services.runtime.keys import hash_key, presented_key
+from services.wire.status import abort
 
 INFERENCE = "inference"
 READ = "read"
@@ -35,3 +41,11 @@ def authenticate(snapshot: Snapshot, headers: Mapping[str, str], *scopes: str) -
             f"the API key {key.name!r} lacks the scope {' or '.join(scopes)!r}", fields={"key": key.name}
         )
     return key
+
+
+async def admit(policy: PolicyHolder, context: grpc.aio.ServicerContext[Any, Any], *scopes: str) -> None:
+    """Let a call through, or end it with what `authenticate` says, or with the news that there is no policy yet."""
+    try:
+        authenticate(policy.required(), headers_of(context), *scopes)
+    except RouterError as error:
+        await abort(context, error)

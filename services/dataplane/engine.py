@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
-from services.core.errors import NoRoute, PolicyNotReady, RouterError, UnknownModel
+from services.core.errors import NoRoute, RouterError, UnknownModel
 from services.core.policy.snapshot import Snapshot
 from services.core.routing.context import RequestContext
 from services.core.routing.decide import decide, router_named
@@ -155,9 +155,7 @@ class Engine:
         Raises:
             RouterError: The request cannot be served; in the order in which a caller would fix it.
         """
-        snapshot = self.policy.current()
-        if snapshot is None:
-            raise PolicyNotReady("this worker has no policy yet; it is waiting for the control plane", retry_after=1.0)
+        snapshot = self.policy.required()
         trail.policy_version, trail.policy_revision = snapshot.version, snapshot.revision
         trail.api_key_name = authenticate(snapshot, call.headers, INFERENCE).name
         inbound = dialect.read(call.body, call.headers)

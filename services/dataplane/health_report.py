@@ -1,6 +1,6 @@
 """The health tracker's cells as messages: names taken apart, monotonic instants as wall time.
 
-Cells are named by `breaker.target_name` and `breaker.credential_name`; this is the only place
+Cells are named by `target_name` and `credential_name` (`core/routing/health.py`); this is the only place
 that reads such a name. A model's own name may hold an "@", so the policy says what an endpoint is.
 """
 

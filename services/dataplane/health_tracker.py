@@ -25,7 +25,7 @@ from services.core.attempts.breaker import (
 )
 from services.core.attempts.budget import FULL, Budget, after_request, withdraw
 from services.core.attempts.effects import Kind, StartAttempt
-from services.core.attempts.events import Refused
+from services.core.attempts.events import BUDGET, Refused
 from services.core.attempts.verdicts import Harm, disposition
 from services.core.errors import Failure
 from services.core.policy.rules import BreakerRule, BudgetRule
@@ -128,7 +128,7 @@ class HealthTracker:
                 return Refused(effect.number, shut.until, shut.hard, shut.why)
         if effect.kind is not Kind.FIRST and not self._pays(effect, plan, rule, now):
             self.on_refused(effect)
-            return Refused(effect.number, 0.0, False, "BUDGET")
+            return Refused(effect.number, 0.0, False, BUDGET)
         for name in names:
             cell = self._cells.get(name)
             if cell is not None and is_open(cell):

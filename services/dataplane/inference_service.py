@@ -31,10 +31,11 @@ from services.dataplane.dialects.registry import TYPED, dialect_of
 from services.dataplane.dialects.typed_chat import STREAM_HEADER, split_events
 from services.dataplane.engine import Call
 from services.dataplane.health_report import HealthReports
-from services.dataplane.health_service import check_reader
 from services.dataplane.joining import JOINED_HEADER, JoiningEngine
+from services.dataplane.policy_holder import NO_POLICY
 from services.dataplane.trail import PER_MILLION
 from services.dataplane.translation import Dialect
+from services.runtime.grpc_server import headers_of
 from services.wire.status import abort
 
 _APIS = {Api.API_CHAT_COMPLETIONS: "chat.completions", Api.API_MESSAGES: "messages"}
@@ -60,21 +61,19 @@ class LocalInference:
                 yield InvokeEvent(status=reply.status, headers=reply.headers, data=reply.data)
 
     async def list_models(self, headers: Mapping[str, str]) -> ListModelsResponse:
-        snapshot = self._policy.current()
-        if snapshot is None:
-            raise await self.why_not_ready()
+        snapshot = self._policy.required()
         authenticate(snapshot, headers, INFERENCE, READ, ADMIN)
         return ListModelsResponse(models=models_of(snapshot))
 
     async def target_health(self, headers: Mapping[str, str]) -> Mapping[str, ListTargetHealthResponse | RouterError]:
-        check_reader(self._policy, headers)
+        authenticate(self._policy.required(), headers, READ, ADMIN)
         return {self._health.node_id: self._health.all()}
 
     async def ready(self) -> bool:
         return self._policy.current() is not None
 
     async def why_not_ready(self) -> RouterError:
-        return PolicyNotReady("this worker has no policy yet", retry_after=1.0)
+        return PolicyNotReady(NO_POLICY, retry_after=1.0)
 
     async def aclose(self) -> None:
         """Nothing to let go of: the worker's process owns the connections."""
@@ -137,7 +136,7 @@ class InferenceServicer(inference_service_pb2_grpc.InferenceServiceServicer):
     async def ListModels(self, request: ListModelsRequest, context: Context) -> ListModelsResponse:
         del request
         try:
-            return await self._local.list_models(_metadata(context))
+            return await self._local.list_models(headers_of(context))
         except RouterError as error:
             await abort(context, error)
             raise
@@ -160,7 +159,7 @@ def _call(request: InvokeRequest) -> Call:
 
 def _typed_call(request: chat_pb2.ChatRequest, context: Context, *, stream: bool) -> Call:
     """A typed request as a call; the caller's gRPC deadline bounds it."""
-    headers = _metadata(context)
+    headers = dict(headers_of(context))
     headers[STREAM_HEADER] = "true" if stream else "false"
     remaining = context.time_remaining()
     return Call(
@@ -178,10 +177,6 @@ def _tell_joined(context: Context, headers: Mapping[str, str]) -> None:
     """Tell a typed caller that another one's answer is its own: in the trailing metadata."""
     if JOINED_HEADER in headers:
         context.set_trailing_metadata(((JOINED_HEADER, headers[JOINED_HEADER]),))
-
-
-def _metadata(context: Context) -> dict[str, str]:
-    return {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
 
 
 def _broken(record: RequestRecord) -> ChainFailed:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from services.core.discovery.messages import PolicySet, documents_of
-from services.core.errors import Problem
+from services.core.errors import PolicyNotReady, Problem
 from services.core.policy.compile import Problems, compile
 from services.core.policy.ports import Catalogue, ConditionCompiler
 from services.core.policy.snapshot import Snapshot
+
+NO_POLICY = "this worker has no policy yet; it is waiting for the control plane"
 
 
 class PolicyHolder:
@@ -25,6 +27,16 @@ class PolicyHolder:
 
     def current(self) -> Snapshot | None:
         """The snapshot in force; None before the first one. A request takes it once and keeps it."""
+        return self._snapshot
+
+    def required(self) -> Snapshot:
+        """The snapshot in force.
+
+        Raises:
+            PolicyNotReady: There is none yet.
+        """
+        if self._snapshot is None:
+            raise PolicyNotReady(NO_POLICY, retry_after=1.0)
         return self._snapshot
 
     def compile(self, proposed: PolicySet) -> Snapshot | Problems:

@@ -11,8 +11,8 @@ from turnout.record.v1 import record_service_pb2_grpc
 from turnout.record.v1.record_pb2 import RequestRecord
 from turnout.record.v1.record_service_pb2 import FollowRecordsRequest, GetRecordRequest
 
-from services.core.errors import PolicyNotReady, RouterError
-from services.dataplane.auth import ADMIN, READ, authenticate
+from services.core.errors import RouterError
+from services.dataplane.auth import ADMIN, READ, admit
 from services.dataplane.policy_holder import PolicyHolder
 from services.dataplane.records import RecordLog
 from services.wire.status import abort
@@ -29,7 +29,7 @@ class RecordServicer(record_service_pb2_grpc.RecordServiceServicer):
         self._records = records
 
     async def FollowRecords(self, request: FollowRecordsRequest, context: Context) -> AsyncIterator[RequestRecord]:
-        await self._authorise(context)
+        await admit(self._policy, context, READ, ADMIN)
         # Headers at once: a follower learns that it is connected before the first record exists.
         await context.send_initial_metadata(())
         tail = min(max(request.tail, 0), MAX_TAIL)
@@ -38,19 +38,9 @@ class RecordServicer(record_service_pb2_grpc.RecordServiceServicer):
                 yield record
 
     async def GetRecord(self, request: GetRecordRequest, context: Context) -> RequestRecord:
-        await self._authorise(context)
+        await admit(self._policy, context, READ, ADMIN)
         try:
             return self._records.get(request.generation_id)
         except RouterError as error:
             await abort(context, error)
             raise
-
-    async def _authorise(self, context: Context) -> None:
-        headers = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
-        try:
-            snapshot = self._policy.current()
-            if snapshot is None:
-                raise PolicyNotReady("this worker has no policy yet", retry_after=1.0)
-            authenticate(snapshot, headers, READ, ADMIN)
-        except RouterError as error:
-            await abort(context, error)

@@ -23,6 +23,7 @@ from services.core.attempts.effects import (
     Wait,
 )
 from services.core.attempts.events import (
+    QUEUE_FULL,
     AttemptFailed,
     Begin,
     Completed,
@@ -151,7 +152,7 @@ class Run:
         if wait is None:
             return await self._flights.event(self._lift)
         if wait.queue and not self._health.enter_queue(wait.queue):
-            return Refused(0, wait.until, False, "QUEUE_FULL")
+            return Refused(0, wait.until, False, QUEUE_FULL)
         try:
             await self._clock.sleep(max(0.0, wait.until - self._clock.monotonic()))
         finally:

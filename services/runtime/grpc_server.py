@@ -7,7 +7,8 @@ whatever else it waits for; a probe that kills asks nothing but that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import grpc
 from grpc_channelz.v1 import channelz
@@ -32,6 +33,11 @@ _OPTIONS: tuple[tuple[str, int | str], ...] = (
     # servers. Calls that run on an ended connection go on, however long they take.
     ("grpc.max_connection_age_ms", MAX_CONNECTION_AGE_MS),
 )
+
+
+def headers_of(context: grpc.aio.ServicerContext[Any, Any]) -> Mapping[str, str]:
+    """A call's metadata as headers; what is binary is none."""
+    return {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
 
 
 class RunningServer:

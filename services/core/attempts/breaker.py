@@ -207,14 +207,3 @@ def _cut(cell: Cell, rule: BreakerRule, now: float) -> Cell:
     if bad < OVERLOAD_RATE * (good + bad) or good + bad < OVERLOAD_SAMPLES or now - cell.share_at < CUT_INTERVAL:
         return cell
     return replace(cell, share=max(MIN_SHARE, share_of(cell, rule, now) * CUT), share_at=now, slow=True)
-
-
-def credential_name(provider: str, reference: str) -> str:
-    """The name of a credential's cell."""
-    return f"{provider}#{reference}"
-
-
-def target_name(model: str, address: str, reference: str) -> str:
-    """The name of a target's cell: the model, at an address (empty: the only one), with a credential (empty: none)."""
-    name = f"{model}@{address}" if address else model
-    return f"{name}#{reference}" if reference else name

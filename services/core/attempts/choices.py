@@ -15,10 +15,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.core.attempts.breaker import credential_name, target_name
 from services.core.policy.rules import ClockRule
 from services.core.routing.draw import uniform
-from services.core.routing.health import WHOLE, HealthView, Speed
+from services.core.routing.health import WHOLE, HealthView, Speed, credential_name, target_name
 from services.core.routing.plan import Candidate, Plan
 
 MIN_SAMPLES = 20

@@ -2,7 +2,8 @@
 
 Rules
 1. The table is total over `FailureKind`; a test proves it, and docs/errors.md is rendered from it.
-2. A kind is decided by status and code fields alone, in the provider's codec, never here.
+2. A kind is decided in the provider's codec, never here: by status and code fields, and by whole sentences
+   only where a provider gives no code (ADR 0005).
 3. The verdicts are for failures before the commit; `mend.py` says what follows one after it.
 4. The caller never sees an upstream 401, 402 or 403 as its own: that is our key, so it is 502.
 5. A failure of our own making (no credential, no translation) never counts against a target.

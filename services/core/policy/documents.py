@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-NO_STRINGS: Mapping[str, str] = {}
-
 
 @dataclass(frozen=True, slots=True)
 class AdaptiveTtft:

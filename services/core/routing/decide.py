@@ -10,7 +10,7 @@ targets are moved back by the attempt chain, and never change the assignment.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -26,7 +26,7 @@ from services.core.policy.snapshot import (
 )
 from services.core.routing.assign import SLOTS, drawn_slot, slot_of, variant_at
 from services.core.routing.context import RequestContext
-from services.core.routing.health import HealthView
+from services.core.routing.health import HealthView, target_name
 from services.core.routing.plan import Candidate, Plan, Skipped, Undecided
 
 NO_ROUTE = "No route matched. Configure a default route or adjust conditions."
@@ -195,15 +195,17 @@ def _ordered(draft: _Draft) -> tuple[Candidate, ...]:
 def _tell_benched(draft: _Draft, candidates: tuple[Candidate, ...], health: HealthView, now: float) -> None:
     if not health.benched_until:
         return
-    names = sorted(health.benched_until)
-    benched = [n for c in candidates for n in names if _is_way_to(n, c.target.model) and health.benched(n, now)]
+    names = (name for candidate in candidates for name in _names(candidate.target))
+    benched = [name for name in names if health.benched(name, now)]
     if benched:
         draft.reasons.append(f"benched, so tried last: {', '.join(benched)}")
 
 
-def _is_way_to(name: str, model: str) -> bool:
-    """Whether a health name is the model's own or that of one endpoint or credential of it."""
-    return name.startswith(model) and name[len(model) : len(model) + 1] in ("", "@", "#")
+def _names(target: Target) -> Iterator[str]:
+    """The health names of every way to a target."""
+    for address in target.provider.addresses:
+        for reference in address.credentials or ("",):
+            yield target_name(target.model, address.name, reference)
 
 
 def _clocks(
@@ -213,12 +215,12 @@ def _clocks(
     provider, own = target.provider.clocks, context.clocks
     if not (provider or upper or own):
         return snapshot.clocks, snapshot.settings_clocks
-    merged = {**provider, **upper, **own}
-    clocks = replace(snapshot.clocks, **merged)
+    merged: dict[str, Any] = {**provider, **upper, **own}
+    named = snapshot.settings_clocks | merged.keys()
     if "first_content" in own:
         # An adaptive limit of the policy would be taken in place of the caller's.
-        clocks = replace(clocks, ttft=None)
-    return clocks, snapshot.settings_clocks | merged.keys()
+        merged["ttft"] = None
+    return replace(snapshot.clocks, **merged), named
 
 
 def _bounded(retry: RetryRule, context: RequestContext) -> RetryRule:

@@ -1,6 +1,6 @@
 """What a decision knows of the targets' health: an immutable view, taken at the decision.
 
-Names are those of cells (`core/attempts/breaker.py`): a target's
+Cells (`core/attempts/breaker.py`) and this view are named alike: a target's
 ("openai/gpt-5", "openai/gpt-5@eu#env:KEY") or a credential's ("openai#env:KEY").
 """
 
@@ -54,3 +54,14 @@ HEALTHY = HealthView()
 
 WHOLE = "/whole"
 """Suffix of the speed of answers that are not streamed: it measures all of the answer."""
+
+
+def credential_name(provider: str, reference: str) -> str:
+    """The name of a credential's cell."""
+    return f"{provider}#{reference}"
+
+
+def target_name(model: str, address: str, reference: str) -> str:
+    """The name of a target's cell: the model, at an address (empty: the only one), with a credential (empty: none)."""
+    name = f"{model}@{address}" if address else model
+    return f"{name}#{reference}" if reference else name

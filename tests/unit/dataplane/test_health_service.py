@@ -15,14 +15,13 @@ from turnout.health.v1 import health_service_pb2_grpc
 from turnout.health.v1.health_pb2 import HealthEvent, TargetState
 from turnout.health.v1.health_service_pb2 import ListTargetHealthRequest, WatchHealthRequest
 
-from services.core.attempts.breaker import credential_name, target_name
 from services.core.attempts.effects import Kind, StartAttempt
 from services.core.errors import Failure, FailureKind
 from services.core.policy.compile import Problems
 from services.core.policy.rules import BreakerRule
 from services.core.routing.context import RequestContext
 from services.core.routing.decide import decide
-from services.core.routing.health import HEALTHY
+from services.core.routing.health import HEALTHY, credential_name, target_name
 from services.core.routing.plan import Plan
 from services.dataplane.health_events import HealthEvents
 from services.dataplane.health_metrics import BreakerMetrics

@@ -22,17 +22,16 @@ from services.core.attempts.breaker import (
     admitted,
     after_failure,
     after_success,
-    credential_name,
     is_degraded,
     is_open,
     refusal,
     share_of,
-    target_name,
 )
 from services.core.attempts.verdicts import TABLE, Harm, is_overload
 from services.core.attempts.window import counted
 from services.core.errors import Failure, FailureKind
 from services.core.policy.rules import BreakerRule
+from services.core.routing.health import credential_name, target_name
 
 NOW = 1_000.0
 RULE = BreakerRule(consecutive_failures=5, open_for=10.0, max_open_for=45.0, min_requests=20, error_rate=0.5)
