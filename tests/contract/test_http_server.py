@@ -145,7 +145,7 @@ async def test_a_caller_that_goes_ends_its_handler_at_once(app: App, server: Run
     writer.write(b"POST " + path + b" HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
     await asyncio.wait_for(app.entered.wait(), 5)
     writer.transport.abort()
-    await asyncio.wait_for(app.closed.wait(), 1.0)
+    await asyncio.wait_for(app.closed.wait(), 5)
     del reader
 
 

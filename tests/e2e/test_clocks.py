@@ -13,12 +13,12 @@ GENEROUS = {"connect": "10s", "headers": "20s", "first_event": "20s", "first_con
 
 def documents(silent: str, good: str, clocks: dict[str, str]) -> list[dict[str, Any]]:
     providers = [
-        {"kind": "Provider", "name": name, "type": "openai_compatible", "base_url": f"{url}/v1"}
-        for name, url in (("silent", silent), ("good", good))
+        {"kind": "Provider", "name": name, "type": "openai_compatible", "base_url": f"{url}/v1", "clocks": limits}
+        for name, url, limits in (("silent", silent, clocks), ("good", good, {}))
     ]
     variant = {"variant_id": "v", "model_id": "silent/m", "model_selection": {"models": ["good/m"]}}
     route = {"route_id": "r", "variants": [{"weight": 100, "variant": variant}]}
-    return [*providers, {"kind": "Router", "name": "pair", "default_route": route, "clocks": clocks}]
+    return [*providers, {"kind": "Router", "name": "pair", "default_route": route}]
 
 
 async def first_attempt(folder: Path, clocks: dict[str, str], *, stream: bool) -> dict[str, Any]:

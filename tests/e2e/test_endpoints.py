@@ -100,7 +100,7 @@ async def test_the_limit_on_the_first_content_follows_the_targets_own_speed(
     ]
     variant = {"variant_id": "v", "model_id": "one/m", "model_selection": {"models": ["two/m"]}}
     route = {"route_id": "r", "variants": [{"weight": 100, "variant": variant}]}
-    clocks = {"first_content": "60s", "ttft": {"p": 0.95, "factor": 4, "min": "200ms"}}
+    clocks = {"first_content": "60s", "ttft": {"p": 0.95, "factor": 4, "min": "1s"}}
     forms.append({"kind": "Router", "name": "pair", "default_route": route, "clocks": clocks})
     async with running_suite(tmp_path, "fused", *forms) as suite:
         for _ in range(30):

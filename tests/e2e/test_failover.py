@@ -224,7 +224,7 @@ async def test_the_upstream_is_closed_as_soon_as_the_caller_goes(
         await asyncio.wait_for(bad.arrived.wait(), 5)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        await asyncio.wait_for(bad.journal[0].ended.wait(), 1.0)
+        await asyncio.wait_for(bad.journal[0].ended.wait(), 5)
         await outcome(suite, "cancelled")
     assert not good.journal
 

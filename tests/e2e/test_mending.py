@@ -57,8 +57,9 @@ def documents(first: Upstream, second: Upstream, wires: tuple[str, str], **route
     forms.append({"kind": "Model", "name": "two/m", "capabilities": {"prefill": True}})
     variant = {"variant_id": "v", "model_id": "one/m", "model_selection": {"models": ["two/m"]}}
     route = {"route_id": "r", "variants": [{"weight": 100, "variant": variant}]}
-    clocks = {"headers": "1s", "first_event": "1s", "first_content": "1s", "idle": "300ms"}
-    forms.append({"kind": "Router", "name": "pair", "default_route": route, "clocks": clocks, **router})
+    # Short clocks for the one that is to fail; a machine that stops for a moment must not fail the other.
+    forms[0]["clocks"] = {"headers": "1s", "first_event": "1s", "first_content": "1s", "idle": "300ms"}
+    forms.append({"kind": "Router", "name": "pair", "default_route": route, **router})
     return forms
 
 

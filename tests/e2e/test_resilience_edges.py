@@ -14,14 +14,20 @@ import grpc
 import pytest
 from turnout.health.v1.health_service_pb2 import WatchHealthRequest
 from turnout.health.v1.health_service_pb2_grpc import HealthServiceStub
-from turnout.record.v1.record_pb2 import RequestRecord
 
 from services.cli.app import app as command_line
 from services.core.policy.rules import FaultRule
 from services.dataplane.transport.faults import strikes
-from services.runtime.keys import hash_key
-from tests.e2e.test_failover import PATHS, documents, outcome, pair, request_body, text_of
-from tests.support.inprocess import KEY, TOPOLOGIES, Running, running_suite
+from tests.e2e.test_failover import CLOCKS, PATHS, documents, outcome, pair, request_body, text_of
+from tests.support.inprocess import (
+    KEY,
+    OTHER_KEY,
+    OTHER_KEY_DOCUMENT,
+    TOPOLOGIES,
+    eventually,
+    records,
+    running_suite,
+)
 from tests.support.streams import read_stream
 from tests.support.upstream import (
     STREAM_HEAD,
@@ -37,8 +43,6 @@ from tests.support.upstream import (
 __all__ = ["pair"]
 
 APIS = ("chat", "messages")
-OTHER_KEY = "to-another-key"
-OTHER_KEY_DOCUMENT = {"kind": "ApiKey", "name": "other", "hash": hash_key(OTHER_KEY), "scopes": ["inference"]}
 
 
 def answers(upstream: Upstream, *texts: str, stream: bool) -> None:
@@ -49,17 +53,6 @@ def faulty(bad: Upstream, good: Upstream, fault: dict[str, Any], **provider: Any
     forms = documents(bad, good, "openai")
     forms[0].update(fault=fault, **provider)
     return forms
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    """Return when `condition` holds; for what another connection brings about, and nobody tells."""
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.005)
-
-
-def records(suite: Running) -> list[RequestRecord]:
-    return [suite.worker.records.get(trail.generation_id) for trail in suite.worker.records._trails]
 
 
 # Faults
@@ -85,7 +78,7 @@ async def test_a_rehearsed_fault_fails_over_and_says_what_it_is(
     rule, kinds = FAULTS[fault]
     answers(bad, "not ", "this", stream=stream)
     answers(good, "Hel", "lo", stream=stream)
-    forms = faulty(bad, good, rule, clocks={"total": "1s"})
+    forms = faulty(bad, good, rule, clocks={**CLOCKS, "total": "1s"})
     forms[2]["retry"] = {"max_retries": 0}
     async with running_suite(tmp_path, topology, *forms, allow_faults=True) as suite:
         answer = await suite.http.post(PATHS[api], json=request_body(api, stream=stream))
@@ -128,7 +121,7 @@ async def test_a_slow_answer_is_late_and_whole_and_its_record_says_why(
 ) -> None:
     bad, good = pair
     answers(bad, "Hel", "lo", stream=stream)
-    forms = faulty(bad, good, {"kind": "slow", "delay": "150ms"})
+    forms = faulty(bad, good, {"kind": "slow", "delay": "150ms"}, clocks={})
     async with running_suite(tmp_path, "fused", *forms, allow_faults=True) as suite:
         answer = await suite.http.post(PATHS["chat"], json=request_body("chat", stream=stream))
     text, metadata = text_of("chat", stream, answer.text)
@@ -145,7 +138,7 @@ async def test_without_the_flag_a_fault_is_ignored_with_a_warning_and_one_line_i
 ) -> None:
     bad, good = pair
     answers(bad, "Hello", stream=False)
-    forms = faulty(bad, good, {"kind": "status"})
+    forms = faulty(bad, good, {"kind": "status"}, clocks={})
     with caplog.at_level(logging.WARNING, logger="services.dataplane.rehearsal"):
         async with running_suite(tmp_path, topology, *forms) as suite:
             found = [
@@ -171,7 +164,7 @@ async def test_a_fault_may_be_for_those_who_ask_for_it_and_for_some_models(
     bad, good = pair
     answers(bad, "bad", stream=False)
     answers(good, "good", stream=False)
-    forms = faulty(bad, good, {"kind": "status", "header": "drill", "models": ["bad/m"]})
+    forms = faulty(bad, good, {"kind": "status", "header": "drill", "models": ["bad/m"]}, clocks={})
     async with running_suite(tmp_path, topology, *forms, allow_faults=True) as suite:
         for model, header, expected in (
             ("inworld/pair", "drill", "good"),
@@ -271,7 +264,8 @@ async def test_hedges_and_mended_answers_are_counted(
     bad.script([Pause()], [*cut, Pause()])
     good.script(streamed(openai_events("Hel", "lo")))
     forms = documents(bad, good, "openai")
-    forms[2].update(hedge={"enabled": True, "after": "50ms", "budget": 1.0}, recovery="verified_resume")
+    forms[0]["clocks"] = {"idle": "300ms"}
+    forms[2].update(hedge={"enabled": True, "after": "1s", "budget": 1.0}, recovery="verified_resume")
     async with running_suite(tmp_path, topology, *forms) as suite:
         for expected in ("hedge", "resume"):
             answer = await suite.http.post(PATHS["chat"], json=request_body("chat", stream=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 from prometheus_client import CollectorRegistry
+from turnout.record.v1.record_pb2 import RequestRecord
 
 from services.core.discovery.messages import Entry, PolicySet, documents_of
 from services.core.policy.compile import Problems
@@ -28,6 +29,8 @@ from services.wire.policy import to_document
 
 KEY = "to-test-key"
 KEY_DOCUMENT = {"kind": "ApiKey", "name": "test", "hash": hash_key(KEY), "scopes": ["inference", "read", "admin"]}
+OTHER_KEY = "to-another-key"
+OTHER_KEY_DOCUMENT = {"kind": "ApiKey", "name": "other", "hash": hash_key(OTHER_KEY), "scopes": ["inference"]}
 TOPOLOGIES = ("fused", "grpc")
 
 
@@ -102,3 +105,15 @@ async def running_suite(
         await worker.stop(server, background)
         # aiohttp closes its sockets one loop turn later.
         await asyncio.sleep(0)
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Return when `condition` holds; for what another connection brings about, and nobody tells."""
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def records(suite: Running) -> list[RequestRecord]:
+    """The records that the worker has."""
+    return [suite.worker.records.get(trail.generation_id) for trail in suite.worker.records._trails]

@@ -43,11 +43,6 @@ def prose(text: str) -> str:
     return "\n\n".join(filled) + "\n"
 
 
-def bullets(items: Iterable[str]) -> str:
-    """A list, one line per item."""
-    return "".join(f"- {' '.join(item.split())}\n" for item in items)
-
-
 def sentence(text: str) -> str:
     """`text` with a capital letter, unless it begins with a name, and a full stop."""
     text = " ".join(text.split())

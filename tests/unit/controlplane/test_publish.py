@@ -74,7 +74,7 @@ async def test_many_writes_reach_a_slow_reader_as_one_change() -> None:
     for number in range(100):
         await put(store, Alias(name="best", model=f"openai/m{number}"))
     await until(running.board, lambda s: s.revision == 101)
-    newest = await asyncio.wait_for(running.board.other_than(seen), 1)
+    newest = await asyncio.wait_for(running.board.other_than(seen), 5)
     assert newest.revision == 101
     waiting = asyncio.ensure_future(running.board.other_than(newest))
     await asyncio.sleep(0)

@@ -211,10 +211,10 @@ async def test_the_callers_deadline_bounds_the_request() -> None:
     hanging = Answer(200, [], {"content-type": "text/event-stream"}, hangs=True)
     found = rig(FakeTransport(one=[hanging], two=[hanging]), *GOOD, environment=ENVIRONMENT)
     request = call(stream=True)
-    (reply,) = await collect(found, Call(request.body, request.headers, timeout=0.05))
+    (reply,) = await collect(found, Call(request.body, request.headers, timeout=0.5))
     assert reply.status == 504
     assert found.trails[0].attempts[0].failure is not None
-    assert found.trails[0].ended - found.trails[0].started < 2
+    assert found.trails[0].ended - found.trails[0].started < 5
 
 
 async def test_a_request_leaves_nothing_to_the_garbage_collector() -> None:

@@ -171,7 +171,7 @@ async def test_the_callers_grpc_deadline_bounds_a_typed_request() -> None:
     hanging = stream()
     hanging.hangs = True
     async with served(FakeTransport(one=[hanging], two=[hanging])) as (found, channel):
-        call = InferenceServiceStub(channel).StreamChatCompletion(TYPED, metadata=METADATA, timeout=0.3)
+        call = InferenceServiceStub(channel).StreamChatCompletion(TYPED, metadata=METADATA, timeout=1.0)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             async for _ in call:
                 pass
@@ -179,7 +179,7 @@ async def test_the_callers_grpc_deadline_bounds_a_typed_request() -> None:
         async with asyncio.timeout(5):
             while not found.trails:
                 await asyncio.sleep(0.005)
-        assert found.trails[0].ended - found.trails[0].started < 2
+        assert found.trails[0].ended - found.trails[0].started < 5
 
 
 async def test_models_are_what_callers_can_name() -> None:

@@ -38,10 +38,9 @@ async def test_an_http_probe_waits_for_a_200() -> None:
 
 async def test_a_grpc_probe_waits_for_serving() -> None:
     port = free_port()
-    probing = asyncio.create_task(grpc_ready(f"127.0.0.1:{port}"))
-    await asyncio.sleep(0)
     server = await start_server(f"127.0.0.1:{port}", lambda _server: None, [])
-    done, _ = await asyncio.wait({probing}, timeout=0.15)
+    probing = asyncio.create_task(grpc_ready(f"127.0.0.1:{port}"))
+    done, _ = await asyncio.wait({probing}, timeout=0.3)
     assert not done
     await server.set_serving(serving=True)
     await asyncio.wait_for(probing, 10)

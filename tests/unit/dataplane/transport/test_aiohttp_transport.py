@@ -117,7 +117,7 @@ async def test_a_connection_that_ended_cleanly_is_used_again_and_another_is_not(
     assert upstream.made == 2
 
 
-async def test_a_cancelled_read_closes_the_socket(transport: AiohttpTransport, upstream: Counting) -> None:
+async def test_close_after_a_cancelled_read_closes_the_socket(transport: AiohttpTransport, upstream: Counting) -> None:
     upstream.script([STREAM_HEAD, Pause()])
     response = await transport.open(request(upstream), connect=LONG, headers=LONG)
     reading = asyncio.create_task(response.read())
