@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -92,28 +91,16 @@ async def accepts(port: int) -> None:
             return
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for found in sockets:
-            found.bind(("127.0.0.1", 0))
-        return [int(found.getsockname()[1]) for found in sockets]
-    finally:
-        for found in sockets:
-            found.close()
-
-
-def cpu_seconds(*pids: int) -> float:
-    """User and system time of processes, all their threads, since they started.
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process, all its threads, since it started.
 
     The kernel keeps one CPU clock per process, to the nanosecond; /proc/<pid>/stat
     shows the same in steps of 10 ms. Clock ids are made as in clock_getcpuclockid(3).
     """
-    return sum(time.clock_gettime((~pid << 3) | 2) for pid in pids)
+    return time.clock_gettime((~pid << 3) | 2)
 
 
-def resident_mib(*pids: int) -> float:
-    """Resident memory of processes."""
-    pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
+def resident_mib(pid: int) -> float:
+    """Resident memory of a process."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)

@@ -17,10 +17,11 @@ from turnout.policy.v1 import policy_service_pb2 as api
 from turnout.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
 
 from bench.payloads import routed_openai
-from bench.processes import BenchFailed, Processes, accepts, free_ports
+from bench.processes import BenchFailed, Processes, accepts
 from services.cli.standalone.etcd import etcd_child, etcd_ready
 from services.cli.standalone.probes import grpc_ready, http_ready
 from services.runtime.keys import hash_key
+from services.runtime.listening import free_ports
 from services.wire.document_form import read_form
 
 KEY = "to-bench-key"
@@ -54,10 +55,6 @@ class Way:
     port: int
     parts: Mapping[str, int]
     metrics: tuple[str, ...] = ()
-
-    @property
-    def pids(self) -> tuple[int, ...]:
-        return tuple(self.parts.values())
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ import grpc
 from cyclopts import Parameter
 
 from services.cli.output import Fail
+from services.runtime.grpc_channel import MAX_MESSAGE
 from services.wire.status import from_rpc_error
 
 TIMEOUT_SECONDS = 10.0
@@ -64,7 +65,7 @@ class Connection:
     @contextmanager
     def channel(self, address: str = "") -> Iterator[grpc.Channel]:
         """A channel to the control plane, or to `address`."""
-        options = [("grpc.max_receive_message_length", 64 * 1024 * 1024), ("grpc.enable_retries", 0)]
+        options = [("grpc.max_receive_message_length", MAX_MESSAGE), ("grpc.enable_retries", 0)]
         channel = grpc.insecure_channel(address or self.address(), options=options)
         try:
             yield channel

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
-from typing import Annotated, Any
+from typing import Annotated
 
 import grpc
 from cyclopts import Parameter
@@ -18,11 +16,11 @@ from turnout.health.v1.health_service_pb2 import (
     WatchHealthRequest,
 )
 from turnout.health.v1.health_service_pb2_grpc import HealthServiceStub
-from turnout.policy.v1 import policy_service_pb2 as api
 
 from services.cli.connection import TIMEOUT_SECONDS, Connection
-from services.cli.output import Fail, err, escape, out, show_json, show_table
-from services.cli.policy_commands import DEFAULT_CONNECTION, Json, call
+from services.cli.output import Fail, escape, out, show_json, show_table
+from services.cli.policy_commands import DEFAULT_CONNECTION, Json
+from services.cli.workers import addresses_of, follow_all, warn, why
 from services.core.attempts.verdicts import TABLE
 from services.core.errors import FailureKind
 
@@ -45,11 +43,17 @@ def health(
     connection: Connection = DEFAULT_CONNECTION,
 ) -> None:
     """Show which targets are set aside, why, and until when, as each worker sees it."""
-    addresses = list(dataplane) or _connected(connection)
-    if not addresses:
-        raise Fail("no worker is connected")
+    addresses = addresses_of(dataplane, connection)
     if follow:
-        for event in _events(addresses, connection):
+
+        def watch(channel: grpc.Channel) -> Iterable[HealthEvent]:
+            stub = HealthServiceStub(channel)
+            events: Iterable[HealthEvent] = stub.WatchHealth(
+                WatchHealthRequest(present=True), metadata=connection.metadata()
+            )
+            return events
+
+        for event in follow_all(addresses, connection, watch):
             if as_json:
                 show_json(event)
             else:
@@ -60,10 +64,6 @@ def health(
         show_json(answer)
     if not as_json:
         _show(answers, every=every)
-
-
-def _connected(connection: Connection) -> list[str]:
-    return [n.address for n in call(connection, "ListNodes", api.ListNodesRequest()).nodes if n.connected]
 
 
 def _answers(addresses: Sequence[str], connection: Connection) -> list[ListTargetHealthResponse]:
@@ -83,47 +83,12 @@ def _answers(addresses: Sequence[str], connection: Connection) -> list[ListTarge
                     )
                 )
             except grpc.RpcError as error:
-                failures.append(f"{address}: {_why(error)}")
+                failures.append(f"{address}: {why(error)}")
     if not answers:
         raise Fail("\n".join(failures))
     for failure in failures:
-        err.print(f"[yellow]warning:[/] {escape(failure)}")
+        warn(failure)
     return answers
-
-
-def _events(addresses: Sequence[str], connection: Connection) -> Iterator[HealthEvent]:
-    """Events of all workers, as they come; ends when all streams have ended."""
-    arrived: queue.Queue[HealthEvent | str | None] = queue.Queue()
-
-    def watch(address: str) -> None:
-        request = WatchHealthRequest(present=True)
-        try:
-            with connection.channel(address) as channel:
-                for event in HealthServiceStub(channel).WatchHealth(request, metadata=connection.metadata()):
-                    arrived.put(event)
-        except grpc.RpcError as error:
-            arrived.put(f"{address}: {_why(error)}")
-        arrived.put(None)
-
-    for address in addresses:
-        threading.Thread(target=watch, args=(address,), daemon=True).start()
-    failures = []
-    running = len(addresses)
-    while running:
-        item = arrived.get()
-        if item is None:
-            running -= 1
-        elif isinstance(item, str):
-            failures.append(item)
-            err.print(f"[yellow]warning:[/] {escape(item)}")
-        else:
-            yield item
-    if failures:
-        raise Fail("no worker is watched any more")
-
-
-def _why(error: Any) -> str:
-    return str(error.details() or error.code().name)
 
 
 def _show(answers: Sequence[ListTargetHealthResponse], *, every: bool) -> None:

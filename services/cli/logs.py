@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Iterator
-from typing import Annotated, Any
+from collections.abc import Iterable
+from typing import Annotated
 
 import grpc
 from cyclopts import Parameter
-from turnout.policy.v1 import policy_service_pb2 as api
 from turnout.record.v1.record_pb2 import AttemptRecord, RequestRecord
 from turnout.record.v1.record_service_pb2 import FollowRecordsRequest
 from turnout.record.v1.record_service_pb2_grpc import RecordServiceStub
 
 from services.cli.connection import Connection
-from services.cli.output import Fail, escape, out, show_json
-from services.cli.policy_commands import DEFAULT_CONNECTION, Json, call
+from services.cli.output import escape, out, show_json
+from services.cli.policy_commands import DEFAULT_CONNECTION, Json
+from services.cli.workers import addresses_of, follow_all
 
 _USUAL_KINDS = ("", "first", "failover")
 _COLOURS = {"ok": "green", "failed": "red", "broken": "red", "cancelled": "yellow", "refused": "yellow"}
@@ -31,49 +29,19 @@ def logs(
     connection: Connection = DEFAULT_CONNECTION,
 ) -> None:
     """Follow request records with their attempt chain."""
-    addresses = list(dataplane) or _addresses(connection)
-    if not addresses:
-        raise Fail("no worker is connected")
-    for record in _records(addresses, FollowRecordsRequest(tail=tail, no_follow=not follow), connection):
+    request = FollowRecordsRequest(tail=tail, no_follow=not follow)
+
+    def records(channel: grpc.Channel) -> Iterable[RequestRecord]:
+        found: Iterable[RequestRecord] = RecordServiceStub(channel).FollowRecords(
+            request, metadata=connection.metadata()
+        )
+        return found
+
+    for record in follow_all(addresses_of(dataplane, connection), connection, records):
         if as_json:
             show_json(record)
         else:
             _show(record)
-
-
-def _addresses(connection: Connection) -> list[str]:
-    found = call(connection, "ListNodes", api.ListNodesRequest()).nodes
-    return [n.address for n in found if n.connected]
-
-
-def _records(addresses: list[str], request: FollowRecordsRequest, connection: Connection) -> Iterator[RequestRecord]:
-    """Records of all workers, as they come; ends when all streams have ended."""
-    arrived: queue.Queue[RequestRecord | Exception | None] = queue.Queue()
-
-    def follow(address: str) -> None:
-        try:
-            with connection.channel(address) as channel:
-                for record in RecordServiceStub(channel).FollowRecords(request, metadata=connection.metadata()):
-                    arrived.put(record)
-        except grpc.RpcError as error:
-            arrived.put(Fail(f"{address}: {_why(error)}"))
-        arrived.put(None)
-
-    for address in addresses:
-        threading.Thread(target=follow, args=(address,), daemon=True).start()
-    running = len(addresses)
-    while running:
-        item = arrived.get()
-        if item is None:
-            running -= 1
-        elif isinstance(item, Exception):
-            raise item
-        else:
-            yield item
-
-
-def _why(error: Any) -> str:
-    return str(error.details() or error.code().name)
 
 
 def _show(record: RequestRecord) -> None:

@@ -118,7 +118,7 @@ class Worker:
         self._metrics = metrics
         self.holder.on_change = self._changed
         metrics.in_flight.set_function(lambda: self.engine.in_flight)
-        metrics.policy_nacks.set_function(lambda: self.holder.nacks)
+        self.holder.on_nack = metrics.policy_nacks.inc
 
     def _changed(self, snapshot: Snapshot) -> None:
         self._metrics.policy_revision.set(snapshot.revision)

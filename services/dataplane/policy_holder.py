@@ -21,9 +21,9 @@ class PolicyHolder:
         self._catalogue = catalogue
         self._snapshot: Snapshot | None = None
         self.held = PolicySet()
-        self.nacks = 0
         self.last_nack: tuple[Problem, ...] = ()
         self.on_change: Callable[[Snapshot], None] = lambda _snapshot: None
+        self.on_nack: Callable[[], None] = lambda: None
 
     def current(self) -> Snapshot | None:
         """The snapshot in force; None before the first one. A request takes it once and keeps it."""
@@ -58,5 +58,5 @@ class PolicyHolder:
 
     def refused(self, problems: tuple[Problem, ...]) -> None:
         """Note that a set was refused; what is in force stays."""
-        self.nacks += 1
+        self.on_nack()
         self.last_nack = problems

@@ -12,7 +12,7 @@ from google.protobuf.json_format import MessageToDict
 from turnout.health.v1.health_pb2 import TargetHealth, TargetState
 from turnout.health.v1.health_service_pb2 import ListTargetHealthResponse
 
-from services.core.errors import Overloaded, RouterError
+from services.core.errors import RouterError
 from services.http_bridge.backend import InferenceBackend
 from services.http_bridge.errors import router_error_response
 from services.http_bridge.http import Request, Response, json_response
@@ -33,7 +33,7 @@ class HealthRoutes:
         try:
             answers = await self._backend.target_health(request.headers)
             if not any(isinstance(answer, ListTargetHealthResponse) for answer in answers.values()):
-                raise Overloaded("no data-plane worker can be reached", retry_after=1.0)
+                raise await self._backend.why_not_ready()
         except RouterError as error:
             return router_error_response(request.path, error)
         return json_response(200, aggregated(answers))

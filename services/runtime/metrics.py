@@ -49,7 +49,8 @@ class Metrics:
         self._with_breakers: set[str] = set()
         self.in_flight = self._gauge("turnout_requests_in_flight")
         self.policy_revision = self._gauge("turnout_policy_revision")
-        self.policy_nacks = self._gauge("turnout_policy_nacks_total")
+        nacks: Metric = "turnout_policy_nacks_total"
+        self.policy_nacks = Counter(nacks, METRIC_MEANINGS[nacks], registry=registry)
 
     def request(self, labels: tuple[str, str, str, int], *, stream: bool, seconds: float) -> None:
         """Count a finished request; `labels` are api, router, outcome and status."""

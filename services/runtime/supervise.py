@@ -1,6 +1,6 @@
 """How a process lives: a main coroutine, a stop signal, and background tasks that are watched.
 
-The one place that catches everything: a background task that crashes is logged
+Where crashes of background tasks end: one that crashes is logged
 and ends the process, which whoever supervises it starts again.
 """
 

@@ -1,11 +1,10 @@
-"""Ports that were free a moment ago."""
+"""A port that was free a moment ago."""
 
 from __future__ import annotations
 
-import socket
+from services.runtime.listening import free_ports
 
 
 def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    (port,) = free_ports(1)
+    return port

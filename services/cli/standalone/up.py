@@ -8,7 +8,6 @@ import fcntl
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from services.cli.standalone.probes import grpc_ready, http_ready
 from services.core.errors import PolicyRejected
 from services.core.policy.compile import DEFAULT_NAMESPACE
 from services.runtime.keys import hash_key, new_key
+from services.runtime.listening import CannotListen, check_listen, free_ports
 from services.wire.document_form import read_form
 from services.wire.status import from_rpc_error
 
@@ -111,7 +111,10 @@ async def _up(options: UpOptions) -> int:
 
 
 async def _start(suite: Suite) -> None:
-    _check_port(suite.options.host, suite.options.port)
+    try:
+        check_listen(suite.options.host, suite.options.port)
+    except CannotListen as error:
+        raise Fail(f"{error}; choose another port with --port") from error
     await _start_etcd(suite)
     await _start_controlplane(suite)
     await _apply(suite, await _documents(suite))
@@ -129,14 +132,14 @@ async def _start_etcd(suite: Suite) -> None:
     if options.etcd:
         suite.etcd = options.etcd
         return
-    client, peer = _free_ports(2)
+    client, peer = free_ports(2)
     suite.etcd = f"127.0.0.1:{client}"
     async with _waiting_for("etcd"):
         await suite.children.start(etcd_child(options.data_dir, client, peer), lambda: etcd_ready(client))
 
 
 async def _start_controlplane(suite: Suite) -> None:
-    port, metrics = _free_ports(2)
+    port, metrics = free_ports(2)
     suite.controlplane = f"127.0.0.1:{port}"
     suite.metrics["controlplane"] = f"http://127.0.0.1:{metrics}/metrics"
     arguments = ["--listen", suite.controlplane, "--etcd", suite.etcd, "--metrics-port", str(metrics)]
@@ -147,10 +150,10 @@ async def _start_controlplane(suite: Suite) -> None:
 
 
 async def _start_workers(suite: Suite) -> None:
-    for number, port in enumerate(_free_ports(suite.options.workers), 1):
+    for number, port in enumerate(free_ports(suite.options.workers), 1):
         address = f"127.0.0.1:{port}"
         suite.workers.append(address)
-        (metrics,) = _free_ports(1)
+        (metrics,) = free_ports(1)
         suite.metrics[f"dataplane-{number}"] = f"http://127.0.0.1:{metrics}/metrics"
         arguments = [*_worker_arguments(suite, number, address), "--metrics-port", str(metrics)]
         child = _service(suite, f"dataplane-{number}", "services.dataplane", arguments)
@@ -180,7 +183,7 @@ async def _start_bridge(suite: Suite) -> None:
 
 async def _start_fused(suite: Suite) -> None:
     options = suite.options
-    (port,) = _free_ports(1)
+    (port,) = free_ports(1)
     address = f"127.0.0.1:{port}"
     suite.workers.append(address)
     arguments = _worker_arguments(suite, 1, address)
@@ -219,7 +222,7 @@ async def _documents(suite: Suite) -> list[Resource]:
 
 
 async def _start_simulated(suite: Suite) -> None:
-    for spec, port in zip(SIMULATED, _free_ports(len(SIMULATED)), strict=True):
+    for spec, port in zip(SIMULATED, free_ports(len(SIMULATED)), strict=True):
         suite.simulated[spec.name] = port
         command = [sys.executable, "-m", "services.cli.simulated", "--name", spec.name, "--wire", spec.wire]
         command += ["--port", str(port), "--fault", spec.fault]
@@ -289,27 +292,6 @@ def _key(data_dir: Path) -> str:
     path.touch(mode=0o600)
     path.write_text(key + "\n", encoding="utf-8")
     return key
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for found in sockets:
-            found.bind(("127.0.0.1", 0))
-        return [int(found.getsockname()[1]) for found in sockets]
-    finally:
-        for found in sockets:
-            found.close()
-
-
-def _check_port(host: str, port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise Fail(f"port {port} of {host} is taken; choose another one with --port") from error
 
 
 def _write_ready(path: Path, suite: Suite) -> None:

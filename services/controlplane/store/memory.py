@@ -1,4 +1,4 @@
-"""A store in memory: for tests and for trying things out. Same promises as etcd's, one process."""
+"""A store in memory, for tests: the same promises as etcd's, in one process."""
 
 from __future__ import annotations
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import cast
+
 from google.protobuf.timestamp_pb2 import Timestamp
 from turnout.health.v1.health_pb2 import TargetHealth, TargetState
 from turnout.health.v1.health_service_pb2 import ListTargetHealthResponse
 
-from services.core.errors import Overloaded
-from services.http_bridge.health import aggregated
+from services.core.errors import Overloaded, PolicyNotReady, RouterError
+from services.http_bridge.backend import InferenceBackend
+from services.http_bridge.health import HealthRoutes, aggregated
+from services.http_bridge.http import Request
 
 OPEN, CLOSED = TargetState.TARGET_STATE_OPEN, TargetState.TARGET_STATE_CLOSED
 
@@ -56,3 +61,19 @@ def test_a_target_is_listed_once_with_what_every_worker_says() -> None:
 def test_a_target_says_only_what_it_has() -> None:
     (found,) = aggregated({"w": answer("w", target("one/a", CLOSED))})["targets"]
     assert set(found) == {"name", "provider", "model", "set_aside", "workers"}
+
+
+async def test_when_no_worker_lists_its_targets_the_caller_is_told_what_is_the_matter() -> None:
+    class WithoutPolicy:
+        async def target_health(self, headers: Mapping[str, str]) -> Mapping[str, RouterError]:
+            del headers
+            return {"10.0.0.1:7011": PolicyNotReady("this worker has no policy yet")}
+
+        async def why_not_ready(self) -> RouterError:
+            return PolicyNotReady("no data-plane worker has a policy yet", retry_after=1.0)
+
+    response = await HealthRoutes(cast("InferenceBackend", WithoutPolicy())).get(
+        Request("GET", "/admin/v1/health", {}, {}, b""), {}
+    )
+    assert response.status == 503
+    assert b"has a policy yet" in response.body

@@ -26,6 +26,7 @@ from services.cli.standalone.policy import REAL_PROVIDERS, SIMULATED
 from services.cli.standalone.up import Suite, UpOptions, up
 from services.core.policy.compile import DEFAULT_NAMESPACE
 from services.runtime.keys import PREFIX, hash_key
+from services.runtime.listening import check_listen, free_ports
 from services.wire.document_form import read_form
 from tests.unit.cli.suite import ADMIN_KEY
 from tests.unit.cli.suite import Suite as Running
@@ -71,17 +72,20 @@ def test_a_data_folder_serves_one_suite_at_a_time(tmp_path: Path) -> None:
 
 
 def test_ports_are_free_and_no_two_are_the_same() -> None:
-    ports = module._free_ports(20)
+    ports = free_ports(20)
     assert len(set(ports)) == 20
     for port in ports:
-        module._check_port("127.0.0.1", port)
+        check_listen("127.0.0.1", port)
 
 
-def test_a_port_that_is_taken_is_told_before_anything_starts() -> None:
+async def test_a_port_that_is_taken_is_told_before_anything_starts(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(Fail, match=f"port {port} of 127.0.0.1 is taken"):
-            module._check_port("127.0.0.1", port)
+        options = module.UpOptions("127.0.0.1", port, tmp_path, (), "", 1, "grpc", simulated=True)
+        suite = module.Suite(options, module.Children(lambda *told: None), "key")
+        with pytest.raises(Fail, match=f"cannot listen on 127.0.0.1:{port}: address already in use; choose another"):
+            await module._start(suite)
+        assert not suite.children.pids()
 
 
 @pytest.mark.parametrize(
