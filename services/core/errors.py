@@ -120,6 +120,22 @@ class Failure:
     content_type: str = ""
 
 
+_TIMEOUTS = {
+    Clock.CONNECT: FailureKind.CONNECT_TIMEOUT,
+    Clock.HEADERS: FailureKind.HEADERS_TIMEOUT,
+    Clock.FIRST_EVENT: FailureKind.FIRST_EVENT_TIMEOUT,
+    Clock.FIRST_CONTENT: FailureKind.FIRST_CONTENT_TIMEOUT,
+    Clock.IDLE: FailureKind.IDLE_TIMEOUT,
+    Clock.TOTAL: FailureKind.TOTAL_TIMEOUT,
+    Clock.DEADLINE: FailureKind.TOTAL_TIMEOUT,
+}
+
+
+def timeout_failure(clock: Clock, seconds: float) -> Failure:
+    """The failure of a clock that tripped after `seconds`."""
+    return Failure(_TIMEOUTS[clock], f"the {clock.value} clock tripped after {seconds:.3g} s", clock=clock)
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that is wrong with a policy document.

@@ -12,8 +12,14 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from services.core.errors import Clock, Failure, FailureKind
+from services.core.errors import (
+    Clock,
+    Failure,
+    FailureKind,
+    timeout_failure,
+)
 from services.core.policy.rules import ClockRule, CommitRule
+from services.dataplane.exchange import TRUNCATED
 from services.dataplane.holdback import HoldBack
 from services.dataplane.pace import Pace
 from services.dataplane.trail import AttemptTrail
@@ -26,16 +32,6 @@ ANSWER_BODY_LIMIT = 64 * 1024 * 1024
 FINISH_SECONDS = 0.5
 """How long an answer that said why it ended waits for its terminal event, where the protocol lets that be missing."""
 
-_TIMEOUTS = {
-    Clock.CONNECT: FailureKind.CONNECT_TIMEOUT,
-    Clock.HEADERS: FailureKind.HEADERS_TIMEOUT,
-    Clock.FIRST_EVENT: FailureKind.FIRST_EVENT_TIMEOUT,
-    Clock.FIRST_CONTENT: FailureKind.FIRST_CONTENT_TIMEOUT,
-    Clock.IDLE: FailureKind.IDLE_TIMEOUT,
-    Clock.TOTAL: FailureKind.TOTAL_TIMEOUT,
-    Clock.DEADLINE: FailureKind.TOTAL_TIMEOUT,
-}
-
 
 class AttemptError(Exception):
     """The attempt failed."""
@@ -43,11 +39,6 @@ class AttemptError(Exception):
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
         self.failure = failure
-
-
-def timeout_failure(clock: Clock, seconds: float) -> Failure:
-    """The failure of a clock that tripped after `seconds`."""
-    return Failure(_TIMEOUTS[clock], f"the {clock.value} clock tripped after {seconds:.3g} s", clock=clock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +191,7 @@ class Attempt:
         if progress.failure is not None:
             raise StreamBroken(progress.failure, progress.frames if progress.content else b"")
         if not data and not progress.done:
-            failure = Failure(FailureKind.STREAM_TRUNCATED, "the stream ended without its terminal event")
-            raise StreamBroken(failure, progress.frames if progress.content else b"")
+            raise StreamBroken(TRUNCATED, progress.frames if progress.content else b"")
         if self._pace is not None and not progress.done and self._pace.too_slow(self._last_read):
             raise StreamBroken(self._pace.failure(), progress.frames if progress.content else b"")
         return progress

@@ -16,9 +16,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from services.core.errors import Failure, RouterError
+from services.core.errors import Failure, FailureKind, RouterError
 from services.core.policy.snapshot import Target
 from services.dataplane.translation import Emitted, Evidence, TokenUsage
+
+TRUNCATED = Failure(FailureKind.STREAM_TRUNCATED, "the stream ended without its terminal event")
+EMPTY = Failure(FailureKind.EMPTY_ANSWER, "the provider's answer holds nothing, and no reason for it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +255,7 @@ class ProviderCodec(Protocol):
         """
 
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-        """Classify an answer whose status is not a success, by status and code fields, never by message text."""
+        """Classify an answer whose status is not a success, by status and code fields, or a whole known sentence."""
 
     def decode(self, body: bytes) -> ChatAnswer | Failure:
         """Read a whole answer."""

@@ -49,11 +49,6 @@ def named(name: str, providers: Mapping[str, CompiledProvider]) -> TargetHealth:
     return health
 
 
-def _well(name: str) -> CellReport:
-    """The report of a name that the tracker has nothing against."""
-    return CellReport(name, "closed", 0.0, "", 1.0, 0, 0)
-
-
 def timestamp(seconds: float) -> Timestamp:
     """Seconds since the Unix epoch as a message, in whole milliseconds: two clocks agree on no more."""
     stamp = Timestamp()
@@ -76,7 +71,7 @@ class HealthReports:
         found = {report.name: self._target(report, speeds) for report in self._health.report(now)}
         models = {target.model for target in found.values()}
         for model in {name.removesuffix(WHOLE) for name in speeds} - models:
-            found[model] = self._target(_well(model), speeds)
+            found[model] = self._target(self._health.report_of(model, now), speeds)
         known = self._providers()
         targets = [found[name] for name in sorted(found) if found[name].provider in known]
         return ListTargetHealthResponse(node_id=self.node_id, targets=targets)
@@ -90,10 +85,8 @@ class HealthReports:
 
     def one(self, name: str) -> tuple[TargetHealth, float]:
         """One target or credential, and the monotonic instant until which it is set aside; 0.0: it is not."""
-        for report in self._health.report(self._clock.monotonic()):
-            if report.name == name:
-                return self._target(report, self._speeds()), report.until
-        return self._target(_well(name), self._speeds()), 0.0
+        report = self._health.report_of(name, self._clock.monotonic())
+        return self._target(report, self._speeds()), report.until
 
     def _target(self, report: CellReport, speeds: Mapping[str, Speed]) -> TargetHealth:
         target = named(report.name, self._providers())

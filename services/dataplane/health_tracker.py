@@ -236,9 +236,11 @@ class HealthTracker:
     def report(self, now: float) -> list[CellReport]:
         """Every cell that is known, by name."""
         names = sorted({*self._cells, *self._in_flight})
-        return [self._reported(name, self._cells.get(name, FRESH), now) for name in names]
+        return [self.report_of(name, now) for name in names]
 
-    def _reported(self, name: str, cell: Cell, now: float) -> CellReport:
+    def report_of(self, name: str, now: float) -> CellReport:
+        """One cell; of a name that nothing is known against, that it is closed."""
+        cell = self._cells.get(name, FRESH)
         share = share_of(cell, self._rules.get(name, BreakerRule()), now)
         shut = refusal(cell, now)
         state = "closed"

@@ -33,7 +33,7 @@ from services.core.attempts.events import (
     Remains,
     WaitElapsed,
 )
-from services.core.attempts.moves import Chain
+from services.core.attempts.moves import DEADLINE, Chain
 from services.core.attempts.verdicts import caller_status
 from services.core.errors import ChainFailed, Clock, Failure, FailureKind, InvalidRequest
 from services.core.policy.rules import CommitRule
@@ -253,7 +253,7 @@ class Run:
         trail = flight.trail
         now = self._clock.monotonic()
         if failure.clock is Clock.TOTAL and now >= self._trail.started + self._plan.retry.deadline:
-            failure = Failure(failure.kind, "the request's deadline passed", clock=Clock.DEADLINE)
+            failure = DEADLINE
         failure = hide(failure, flight.secret, trail.credential)
         if trail.fault:
             failure = marked(failure, trail.fault)

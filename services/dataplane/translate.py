@@ -15,6 +15,7 @@ from services.core.policy.documents import TextGenerationConfig
 from services.core.routing.plan import Candidate
 from services.dataplane.dialects.templates import fill
 from services.dataplane.exchange import (
+    EMPTY,
     AnswerWriter,
     ChatAnswer,
     ChatRequest,
@@ -38,7 +39,6 @@ from services.dataplane.transport.port import UpstreamRequest
 
 _CONTENT = (TextDelta, ThinkingDelta, ToolCallStarted, ToolCallDelta)
 DIVERGED = Failure(FailureKind.DIVERGED, "the second answer does not repeat what the caller has")
-EMPTY = Failure(FailureKind.EMPTY_ANSWER, "the provider's answer holds nothing, and no reason for it")
 
 
 class CrossTranslation:

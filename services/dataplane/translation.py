@@ -235,7 +235,7 @@ class InboundRequest(Protocol):
         """
 
     def mendable(self) -> bool:
-        """Whether a broken answer may be continued or resumed: not with tools, JSON, several answers, log probs."""
+        """Whether a broken answer may be continued or resumed: not with a tool call that is forced, JSON, several answers, log probs."""
 
     def mend(self, candidate: Candidate, kind: Kind, emitted: Emitted) -> Translation:
         """A translation that goes on (`CONTINUE`) or answers anew behind what the caller has (`RESUME`).

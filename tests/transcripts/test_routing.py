@@ -33,9 +33,9 @@ from services.core.policy.rules import BudgetRule, ClockRule, TtftRule
 from services.core.policy.snapshot import Snapshot
 from services.core.routing.context import RequestContext
 from services.core.routing.decide import decide
-from services.core.routing.explain import explain
 from services.core.routing.health import HealthView
 from services.core.routing.plan import Plan, Undecided
+from tests.support.explain import explain
 from tests.support.golden import cases
 from tests.support.policies import CONDITIONS, SmallCatalogue, documents_in
 from tests.support.transcript import Arguments, Command, run_transcript

@@ -44,7 +44,7 @@ CUT_INTERVAL = 1.0
 SLOW = 6.0
 """A share that was cut needs this many times the ramp to grow back; quicker growth undoes every cut."""
 OVERLOAD_RATE = 0.1
-"""Share of overload failures of late above which the share of traffic is cut."""
+"""Share of failures of late, of whatever kind, from which on an overload failure cuts the share of traffic."""
 OVERLOAD_SAMPLES = 10
 DEGRADED_RATE = 0.1
 DEGRADED_FAILURES = 2.0

@@ -28,7 +28,7 @@ class Kind(StrEnum):
     RETRY = "retry"
     """The same target again."""
     HEDGE = "hedge"
-    """Another target while the first is silent."""
+    """The next choice while the first is silent."""
     CONTINUE = "continue"
     """After the commit: go on from the text that the caller has."""
     RESUME = "resume"
@@ -64,11 +64,6 @@ class StartAttempt:
     first_content: float
     at: float = 0.0
     forced: bool = False
-
-    @property
-    def retry(self) -> bool:
-        """Whether it is the same target as the attempt before."""
-        return self.kind is Kind.RETRY
 
 
 @dataclass(frozen=True, slots=True)

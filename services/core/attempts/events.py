@@ -39,16 +39,13 @@ class Remains:
     restartable: bool = False
 
 
-NOTHING_REMAINS = Remains()
-
-
 @dataclass(frozen=True, slots=True)
 class AttemptFailed:
     """The attempt failed, before or after its first content."""
 
     attempt: int
     failure: Failure
-    remains: Remains = NOTHING_REMAINS
+    remains: Remains = Remains()
 
 
 BUDGET, QUEUE_FULL = "BUDGET", "QUEUE_FULL"

@@ -31,8 +31,8 @@ from services.core.policy.rules import (
     BreakerRule,
     ClockRule,
     Resilience,
-    breaker_rule,
     fault_rule,
+    laid_over,
     resilience,
     set_clocks,
 )
@@ -68,7 +68,7 @@ def compile(  # noqa: A001 - the field's word, and the design's
     """The snapshot of `documents`, or all their problems."""
     problems = [problem for document in documents.values() for problem in check(document)]
     settings = _settings(documents)
-    breaker = breaker_rule(BreakerRule(), settings.breaker)
+    breaker = laid_over(BreakerRule(), settings.breaker)
     providers = {d.name: compiled_provider(d, breaker) for d in documents.values() if isinstance(d, Provider)}
     models: dict[str, Target] = {}
     for document in documents.values():
@@ -139,7 +139,7 @@ def compiled_provider(document: Provider, breaker: BreakerRule) -> CompiledProvi
         base_url=base_url.rstrip("/"),
         credentials=endpoints[0].credentials if endpoints else document.credentials,
         endpoints=endpoints,
-        breaker=breaker_rule(breaker, document.breaker),
+        breaker=laid_over(breaker, document.breaker),
         fault=fault_rule(document.fault),
         headers=document.headers,
         labels=document.labels,

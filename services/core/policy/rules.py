@@ -13,7 +13,6 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from services.core.policy.documents import (
-    Breaker,
     Clocks,
     Fault,
     Hedge,
@@ -224,11 +223,6 @@ def retry_rule(base: RetryRule, retry: Retry | None) -> RetryRule:
     changed = _set(retry)
     changed["budget"] = laid_over(base.budget, retry.budget)
     return replace(base, **changed)
-
-
-def breaker_rule(base: BreakerRule, breaker: Breaker | None) -> BreakerRule:
-    """`base` with what `breaker` sets."""
-    return laid_over(base, breaker)
 
 
 def hedge_rule(base: HedgeRule, hedge: Hedge | None) -> HedgeRule:

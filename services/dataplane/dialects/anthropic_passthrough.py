@@ -14,9 +14,13 @@ import msgspec
 from services.core.errors import Failure, FailureKind, RouterError
 from services.core.routing.plan import Candidate
 from services.dataplane.dialects.anthropic_errors import error_form
-from services.dataplane.exchange import ProviderCodec
+from services.dataplane.exchange import (
+    EMPTY,
+    TRUNCATED,
+    ProviderCodec,
+)
 from services.dataplane.members import Members, NotAnObject, join_members, raw, split_members
-from services.dataplane.providers.anthropic import EMPTY, NOT_JSON, NOT_PROTOCOL, TRUNCATED, TWO_STARTS, read_message
+from services.dataplane.providers.anthropic import NOT_JSON, NOT_PROTOCOL, TWO_STARTS, read_message
 from services.dataplane.providers.anthropic_errors import in_stream
 from services.dataplane.providers.anthropic_wire import (
     FINISH_REASONS,

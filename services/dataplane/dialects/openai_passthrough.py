@@ -15,9 +15,13 @@ import msgspec
 from services.core.errors import Failure, FailureKind, RouterError
 from services.core.routing.plan import Candidate
 from services.dataplane.dialects.openai_errors import error_object_of
-from services.dataplane.exchange import ProviderCodec
+from services.dataplane.exchange import (
+    EMPTY,
+    TRUNCATED,
+    ProviderCodec,
+)
 from services.dataplane.members import Members, NotAnObject, join_members, raw, split_members
-from services.dataplane.providers.openai import DONE, EMPTY, NOT_JSON, NOT_PROTOCOL, TRUNCATED, read_answer
+from services.dataplane.providers.openai import DONE, NOT_JSON, NOT_PROTOCOL, read_answer
 from services.dataplane.providers.openai_errors import error_object, in_stream
 from services.dataplane.providers.openai_wire import (
     WireAnswer,

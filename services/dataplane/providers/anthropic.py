@@ -9,6 +9,8 @@ import msgspec
 from services.core.errors import Failure, FailureKind
 from services.core.policy.snapshot import Target
 from services.dataplane.exchange import (
+    EMPTY,
+    TRUNCATED,
     ChatAnswer,
     ChatRequest,
     Failed,
@@ -45,9 +47,7 @@ from services.dataplane.sse import SseOverflow, SseParser
 DEFAULT_VERSION = "2023-06-01"
 _FORWARDED = ("anthropic-version", "anthropic-beta", "idempotency-key")
 
-TRUNCATED = Failure(FailureKind.STREAM_TRUNCATED, "the stream ended without its terminal event")
 NOT_PROTOCOL = Failure(FailureKind.BAD_RESPONSE, "the provider's answer is not a message")
-EMPTY = Failure(FailureKind.EMPTY_ANSWER, "the provider's answer holds nothing, and no reason for it")
 TWO_STARTS = Failure(FailureKind.BAD_RESPONSE, "the stream begins a second message inside the first")
 NOT_JSON = Failure(FailureKind.BAD_RESPONSE, "the stream holds an event that is not JSON")
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.core.errors import Failure, FailureKind
-from services.dataplane.providers.openai_errors import BY_CODE, asked, code_of, error_object
+from services.dataplane.providers.openai_errors import BY_CODE, BY_STATUS, asked, code_of, error_object
 from services.dataplane.providers.wordings import kind_told
 
 _K = FailureKind
@@ -28,27 +28,6 @@ BY_TYPE: Mapping[str, FailureKind] = {
     "overloaded_error": _K.OVERLOADED,
     # llama.cpp's server speaks this protocol too
     "exceed_context_size_error": _K.CONTEXT_TOO_LONG,
-}
-
-BY_STATUS: Mapping[int, FailureKind] = {
-    400: _K.INVALID_REQUEST,
-    401: _K.CREDENTIALS_REJECTED,
-    402: _K.QUOTA_EXHAUSTED,
-    403: _K.CREDENTIALS_REJECTED,
-    404: _K.MODEL_MISSING,
-    408: _K.SERVER_ERROR,
-    409: _K.SERVER_ERROR,
-    410: _K.MODEL_MISSING,
-    412: _K.QUOTA_EXHAUSTED,
-    413: _K.REQUEST_TOO_LARGE,
-    422: _K.INVALID_REQUEST,
-    425: _K.SERVER_ERROR,
-    429: _K.RATE_LIMITED,
-    451: _K.CONTENT_REFUSED,
-    498: _K.RATE_LIMITED,
-    499: _K.SERVER_ERROR,
-    503: _K.OVERLOADED,
-    529: _K.OVERLOADED,
 }
 
 _CONTEXT_CODES = {"context_window_exceeded", "prompt_too_long", "context_length_exceeded"}

@@ -10,6 +10,8 @@ import msgspec
 from services.core.errors import Failure, FailureKind
 from services.core.policy.snapshot import Target
 from services.dataplane.exchange import (
+    EMPTY,
+    TRUNCATED,
     ChatAnswer,
     ChatRequest,
     Failed,
@@ -46,9 +48,7 @@ from services.dataplane.sse import SseOverflow, SseParser
 DONE = b"[DONE]"
 _FORWARDED = ("x-title", "http-referer", "idempotency-key")
 
-TRUNCATED = Failure(FailureKind.STREAM_TRUNCATED, "the stream ended without its terminal event")
 NOT_PROTOCOL = Failure(FailureKind.BAD_RESPONSE, "the provider's answer is not a chat completion")
-EMPTY = Failure(FailureKind.EMPTY_ANSWER, "the provider's answer holds nothing, and no reason for it")
 NOT_JSON = Failure(FailureKind.BAD_RESPONSE, "the stream holds a chunk that is not JSON")
 
 

@@ -192,7 +192,7 @@ def shows_more_than_text(message: WireMessage) -> bool:
 
 def arguments_size(message: WireMessage) -> int:
     """Characters of tool arguments in a delta."""
-    calls = [c.function for c in message.tool_calls or () if c.function is not None]
+    calls = [c.function for c in calls_of(message) if c.function is not None]
     return sum(len(f.arguments) for f in calls if isinstance(f.arguments, str))
 
 

@@ -16,8 +16,17 @@ from aiohttp import ClientResponse, hdrs
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.helpers import _EXC_SENTINEL
 
-from services.core.errors import Clock, Failure, FailureKind
-from services.dataplane.transport.port import TransportFailed, UpstreamRequest
+from services.core.errors import (
+    Clock,
+    Failure,
+    FailureKind,
+    timeout_failure,
+)
+from services.dataplane.transport.port import (
+    TransportFailed,
+    UpstreamRequest,
+    gathered,
+)
 
 KEEPALIVE_SECONDS = 15.0
 DNS_TTL_SECONDS = 30
@@ -67,14 +76,7 @@ class AiohttpResponse:
         return data
 
     async def read_all(self, limit: int) -> bytes:
-        pieces: list[bytes] = []
-        size = 0
-        while data := await self.read():
-            size += len(data)
-            if size > limit:
-                raise TransportFailed(Failure(FailureKind.BAD_RESPONSE, f"the body is larger than {limit:,} bytes"))
-            pieces.append(data)
-        return b"".join(pieces)
+        return await gathered(self, limit)
 
     def close(self) -> None:
         if self._complete or self._response.content.is_eof():
@@ -122,11 +124,9 @@ class AiohttpTransport:
                     timeout=self._timeout(connect),
                 )
         except aiohttp.ConnectionTimeoutError as error:
-            told = f"the connect clock tripped after {connect:.3g} s"
-            raise TransportFailed(Failure(FailureKind.CONNECT_TIMEOUT, told, clock=Clock.CONNECT)) from error
+            raise TransportFailed(timeout_failure(Clock.CONNECT, connect)) from error
         except TimeoutError as error:
-            told = f"the headers clock tripped after {headers:.3g} s"
-            raise TransportFailed(Failure(FailureKind.HEADERS_TIMEOUT, told, clock=Clock.HEADERS)) from error
+            raise TransportFailed(timeout_failure(Clock.HEADERS, headers)) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise TransportFailed(_not_opened(error)) from error
         if response.headers.get(hdrs.CONTENT_ENCODING, "").lower() not in _PLAIN:

@@ -5,8 +5,8 @@ that everything above it (clocks, failover, breakers, records) is rehearsed as i
 
     refuse   no connection: CONNECT_FAILED at once
     status   an answer with an error status and an error body, at once
-    hang     the connection stands and nothing comes: the headers clock trips
-    slow     the answer begins `delay` later, or the headers clock trips before it does
+    hang     the connection stands and nothing comes, until a clock trips
+    slow     the answer begins `delay` later, or a clock trips before it does
     cut      the connection breaks after `after_bytes` of the answer's body: DISCONNECTED
     stall    after them nothing comes any more, until a clock trips or the caller leaves
 
@@ -21,10 +21,21 @@ import asyncio
 import json
 from collections.abc import Mapping
 
-from services.core.errors import Clock, Failure, FailureKind
+from services.core.errors import (
+    Clock,
+    Failure,
+    FailureKind,
+    timeout_failure,
+)
 from services.core.policy.rules import FaultRule
 from services.core.routing.draw import uniform
-from services.dataplane.transport.port import Transport, TransportFailed, UpstreamRequest, UpstreamResponse
+from services.dataplane.transport.port import (
+    Transport,
+    TransportFailed,
+    UpstreamRequest,
+    UpstreamResponse,
+    gathered,
+)
 from services.runtime.clock import Clock as MachineClock
 
 _TYPES: Mapping[int, str] = {
@@ -69,7 +80,7 @@ class FaultyTransport:
             return _Refusal(rule.status)
         if rule.kind == "hang" or (rule.kind == "slow" and rule.delay >= headers):
             await self._clock.sleep(headers)
-            raise TransportFailed(_tripped(headers))
+            raise TransportFailed(timeout_failure(Clock.HEADERS, headers))
         if rule.kind == "slow":
             await self._clock.sleep(rule.delay)
             return await self._late(request, connect, headers)
@@ -82,16 +93,11 @@ class FaultyTransport:
             return await self._real.open(request, connect=connect, headers=headers - self._rule.delay)
         except TransportFailed as error:
             if error.failure.clock is Clock.HEADERS:
-                raise TransportFailed(_tripped(headers)) from error
+                raise TransportFailed(timeout_failure(Clock.HEADERS, headers)) from error
             raise
 
     async def aclose(self) -> None:
         """Nothing to close: the real transport is the worker's."""
-
-
-def _tripped(headers: float) -> Failure:
-    told = f"the headers clock tripped after {headers:.3g} s"
-    return Failure(FailureKind.HEADERS_TIMEOUT, told, clock=Clock.HEADERS)
 
 
 class _Refusal:
@@ -138,14 +144,7 @@ class _Cut:
         raise TransportFailed(Failure(FailureKind.DISCONNECTED, "the connection broke inside the answer"))
 
     async def read_all(self, limit: int) -> bytes:
-        pieces: list[bytes] = []
-        size = 0
-        while data := await self.read():
-            size += len(data)
-            if size > limit:
-                raise TransportFailed(Failure(FailureKind.BAD_RESPONSE, f"the body is larger than {limit:,} bytes"))
-            pieces.append(data)
-        return b"".join(pieces)
+        return await gathered(self, limit)
 
     def close(self) -> None:
         self._response.close()

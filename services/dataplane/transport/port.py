@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from services.core.errors import Failure
+from services.core.errors import Failure, FailureKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +78,19 @@ class Transport(Protocol):
 
     async def aclose(self) -> None:
         """Close all connections."""
+
+
+async def gathered(response: UpstreamResponse, limit: int) -> bytes:
+    """The whole rest of a response's body, for `read_all`.
+
+    Raises:
+        TransportFailed: It is larger than `limit` bytes (BAD_RESPONSE), or what `read` raises.
+    """
+    pieces: list[bytes] = []
+    size = 0
+    while data := await response.read():
+        size += len(data)
+        if size > limit:
+            raise TransportFailed(Failure(FailureKind.BAD_RESPONSE, f"the body is larger than {limit:,} bytes"))
+        pieces.append(data)
+    return b"".join(pieces)

@@ -29,7 +29,7 @@ def test_a_refused_policy_is_counted_and_the_one_in_force_stays(holder: PolicyHo
     snapshot = holder.compile(PolicySet())
     assert isinstance(snapshot, Snapshot)
     holder.put(PolicySet(), snapshot)
-    problem = Problem("Router/r", "name", "is odd")
+    problem = Problem("Router", "r", "name", "is odd")
     holder.refused((problem,))
     assert (counted, holder.last_nack) == ([1], (problem,))
     assert holder.required() is snapshot

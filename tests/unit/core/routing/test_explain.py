@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from services.core.policy.rules import ClockRule, RetryRule
 from services.core.policy.snapshot import CompiledProvider, Target
-from services.core.routing.explain import explain
 from services.core.routing.plan import Candidate, Plan, Skipped, Undecided
+from tests.support.explain import explain
 
 PROVIDER = CompiledProvider("p", "openai", "http://provider")
 

@@ -1,4 +1,4 @@
-"""A decision in words: for simulations, transcripts and people."""
+"""A decision in words: for transcripts."""
 
 from __future__ import annotations
 
