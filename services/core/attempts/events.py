@@ -1,4 +1,9 @@
-"""What the shell reports to the machine. Each event of an attempt names the attempt's number."""
+"""What the shell reports to the machine. Each event of an attempt names the attempt's number.
+
+`DeadlineReached` and `CallerCancelled` make the machine whole, for transcripts and random walks. The
+data plane's run has no need to report them: each attempt is bounded by the deadline, and a caller
+that leaves closes the run.
+"""
 
 from __future__ import annotations
 
