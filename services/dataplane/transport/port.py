@@ -6,8 +6,8 @@ Rules of the port, proven in `tests/unit/dataplane/transport/`:
    headers, trip apart and under their own names.
 2. `read` returns everything that has arrived, as one piece; b"" only at a *clean* end.
    A connection that breaks, or a body shorter than announced, raises.
-3. Cancelling the task that awaits `open` or `read`, or calling `close`, closes the
-   socket at once (within 100 ms), unless the answer was read to its end.
+3. Cancelling the task that awaits `open`, or calling `close`, also after a cancelled
+   `read`, closes the socket at once (within 100 ms), unless the answer was read to its end.
 4. No redirects, no cookies, no proxies from the environment, no retries, no content
    encoding: `accept-encoding: identity` is sent, an encoded answer raises BAD_RESPONSE.
 5. Every failure is a `TransportFailed`; no other exception but CancelledError leaves.
