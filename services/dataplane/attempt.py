@@ -138,7 +138,7 @@ class Attempt:
             AttemptError: The stream failed before that.
         """
         response = self._opened()
-        if "event-stream" not in response.headers.get("content-type", "text/event-stream"):
+        if self.translation.stream_type not in response.headers.get("content-type", self.translation.stream_type):
             await self._refuse_whole_answer()
         hold = HoldBack(rule)
         held: list[bytes] = []

@@ -24,12 +24,9 @@ from services.dataplane.records import RecordLog
 from services.dataplane.rehearsal import FAULT_HEADER
 from services.dataplane.runner import Runner
 from services.dataplane.trail import Trail, evidence_of
-from services.dataplane.translation import Dialect, InboundRequest
+from services.dataplane.translation import JSON, Dialect, InboundRequest
 from services.runtime.clock import Clock
 from services.runtime.trace_context import Sampler, begin_span
-
-JSON = "application/json"
-EVENT_STREAM = "text/event-stream; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +76,7 @@ class Engine:
             translation = await self.runner.whole(inbound, plan, trail)
             body = translation.render(evidence_of(trail, self.clock.monotonic()))
             trail.status = 200
-            return Reply(200, self._headers(trail, JSON), body)
+            return Reply(200, self._headers(trail, translation.answer_type), body)
         except RouterError as error:
             return self._refused(dialect, error, trail)
         except asyncio.CancelledError:
@@ -97,7 +94,7 @@ class Engine:
                 translation = await self.runner.whole(inbound, plan, trail)
                 trail.status = 200
                 body = translation.render(evidence_of(trail, self.clock.monotonic()))
-                yield Reply(200, self._headers(trail, JSON), body)
+                yield Reply(200, self._headers(trail, translation.answer_type), body)
                 return
             frames = self.runner.stream(inbound, plan, trail)
             try:
@@ -106,7 +103,7 @@ class Engine:
                         yield Reply(0, {}, piece)
                     else:
                         trail.status = 200
-                        yield Reply(200, self._headers(trail, EVENT_STREAM), piece)
+                        yield Reply(200, self._headers(trail, inbound.frames_type), piece)
             finally:
                 await frames.aclose()
         except RouterError as error:
@@ -130,7 +127,7 @@ class Engine:
         """A stream for a caller that reads whole answers: its frames in one body."""
         pieces = [piece async for piece in self.runner.stream(inbound, plan, trail)]
         trail.status = 200
-        return Reply(200, self._headers(trail, EVENT_STREAM), b"".join(pieces))
+        return Reply(200, self._headers(trail, inbound.frames_type), b"".join(pieces))
 
     def _begin(self, dialect: Dialect, call: Call, *, stream: bool) -> Trail:
         self.in_flight += 1

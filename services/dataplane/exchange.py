@@ -12,24 +12,50 @@ the answer stays true without it, and refused (`Untranslatable`) when it does no
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from services.core.errors import Failure, FailureKind, RouterError
-from services.core.policy.snapshot import Target
-from services.dataplane.translation import Emitted, Evidence, TokenUsage
+from services.core.errors import Failure, FailureKind
+from services.dataplane.translation import TokenUsage
 
 TRUNCATED = Failure(FailureKind.STREAM_TRUNCATED, "the stream ended without its terminal event")
 EMPTY = Failure(FailureKind.EMPTY_ANSWER, "the provider's answer holds nothing, and no reason for it")
 
 
 @dataclass(frozen=True, slots=True)
+class Citation:
+    """Where a piece of an answer comes from; empty or None: not said.
+
+    Attributes:
+        url: Address of a page; empty for a document of the request.
+        title: Title of the page or document.
+        quote: The words of the source.
+        start: First character of the answer's text that it belongs to, from 0.
+        end: The one behind the last.
+        document: Index of the document in the request, from 0; None: it is a page.
+    """
+
+    url: str = ""
+    title: str = ""
+    quote: str = ""
+    start: int | None = None
+    end: int | None = None
+    document: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Text:
-    """Text; `cache_control` as Anthropic spells it, None: none."""
+    """Text; `cache_control` as Anthropic spells it, None: none. Citations and log probabilities only in answers.
+
+    Attributes:
+        logprobs: OpenAI's list of token objects: token, logprob, bytes, top_logprobs.
+    """
 
     text: str
     cache_control: Mapping[str, Any] | None = None
+    citations: tuple[Citation, ...] = ()
+    logprobs: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +76,84 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class Audio:
+    """Sound. Of a request by value or address, of an answer by value.
+
+    Attributes:
+        data: Base64 text.
+        format: Such as "wav", "mp3", "pcm16"; the part behind "audio/" of its media type.
+        transcript: What is said in it; answers only.
+        id: By which a later request may name it; answers only.
+    """
+
+    data: str = ""
+    url: str = ""
+    format: str = ""
+    transcript: str = ""
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """A moving picture, by address or by value (exactly one of `url` and `data`)."""
+
+    url: str = ""
+    data: str = ""
+    media_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A document: by address, by value, as plain text, or by the id that the provider gave it (exactly one).
+
+    Attributes:
+        data: Base64 text.
+        text: The document itself, when it is plain text.
+        media_type: Such as "application/pdf"; with `data`, `text` and, where it is known, `url`.
+        context: What the caller says about it, beside the document.
+        citations: The answer shall cite it.
+    """
+
+    url: str = ""
+    data: str = ""
+    text: str = ""
+    file_id: str = ""
+    media_type: str = ""
+    name: str = ""
+    context: str = ""
+    citations: bool = False
+    cache_control: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Thinking:
-    """Reasoning of an earlier turn. `signature` proves it to the vendor that made it; `redacted` is its opaque form."""
+    """Reasoning of an earlier turn. `signature` proves it to the vendor that made it; `redacted` is its opaque form.
+
+    Attributes:
+        vendor: Who can read the proof: "anthropic", "openai", "google"; empty: not known. Another vendor gets
+            the text alone, or nothing.
+        id: By which the vendor knows it (OpenAI's reasoning items); empty: none.
+    """
 
     text: str = ""
     signature: str = ""
     redacted: str = ""
+    vendor: str = ""
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call that the model made. `arguments` is JSON text as the model wrote it."""
+    """A call that the model made. `arguments` is JSON text as the model wrote it.
+
+    Attributes:
+        signature: Google's proof of the reasoning before the call; empty: none.
+    """
 
     id: str
     name: str
     arguments: str
+    signature: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +161,12 @@ class ToolResult:
     """The answer to a tool call."""
 
     call_id: str
-    content: tuple[Text | Image, ...]
+    content: tuple[Text | Image | Audio | Video | File, ...]
     is_error: bool = False
     cache_control: Mapping[str, Any] | None = None
 
 
-Part = Text | Image | Thinking | ToolCall | ToolResult
+Part = Text | Image | Audio | Video | File | Thinking | ToolCall | ToolResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +198,17 @@ class ChatRequest:
         response_format: OpenAI's `response_format` object.
         reasoning_effort: none, minimal, low, medium, high, xhigh.
         reasoning_budget: Reasoning tokens (Anthropic's `thinking.budget_tokens`).
+        shows_reasoning: The caller wants reasoning (or its summary) in the answer; None: not said.
+        verbosity: low, medium, high.
+        logprobs: Log probabilities of the answer's tokens are wanted.
+        top_logprobs: And of this many others at each place.
+        logit_bias: By token id of the model's own vocabulary.
+        web_search: The model shall search the web; what is in the mapping is of Inworld's and OpenAI's words:
+            max_results, max_uses, allowed_domains, blocked_domains, user_location, search_context_size.
+        modalities: Kinds of answer wanted, such as ("text", "image"); empty: text.
+        service_tier: As OpenAI spells it.
+        cache_key: Requests with an equal one should meet the same prompt cache.
+        metadata: Text by key for the provider's own bookkeeping.
         warnings: What was dropped on the way, one sentence each.
     """
 
@@ -128,8 +228,23 @@ class ChatRequest:
     response_format: Mapping[str, Any] | None = None
     reasoning_effort: str = ""
     reasoning_budget: int | None = None
+    shows_reasoning: bool | None = None
+    verbosity: str = ""
+    logprobs: bool = False
+    top_logprobs: int | None = None
+    logit_bias: Mapping[str, float] | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+    web_search: Mapping[str, Any] | None = None
+    modalities: tuple[str, ...] = ()
+    service_tier: str = ""
+    cache_key: str = ""
+    metadata: Mapping[str, str] | None = None
     user: str = ""
     warnings: tuple[str, ...] = ()
+
+
+AnswerPart = Text | Thinking | ToolCall | Image | Audio
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +255,7 @@ class ChatAnswer:
     """
 
     id: str
-    parts: tuple[Text | Thinking | ToolCall, ...]
+    parts: tuple[AnswerPart, ...]
     finish_reason: str
     usage: TokenUsage | None = None
     created: int = 0
@@ -158,16 +273,44 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
+    """More text; `logprobs` as in `Text`."""
+
     text: str
+    logprobs: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CitationDelta:
+    """A source of the text so far."""
+
+    citation: Citation
+
+
+@dataclass(frozen=True, slots=True)
+class ImageDelta:
+    """A whole picture that the model made."""
+
+    image: Image
+
+
+@dataclass(frozen=True, slots=True)
+class AudioDelta:
+    """More sound that the model made: any of base64 data, transcript, id."""
+
+    data: str = ""
+    transcript: str = ""
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ThinkingDelta:
-    """More reasoning, or its signature."""
+    """More reasoning, or its signature; `vendor` and `id` as in `Thinking`."""
 
     text: str = ""
     signature: str = ""
     redacted: str = ""
+    vendor: str = ""
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +320,7 @@ class ToolCallStarted:
     index: int
     id: str
     name: str
+    signature: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,69 +359,16 @@ class Failed:
 
 
 StreamEvent = (
-    Started | TextDelta | ThinkingDelta | ToolCallStarted | ToolCallDelta | Finished | UsageReported | Terminal | Failed
+    Started
+    | TextDelta
+    | CitationDelta
+    | ImageDelta
+    | AudioDelta
+    | ThinkingDelta
+    | ToolCallStarted
+    | ToolCallDelta
+    | Finished
+    | UsageReported
+    | Terminal
+    | Failed
 )
-
-
-class StreamDecoder(Protocol):
-    """Decodes one provider stream. Bytes may be cut anywhere."""
-
-    def feed(self, data: bytes) -> Sequence[StreamEvent]:
-        """Events that `data` completed; nothing after Terminal or Failed."""
-
-    def end(self) -> Sequence[StreamEvent]:
-        """The upstream closed cleanly; without a terminal event: Failed(STREAM_TRUNCATED)."""
-
-
-class ProviderCodec(Protocol):
-    """One provider protocol. Stateless; one instance per process and provider type."""
-
-    types: tuple[str, ...]
-    """Provider types of policy that speak this protocol."""
-
-    api: str
-    """The inbound API that is the same protocol: its bytes may pass through."""
-
-    finish_ends: bool
-    """A stream may end with its finish reason; the terminal event behind it may be missing."""
-
-    def endpoint(self, target: Target) -> str:
-        """The URL that requests go to."""
-
-    def headers(self, target: Target, credential: str, inbound: Mapping[str, str]) -> dict[str, str]:
-        """Headers of a request: content type, authentication, the provider's own, the inbound ones that pass."""
-
-    def encode(self, request: ChatRequest, target: Target) -> tuple[bytes, list[str]]:
-        """Body of a request, and what was dropped on the way.
-
-        Raises:
-            Untranslatable: The provider cannot take this request.
-        """
-
-    def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-        """Classify an answer whose status is not a success, by status and code fields, or a whole known sentence."""
-
-    def decode(self, body: bytes) -> ChatAnswer | Failure:
-        """Read a whole answer."""
-
-    def decoder(self) -> StreamDecoder:
-        """A decoder for one stream."""
-
-
-class AnswerWriter(Protocol):
-    """Writes one answer in a caller's dialect. One per attempt."""
-
-    def answer(self, answer: ChatAnswer, evidence: Evidence) -> bytes:
-        """The body of a whole answer."""
-
-    def frames(self, events: Sequence[StreamEvent]) -> bytes:
-        """Frames for these events; Finished, UsageReported and Terminal are kept for `closing`."""
-
-    def carry_on(self, emitted: Emitted) -> None:
-        """Go on behind what the caller has of another answer: its id, no second start."""
-
-    def closing(self, evidence: Evidence) -> bytes:
-        """The last frames of a stream that succeeded."""
-
-    def broken(self, error: RouterError, evidence: Evidence) -> bytes:
-        """The in-band error of a stream that broke after its commit."""

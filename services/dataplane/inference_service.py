@@ -28,17 +28,20 @@ from services.core.errors import ChainFailed, Failure, FailureKind, InvalidReque
 from services.core.policy.snapshot import Snapshot, Target
 from services.dataplane.auth import ADMIN, INFERENCE, READ, authenticate
 from services.dataplane.dialects.registry import TYPED, dialect_of
-from services.dataplane.dialects.typed_chat import STREAM_HEADER, split_events
+from services.dataplane.dialects.typed_chat import split_events
 from services.dataplane.engine import Call
 from services.dataplane.health_report import HealthReports
 from services.dataplane.joining import JOINED_HEADER, JoiningEngine
 from services.dataplane.policy_holder import NO_POLICY
 from services.dataplane.trail import PER_MILLION
-from services.dataplane.translation import Dialect
+from services.dataplane.translation import MODEL_HEADER, STREAM_HEADER, Dialect
 from services.runtime.grpc_server import headers_of
 from services.wire.status import abort
 
-_APIS = {Api.API_CHAT_COMPLETIONS: "chat.completions", Api.API_MESSAGES: "messages"}
+_APIS = {
+    Api.API_CHAT_COMPLETIONS: "chat.completions",
+    Api.API_MESSAGES: "messages",
+}
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -154,7 +157,10 @@ def _dialect(request: InvokeRequest) -> Dialect:
 
 def _call(request: InvokeRequest) -> Call:
     timeout = request.timeout_ms / 1000.0 if request.timeout_ms > 0 else None
-    return Call(request.body, request.headers, request.traceparent, request.tracestate, timeout)
+    headers: Mapping[str, str] = request.headers
+    if request.model:
+        headers = {**headers, MODEL_HEADER: request.model, STREAM_HEADER: "true" if request.stream else "false"}
+    return Call(request.body, headers, request.traceparent, request.tracestate, timeout)
 
 
 def _typed_call(request: chat_pb2.ChatRequest, context: Context, *, stream: bool) -> Call:

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from services.core.attempts.effects import Kind
 from services.core.routing.plan import Candidate
-from services.dataplane.exchange import AnswerWriter, ChatRequest, Message, ProviderCodec, Text
+from services.dataplane.codec import AnswerWriter, ProviderCodec
+from services.dataplane.exchange import ChatRequest, Message, Text
 from services.dataplane.splice import Continuation, Resumption
 from services.dataplane.translate import CrossTranslation
 from services.dataplane.translation import Emitted, tokens_of

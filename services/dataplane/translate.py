@@ -13,16 +13,17 @@ from typing import Any
 from services.core.errors import Failure, FailureKind, RouterError
 from services.core.policy.documents import TextGenerationConfig
 from services.core.routing.plan import Candidate
+from services.dataplane.codec import AnswerWriter, ProviderCodec
 from services.dataplane.dialects.templates import fill
 from services.dataplane.exchange import (
     EMPTY,
-    AnswerWriter,
+    AudioDelta,
     ChatAnswer,
     ChatRequest,
     Failed,
     Finished,
+    ImageDelta,
     Message,
-    ProviderCodec,
     Started,
     StreamEvent,
     Terminal,
@@ -34,10 +35,10 @@ from services.dataplane.exchange import (
     UsageReported,
 )
 from services.dataplane.splice import Diverged, Splice
-from services.dataplane.translation import CALLERS_FAULT, Evidence, Facts, Progress
+from services.dataplane.translation import CALLERS_FAULT, JSON, Evidence, Facts, Progress
 from services.dataplane.transport.port import UpstreamRequest
 
-_CONTENT = (TextDelta, ThinkingDelta, ToolCallStarted, ToolCallDelta)
+_CONTENT = (TextDelta, ThinkingDelta, ToolCallStarted, ToolCallDelta, ImageDelta, AudioDelta)
 DIVERGED = Failure(FailureKind.DIVERGED, "the second answer does not repeat what the caller has")
 
 
@@ -54,6 +55,8 @@ class CrossTranslation:
         splice: Splice | None = None,
     ) -> None:
         self.facts = Facts(warnings=list(request.warnings))
+        self.stream_type = codec.stream_type
+        self.answer_type = JSON
         self._splice = splice
         self._codec = codec
         self._candidate = candidate
@@ -69,9 +72,7 @@ class CrossTranslation:
         target = self._candidate.target
         body, dropped = self._codec.encode(self._request, target)
         self.facts.warnings.extend(dropped)
-        return UpstreamRequest(
-            self._codec.endpoint(target), self._codec.headers(target, credential, self._inbound), body
-        )
+        return self._codec.request(target, credential, body, self._inbound, stream=self._request.stream)
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         failure = self._codec.classify(status, headers, body)
@@ -152,6 +153,8 @@ class CrossTranslation:
             facts.note_other(len(event.arguments), progress)
         elif isinstance(event, ThinkingDelta):
             facts.note_other(len(event.text), progress)
+        elif isinstance(event, AudioDelta):
+            facts.note_other(len(event.transcript), progress)
         else:
             facts.note_other(0, progress)
 

@@ -23,6 +23,13 @@ from services.core.routing.context import RequestContext
 from services.core.routing.plan import Candidate
 from services.dataplane.transport.port import UpstreamRequest
 
+MODEL_HEADER = "x-turnout-model"
+STREAM_HEADER = "x-turnout-stream"
+"""What a request says outside its body: in the address, or in the gRPC method. Never a caller's own header."""
+
+JSON = "application/json"
+EVENT_STREAM = "text/event-stream; charset=utf-8"
+
 CALLERS_FAULT = frozenset(
     {
         FailureKind.INVALID_REQUEST,
@@ -36,7 +43,17 @@ CALLERS_FAULT = frozenset(
 
 @dataclass(slots=True)
 class TokenUsage:
-    """Tokens of one answer, in OpenAI's sense: input includes cached tokens, output includes reasoning."""
+    """Tokens of one answer, in OpenAI's sense: input includes cached and audio tokens, output reasoning and audio.
+
+    What is not counted in tokens has its own unit, beside or instead of them.
+
+    Attributes:
+        cache_write_1h_tokens: Those of `cache_write_tokens` that are kept for an hour.
+        characters: Text that was spoken.
+        seconds: Sound that was written down.
+        images: Pictures that were made.
+        searches: Web searches that the provider ran.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -44,6 +61,13 @@ class TokenUsage:
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
     estimated: bool = False
+    cache_write_1h_tokens: int = 0
+    input_audio_tokens: int = 0
+    output_audio_tokens: int = 0
+    characters: int = 0
+    seconds: float = 0.0
+    images: int = 0
+    searches: int = 0
 
     @property
     def fresh_tokens(self) -> int:
@@ -169,6 +193,12 @@ class Translation(Protocol):
 
     facts: Facts
 
+    stream_type: str
+    """A part of the content type that the provider's stream must have; empty: any."""
+
+    answer_type: str
+    """Content type of what `render` gives; read after it."""
+
     def request(self, credential: str) -> UpstreamRequest:
         """What to send; `credential` is the secret itself, "" when the provider needs none.
 
@@ -219,6 +249,9 @@ class InboundRequest(Protocol):
 
     stream: bool
     """The caller asked for a stream."""
+
+    frames_type: str
+    """Content type of the stream that the caller gets."""
 
     restartable: bool
     """The caller understands a restart: its header x-turnout-restart is "allow"."""

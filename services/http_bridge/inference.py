@@ -30,6 +30,14 @@ FORWARDED = (
     "x-session-id",
     "x-claude-code-session-id",
     "idempotency-key",
+    "content-type",
+    "x-goog-api-key",
+    "openai-beta",
+    "openai-organization",
+    "openai-project",
+    "x-openrouter-title",
+    "x-openrouter-metadata",
+    "x-openrouter-experimental-metadata",
 )
 """Headers that reach the worker; no other one leaves the bridge."""
 
@@ -54,20 +62,25 @@ class InferenceRoutes:
         self._observer = observer
         self._clock = clock
 
-    def handler(self, api: Api.ValueType) -> Handler:
-        """The handler of one API."""
+    def handler(self, api: Api.ValueType, *, always_streams: bool = False) -> Handler:
+        """The handler of one API.
+
+        Args:
+            always_streams: Its answers are handed on as they come, whatever the body says.
+        """
 
         async def handle(request: Request, parameters: Mapping[str, str]) -> Response | StreamingResponse:
-            del parameters
+            streams = always_streams or _asks_stream(request.body)
+            model = parameters.get("model", "")
             if request.too_large:
                 return error_response(request.path, 413, f"the request's body is larger than {MAX_BODY:,} bytes")
             began = self._clock.wall()
             headers = request.headers
             span = self._observer.begin(headers.get("traceparent", ""), headers.get("tracestate", ""))
-            message = _message(api, request, span)
+            message = _message(api, request, span, model, stream=streams)
             status = 499
             try:
-                if _asks_stream(request.body):
+                if streams:
                     response = await self._stream(message)
                 else:
                     response = await self._whole(message)
@@ -99,7 +112,7 @@ class InferenceRoutes:
             await events.aclose()
             raise
         headers = dict(first.headers)
-        if not headers.get("content-type", "").startswith("text/event-stream"):
+        if headers.get("content-type", "").startswith("application/json"):
             async with aclosing(events):
                 rest = [event.data async for event in events]
             return Response(first.status, first.data + b"".join(rest), headers)
@@ -141,7 +154,7 @@ def _asks_stream(body: bytes) -> bool:
         return False
 
 
-def _message(api: Api.ValueType, request: Request, span: TraceContext) -> InvokeRequest:
+def _message(api: Api.ValueType, request: Request, span: TraceContext, model: str, *, stream: bool) -> InvokeRequest:
     headers = request.headers
     timeout = parse_duration(headers[TIMEOUT_HEADER]) if TIMEOUT_HEADER in headers else None
     return InvokeRequest(
@@ -151,4 +164,6 @@ def _message(api: Api.ValueType, request: Request, span: TraceContext) -> Invoke
         traceparent=span.traceparent,
         tracestate=span.tracestate,
         timeout_ms=int(timeout * 1000) if timeout else 0,
+        model=model,
+        stream=bool(model) and stream,
     )

@@ -111,7 +111,7 @@ def test_the_matrix_is_complete_over_the_registries() -> None:
     # One wire form for each protocol that a provider can speak.
     assert len(WIRES) == len({codec.api for codec in CODECS})
     spoken = {form["type"] for form in documents({"evil": Host("http://x")}, "http://x", "honest")[:-1]}
-    assert all(spoken & set(codec.types) for codec in CODECS)
+    assert all(spoken & set(codec.protocols) for codec in CODECS)
 
 
 @pytest.mark.parametrize("wire", WIRES)

@@ -10,7 +10,7 @@ import openai
 from services.core.attempts.verdicts import caller_status
 from services.core.errors import ChainFailed, Failure, FailureKind
 from services.dataplane.dialects.registry import dialect_of
-from services.dataplane.providers.registry import codec_for
+from services.dataplane.providers.registry import codec_of
 from tests.replay.run import EVIDENCE, Refused, replay, translation_of
 from tests.replay.sdk import raised, raised_in_stream
 from tests.replay.traffic import APIS, FAMILIES, Exchange
@@ -38,7 +38,7 @@ class Judged:
 def judge(exchange: Exchange) -> Judged:
     """Classify a recorded error of an API whose family is replayed."""
     api = FAMILIES[exchange.api]
-    failure = codec_for(APIS[api]).classify(exchange.status, exchange.headers, exchange.body)
+    failure = codec_of(APIS[api]).classify(exchange.status, exchange.headers, exchange.body)
     recorded = raised(api, exchange.body, exchange.status, exchange.headers)
     status, body = dialect_of(api).error(_chain_failed(failure), EVIDENCE)
     return Judged(failure, recorded, raised(api, body, status), _expected(api, failure, recorded))

@@ -11,7 +11,7 @@ import pytest
 
 from services.core.attempts.verdicts import TABLE
 from services.core.errors import FailureKind
-from services.dataplane.providers.registry import codec_for
+from services.dataplane.providers.registry import codec_of
 from tests.replay.errors import judge
 from tests.replay.traffic import FAILING, FAMILIES, PROVIDERS, Exchange, failures, folder
 
@@ -113,6 +113,6 @@ def test_a_wrong_key_that_is_called_a_bad_argument_is_not_the_callers_fault() ->
 
 def test_words_never_overrule_a_status_or_a_code() -> None:
     told = _openai("prompt too long; exceeded max context length by 12 tokens", "server_error")
-    assert codec_for("openai").classify(500, {}, json.dumps(told).encode()).kind is _K.SERVER_ERROR
+    assert codec_of("openai").classify(500, {}, json.dumps(told).encode()).kind is _K.SERVER_ERROR
     refused = _openai("prompt too long; exceeded max context length by 12 tokens", code="content_filter")
-    assert codec_for("openai").classify(400, {}, json.dumps(refused).encode()).kind is _K.CONTENT_REFUSED
+    assert codec_of("openai").classify(400, {}, json.dumps(refused).encode()).kind is _K.CONTENT_REFUSED

@@ -29,8 +29,8 @@ from services.core.policy.documents import (
     key_of,
 )
 from services.core.policy.names import CREDENTIAL, ID, PROVIDER, ROUTER, URL, split_model, valid_model
+from services.core.policy.provider_types import PROVIDER_TYPES, base_url_of
 
-PROVIDER_TYPES = ("openai", "openai_compatible", "anthropic")
 SCOPES = ("inference", "read", "admin")
 ROLES = ("system", "developer", "user", "assistant")
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
@@ -57,8 +57,8 @@ def _provider(document: Provider) -> Found:
         )
     if document.type not in PROVIDER_TYPES:
         yield "type", f"expected one of {', '.join(PROVIDER_TYPES)}, got {document.type!r}"
-    if not document.base_url and not document.endpoints and document.type == "openai_compatible":
-        yield "base_url", "is required for the type openai_compatible"
+    elif not document.base_url and not document.endpoints and not base_url_of(document.type):
+        yield "base_url", f"is required for the type {document.type}"
     if document.base_url and not URL.match(document.base_url):
         yield "base_url", "expected an address such as https://api.example.com/v1, without query and user name"
     for index, reference in enumerate(document.credentials):

@@ -25,6 +25,7 @@ from services.core.policy.documents import (
 )
 from services.core.policy.names import split_model
 from services.core.policy.ports import Catalogue, Condition, ConditionCompiler, ConditionProblem
+from services.core.policy.provider_types import base_url_of, protocol_of
 from services.core.policy.resolve import make_target, resolve
 from services.core.policy.routers import RouterCompiler
 from services.core.policy.rules import (
@@ -47,7 +48,6 @@ from services.core.policy.snapshot import (
 from services.core.policy.version import content_version
 
 DEFAULT_NAMESPACE = "inworld"
-BASE_URLS = {"openai": "https://api.openai.com/v1", "anthropic": "https://api.anthropic.com"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +132,11 @@ def compiled_provider(document: Provider, breaker: BreakerRule) -> CompiledProvi
         CompiledEndpoint(e.name, e.base_url.rstrip("/"), e.credentials or document.credentials)
         for e in document.endpoints
     )
-    base_url = endpoints[0].base_url if endpoints else document.base_url or BASE_URLS.get(document.type, "")
+    base_url = endpoints[0].base_url if endpoints else document.base_url or base_url_of(document.type)
     return CompiledProvider(
         name=document.name,
         type=document.type,
+        protocol=protocol_of(document.type),
         base_url=base_url.rstrip("/"),
         credentials=endpoints[0].credentials if endpoints else document.credentials,
         endpoints=endpoints,

@@ -163,6 +163,7 @@ class Model:
     capabilities: Capabilities | None = None
     prices: Prices | None = None
     upstream_model: str = ""
+    api: str = ""
 
 
 @dataclass(frozen=True, slots=True)

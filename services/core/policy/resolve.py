@@ -20,6 +20,7 @@ def make_target(provider: CompiledProvider, rest: str, overlay: Model | None, ca
         model=f"{provider.name}/{rest}",
         provider=provider,
         upstream_model=upstream,
+        api=overlay.api if overlay is not None else "",
         context_length=known.context_length,
         capabilities=known.capabilities,
         prices=known.prices,

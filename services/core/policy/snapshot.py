@@ -35,6 +35,7 @@ class CompiledProvider:
     """A provider, ready to use. `base_url` is never empty and has no trailing slash.
 
     Attributes:
+        protocol: What it speaks; empty: as the type is called.
         endpoints: Every address, when there are several; empty: `base_url` with `credentials` is the only one.
     """
 
@@ -49,6 +50,7 @@ class CompiledProvider:
     endpoints: tuple[CompiledEndpoint, ...] = ()
     breaker: BreakerRule = BreakerRule()
     fault: FaultRule | None = None
+    protocol: str = ""
     addresses: tuple[CompiledEndpoint, ...] = field(init=False, repr=False, compare=False)
     """Every address; at least one."""
 
@@ -56,6 +58,7 @@ class CompiledProvider:
         # Every request reads it several times.
         addresses = self.endpoints or (CompiledEndpoint("", self.base_url, self.credentials),)
         object.__setattr__(self, "addresses", addresses)
+        object.__setattr__(self, "protocol", self.protocol or self.type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ class Target:
         model: Id callers know, "provider/model".
         provider: The provider.
         upstream_model: The name that the provider knows the model by.
+        api: The provider's API that it is called by; empty: the caller's own where the provider speaks it.
     """
 
     model: str
@@ -74,6 +78,7 @@ class Target:
     context_length: int = 0
     capabilities: Capabilities = Capabilities()
     prices: Prices = Prices()
+    api: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from services.core.attempts.effects import Kind
 from services.core.errors import InvalidRequest, RouterError
 from services.core.routing.context import RequestContext
 from services.core.routing.plan import Candidate
+from services.dataplane.codec import CodecFor
 from services.dataplane.dialects.anthropic_errors import error_body, status_of
 from services.dataplane.dialects.anthropic_overrides import upstream_body
 from services.dataplane.dialects.anthropic_passthrough import AnthropicPassthrough
 from services.dataplane.dialects.anthropic_read import read_message_request
 from services.dataplane.dialects.anthropic_write import AnthropicWriter
-from services.dataplane.exchange import ChatRequest, ProviderCodec
+from services.dataplane.exchange import ChatRequest
 from services.dataplane.members import Members, decoded, raw, request_members
 from services.dataplane.mending import asks_restart, is_mendable, mended
 from services.dataplane.sse import frame
 from services.dataplane.translate import CrossTranslation, laid_over
-from services.dataplane.translation import Emitted, Evidence, InboundRequest, Translation
+from services.dataplane.translation import EVENT_STREAM, Emitted, Evidence, InboundRequest, Translation
 from services.wire.chat_facts import condition_messages, read_facts
 
 _FACTS = ("model", "models", "ignore", "provider", "fallback", "extra_body", "metadata", "user")
-
-CodecFor = Callable[[str], ProviderCodec]
 
 
 class AnthropicMessages:
@@ -67,6 +66,8 @@ def _needs(members: Members) -> frozenset[str]:
 class _AnthropicRequest:
     """One request."""
 
+    frames_type = EVENT_STREAM
+
     def __init__(
         self,
         codec_for: CodecFor,
@@ -88,10 +89,10 @@ class _AnthropicRequest:
         return condition_messages(decoded(self._members, ("messages",))["messages"])
 
     def translate(self, candidate: Candidate) -> Translation:
-        codec = self._codec_for(candidate.target.provider.type)
+        codec = self._codec_for(candidate.target, AnthropicMessages.api)
         if codec.api == AnthropicMessages.api:
             body, warnings = upstream_body(self._members, candidate, self.context.metadata)
-            return AnthropicPassthrough(codec, candidate, body, self._headers, warnings)
+            return AnthropicPassthrough(codec, candidate, body, self._headers, warnings, stream=self.stream)
         request = laid_over(self._read(), candidate, self.context.metadata)
         writer = AnthropicWriter(candidate.target.model)
         return CrossTranslation(codec, candidate, request, writer, self._headers)
@@ -106,7 +107,7 @@ class _AnthropicRequest:
         return is_mendable(self._read())
 
     def mend(self, candidate: Candidate, kind: Kind, emitted: Emitted) -> Translation:
-        codec = self._codec_for(candidate.target.provider.type)
+        codec = self._codec_for(candidate.target, AnthropicMessages.api)
         request = laid_over(self._read(), candidate, self.context.metadata)
         writer = AnthropicWriter(candidate.target.model)
         return mended(codec, candidate, request, writer, self._headers, kind=kind, emitted=emitted)

@@ -13,12 +13,9 @@ import msgspec
 
 from services.core.errors import Failure, FailureKind, RouterError
 from services.core.routing.plan import Candidate
+from services.dataplane.codec import ProviderCodec
 from services.dataplane.dialects.anthropic_errors import error_form
-from services.dataplane.exchange import (
-    EMPTY,
-    TRUNCATED,
-    ProviderCodec,
-)
+from services.dataplane.exchange import EMPTY, TRUNCATED
 from services.dataplane.members import Members, NotAnObject, join_members, raw, split_members
 from services.dataplane.providers.anthropic import NOT_JSON, NOT_PROTOCOL, TWO_STARTS, read_message
 from services.dataplane.providers.anthropic_errors import in_stream
@@ -32,7 +29,7 @@ from services.dataplane.providers.anthropic_wire import (
     to_usage,
 )
 from services.dataplane.sse import SseEvent, SseOverflow, SseParser, frame
-from services.dataplane.translation import Evidence, Facts, Progress
+from services.dataplane.translation import JSON, Evidence, Facts, Progress
 from services.dataplane.transport.port import UpstreamRequest
 
 
@@ -46,8 +43,13 @@ class AnthropicPassthrough:
         body: bytes,
         inbound: Mapping[str, str],
         warnings: list[str],
+        *,
+        stream: bool,
     ) -> None:
         self.facts = Facts(warnings=warnings)
+        self.stream_type = codec.stream_type
+        self.answer_type = JSON
+        self._stream = stream
         self._codec = codec
         self._candidate = candidate
         self._body = body
@@ -61,13 +63,10 @@ class AnthropicPassthrough:
         self._began = False
         self._shown = False
         self._over = False
-        self._started = False
-        self._began = False
 
     def request(self, credential: str) -> UpstreamRequest:
         target = self._candidate.target
-        headers = self._codec.headers(target, credential, self._inbound)
-        return UpstreamRequest(self._codec.endpoint(target), headers, self._body)
+        return self._codec.request(target, credential, self._body, self._inbound, stream=self._stream)
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         return self._codec.classify(status, headers, body)

@@ -47,7 +47,7 @@ class AnthropicWriter:
             "type": "message",
             "role": "assistant",
             "model": self._model,
-            "content": [_block(p) for p in answer.parts],
+            "content": [_block(p) for p in answer.parts if isinstance(p, (Text, Thinking, ToolCall))],
             "stop_reason": _stop_reason(answer.finish_reason, answer.stop_sequence),
             "stop_sequence": answer.stop_sequence or None,
             "usage": usage_form(answer.usage or TokenUsage(), evidence.cost_usd),

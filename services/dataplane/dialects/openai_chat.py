@@ -11,17 +11,18 @@ from services.core.attempts.effects import Kind
 from services.core.errors import InvalidRequest, RouterError
 from services.core.routing.context import RequestContext
 from services.core.routing.plan import Candidate
+from services.dataplane.codec import CodecFor
 from services.dataplane.dialects.openai_errors import error_body
 from services.dataplane.dialects.openai_overrides import ROUTED_EXTRAS, upstream_body
 from services.dataplane.dialects.openai_passthrough import OpenAiPassthrough
 from services.dataplane.dialects.openai_read import read_chat
 from services.dataplane.dialects.openai_write import OpenAiWriter
-from services.dataplane.exchange import ChatRequest, ProviderCodec
+from services.dataplane.exchange import ChatRequest
 from services.dataplane.members import Members, decoded, raw, request_members
 from services.dataplane.mending import asks_restart, is_mendable, mended
 from services.dataplane.sse import frame
 from services.dataplane.translate import CrossTranslation, laid_over
-from services.dataplane.translation import Emitted, Evidence, InboundRequest, Translation
+from services.dataplane.translation import EVENT_STREAM, Emitted, Evidence, InboundRequest, Translation
 from services.wire.chat_facts import condition_messages, read_facts
 
 _FACTS = (
@@ -38,8 +39,6 @@ _FACTS = (
 )
 _NOT_NULL = b"null"
 
-CodecFor = Callable[[str], ProviderCodec]
-
 
 class OpenAiChat:
     """The dialect. Stateless; one per process."""
@@ -47,7 +46,7 @@ class OpenAiChat:
     api = "chat.completions"
 
     def __init__(self, codec_for: CodecFor, wall: Callable[[], float]) -> None:
-        self._codec_for = codec_for
+        self.codec_for = codec_for
         self._wall = wall
 
     def read(self, body: bytes, headers: Mapping[str, str]) -> InboundRequest:
@@ -71,10 +70,6 @@ class OpenAiChat:
     def error(self, error: RouterError, evidence: Evidence | None) -> tuple[int, bytes]:
         return error.status, error_body(error, evidence)
 
-    def codec_for(self, provider_type: str) -> ProviderCodec:
-        """The codec of a provider type."""
-        return self._codec_for(provider_type)
-
     def now(self) -> int:
         """Whole seconds since the Unix epoch, for `created`."""
         return int(self._wall())
@@ -92,6 +87,8 @@ def _needs(members: Members) -> frozenset[str]:
 
 class _OpenAiRequest:
     """One request."""
+
+    frames_type = EVENT_STREAM
 
     def __init__(
         self,
@@ -117,7 +114,7 @@ class _OpenAiRequest:
         return condition_messages(decoded(self._members, ("messages",))["messages"])
 
     def translate(self, candidate: Candidate) -> Translation:
-        codec = self._dialect.codec_for(candidate.target.provider.type)
+        codec = self._dialect.codec_for(candidate.target, OpenAiChat.api)
         if codec.api == OpenAiChat.api:
             metadata = self.context.metadata
             body = upstream_body(self._members, candidate, self._reasoning, metadata, stream=self.stream)
@@ -126,6 +123,7 @@ class _OpenAiRequest:
                 candidate,
                 body,
                 self._headers,
+                stream=self.stream,
                 show_usage=self._asks_usage(),
                 answers=self._answers(),
                 warnings=self._warnings(),
@@ -150,7 +148,7 @@ class _OpenAiRequest:
         return single and is_mendable(self._read())
 
     def mend(self, candidate: Candidate, kind: Kind, emitted: Emitted) -> Translation:
-        codec = self._dialect.codec_for(candidate.target.provider.type)
+        codec = self._dialect.codec_for(candidate.target, OpenAiChat.api)
         request = laid_over(self._read(), candidate, self.context.metadata)
         return mended(codec, candidate, request, self._writer(candidate), self._headers, kind=kind, emitted=emitted)
 

@@ -14,12 +14,9 @@ import msgspec
 
 from services.core.errors import Failure, FailureKind, RouterError
 from services.core.routing.plan import Candidate
+from services.dataplane.codec import ProviderCodec
 from services.dataplane.dialects.openai_errors import error_object_of
-from services.dataplane.exchange import (
-    EMPTY,
-    TRUNCATED,
-    ProviderCodec,
-)
+from services.dataplane.exchange import EMPTY, TRUNCATED
 from services.dataplane.members import Members, NotAnObject, join_members, raw, split_members
 from services.dataplane.providers.openai import DONE, NOT_JSON, NOT_PROTOCOL, read_answer
 from services.dataplane.providers.openai_errors import error_object, in_stream
@@ -33,7 +30,7 @@ from services.dataplane.providers.openai_wire import (
     to_usage,
 )
 from services.dataplane.sse import SseOverflow, SseParser, frame
-from services.dataplane.translation import Evidence, Facts, Progress
+from services.dataplane.translation import JSON, Evidence, Facts, Progress
 from services.dataplane.transport.port import UpstreamRequest
 
 _CHOICES = b'"choices"'
@@ -55,11 +52,15 @@ class OpenAiPassthrough:
         body: bytes,
         inbound: Mapping[str, str],
         *,
+        stream: bool,
         show_usage: bool,
         answers: int,
         warnings: list[str],
     ) -> None:
         self.facts = Facts(warnings=warnings)
+        self.stream_type = codec.stream_type
+        self.answer_type = JSON
+        self._stream = stream
         self._codec = codec
         self._candidate = candidate
         self._body = body
@@ -81,8 +82,7 @@ class OpenAiPassthrough:
 
     def request(self, credential: str) -> UpstreamRequest:
         target = self._candidate.target
-        headers = self._codec.headers(target, credential, self._inbound)
-        return UpstreamRequest(self._codec.endpoint(target), headers, self._body)
+        return self._codec.request(target, credential, self._body, self._inbound, stream=self._stream)
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         return self._codec.classify(status, headers, body)

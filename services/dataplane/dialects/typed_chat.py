@@ -7,7 +7,7 @@ them apart again. Errors stay what they are: the gRPC handler turns them into st
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from google.protobuf.message import DecodeError
@@ -17,6 +17,7 @@ from services.core.attempts.effects import Kind
 from services.core.errors import InvalidRequest, RouterError
 from services.core.routing.context import RequestContext
 from services.core.routing.plan import Candidate
+from services.dataplane.codec import CodecFor
 from services.dataplane.exchange import (
     ChatAnswer,
     ChatRequest,
@@ -24,7 +25,6 @@ from services.dataplane.exchange import (
     Image,
     Message,
     Part,
-    ProviderCodec,
     Started,
     StreamEvent,
     Text,
@@ -39,13 +39,10 @@ from services.dataplane.exchange import (
 )
 from services.dataplane.mending import is_mendable, mended
 from services.dataplane.translate import CrossTranslation, laid_over
-from services.dataplane.translation import Emitted, Evidence, InboundRequest, Translation
+from services.dataplane.translation import EVENT_STREAM, STREAM_HEADER, Emitted, Evidence, InboundRequest, Translation
 from services.wire.structs import plain_struct
 
-STREAM_HEADER = "x-turnout-stream"
 _ROLES = {"system", "developer", "user", "assistant", "tool"}
-
-CodecFor = Callable[[str], ProviderCodec]
 
 
 class TypedChat:
@@ -72,6 +69,8 @@ class TypedChat:
 class _TypedRequest:
     """One request."""
 
+    frames_type = EVENT_STREAM
+
     def __init__(self, codec_for: CodecFor, request: chat_pb2.ChatRequest, *, stream: bool) -> None:
         if not request.model and not request.models:
             raise InvalidRequest("`model` is missing", param="model")
@@ -96,7 +95,7 @@ class _TypedRequest:
         return tuple({"role": m.role, "content": t} for m, t in zip(self._chat.messages, texts, strict=True))
 
     def translate(self, candidate: Candidate) -> Translation:
-        codec = self._codec_for(candidate.target.provider.type)
+        codec = self._codec_for(candidate.target, TypedChat.api)
         request = laid_over(self._chat, candidate, self.context.metadata)
         return CrossTranslation(codec, candidate, request, TypedWriter(candidate.target.model), {})
 
@@ -104,7 +103,7 @@ class _TypedRequest:
         return is_mendable(self._chat)
 
     def mend(self, candidate: Candidate, kind: Kind, emitted: Emitted) -> Translation:
-        codec = self._codec_for(candidate.target.provider.type)
+        codec = self._codec_for(candidate.target, TypedChat.api)
         request = laid_over(self._chat, candidate, self.context.metadata)
         writer = TypedWriter(candidate.target.model)
         return mended(codec, candidate, request, writer, {}, kind=kind, emitted=emitted)
@@ -130,7 +129,7 @@ class TypedWriter:
                 message.parts.add(text=part.text)
             elif isinstance(part, ToolCall):
                 message.tool_calls.add(id=part.id, name=part.name, arguments=part.arguments)
-            else:
+            elif isinstance(part, Thinking):
                 reasoning.append(part.text)
         response = chat_pb2.ChatResponse(
             id=answer.id,

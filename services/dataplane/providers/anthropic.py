@@ -8,6 +8,7 @@ import msgspec
 
 from services.core.errors import Failure, FailureKind
 from services.core.policy.snapshot import Target
+from services.dataplane.codec import StreamDecoder
 from services.dataplane.exchange import (
     EMPTY,
     TRUNCATED,
@@ -16,7 +17,6 @@ from services.dataplane.exchange import (
     Failed,
     Finished,
     Started,
-    StreamDecoder,
     StreamEvent,
     Terminal,
     Text,
@@ -43,6 +43,7 @@ from services.dataplane.providers.anthropic_wire import (
     to_usage,
 )
 from services.dataplane.sse import SseOverflow, SseParser
+from services.dataplane.transport.port import UpstreamRequest
 
 DEFAULT_VERSION = "2023-06-01"
 _FORWARDED = ("anthropic-version", "anthropic-beta", "idempotency-key")
@@ -55,20 +56,21 @@ NOT_JSON = Failure(FailureKind.BAD_RESPONSE, "the stream holds an event that is 
 class AnthropicCodec:
     """Stateless; one per process."""
 
-    types: tuple[str, ...] = ("anthropic",)
+    protocols: tuple[str, ...] = ("anthropic",)
     api = "messages"
     finish_ends = False
+    stream_type = "event-stream"
 
-    def endpoint(self, target: Target) -> str:
-        return f"{target.provider.base_url}/v1/messages"
-
-    def headers(self, target: Target, credential: str, inbound: Mapping[str, str]) -> dict[str, str]:
+    def request(
+        self, target: Target, credential: str, body: bytes, inbound: Mapping[str, str], *, stream: bool
+    ) -> UpstreamRequest:
+        del stream
         headers = {"content-type": "application/json", "user-agent": "turnout", "anthropic-version": DEFAULT_VERSION}
         headers.update({name: inbound[name] for name in _FORWARDED if name in inbound})
         headers.update({name.lower(): value for name, value in target.provider.headers.items()})
         if credential:
             headers["x-api-key"] = credential
-        return headers
+        return UpstreamRequest(f"{target.provider.base_url}/v1/messages", headers, body)
 
     def encode(self, request: ChatRequest, target: Target) -> tuple[bytes, list[str]]:
         body, dropped = encode_body(request, target.upstream_model)

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from services.dataplane.exchange import Image, Message, Part, Text, Thinking, ToolCall, ToolResult
+from services.dataplane.exchange import Audio, File, Image, Message, Part, Text, Thinking, ToolCall, ToolResult, Video
 from services.dataplane.translation import Untranslatable
 
 SYSTEM = {"system", "developer"}
@@ -84,6 +84,8 @@ def _block(part: Part) -> dict[str, Any] | None:
         return {"type": "thinking", "thinking": part.text, "signature": part.signature} if part.signature else None
     if isinstance(part, ToolCall):
         return {"type": "tool_use", "id": _id(part.id), "name": part.name, "input": _arguments(part)}
+    if isinstance(part, (Audio, Video, File)):
+        raise Untranslatable.because(f"{type(part).__name__.lower()} input has no translation to Anthropic's messages")
     return _result(part)
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from services.core.errors import Failure, FailureKind
 from services.core.policy.snapshot import Target
+from services.dataplane.codec import StreamDecoder
 from services.dataplane.exchange import (
     EMPTY,
     TRUNCATED,
@@ -17,7 +18,6 @@ from services.dataplane.exchange import (
     Failed,
     Finished,
     Started,
-    StreamDecoder,
     StreamEvent,
     Terminal,
     Text,
@@ -44,6 +44,7 @@ from services.dataplane.providers.openai_wire import (
     to_usage,
 )
 from services.dataplane.sse import SseOverflow, SseParser
+from services.dataplane.transport.port import UpstreamRequest
 
 DONE = b"[DONE]"
 _FORWARDED = ("x-title", "http-referer", "idempotency-key")
@@ -55,20 +56,21 @@ NOT_JSON = Failure(FailureKind.BAD_RESPONSE, "the stream holds a chunk that is n
 class OpenAiCodec:
     """Stateless; one per process."""
 
-    types: tuple[str, ...] = ("openai", "openai_compatible")
+    protocols: tuple[str, ...] = ("openai", "openai_compatible")
     api = "chat.completions"
     finish_ends = True
+    stream_type = "event-stream"
 
-    def endpoint(self, target: Target) -> str:
-        return f"{target.provider.base_url}/chat/completions"
-
-    def headers(self, target: Target, credential: str, inbound: Mapping[str, str]) -> dict[str, str]:
+    def request(
+        self, target: Target, credential: str, body: bytes, inbound: Mapping[str, str], *, stream: bool
+    ) -> UpstreamRequest:
+        del stream
         headers = {"content-type": "application/json", "user-agent": "turnout"}
         headers.update({name: inbound[name] for name in _FORWARDED if name in inbound})
         headers.update({name.lower(): value for name, value in target.provider.headers.items()})
         if credential:
             headers["authorization"] = f"Bearer {credential}"
-        return headers
+        return UpstreamRequest(f"{target.provider.base_url}/chat/completions", headers, body)
 
     def encode(self, request: ChatRequest, target: Target) -> tuple[bytes, list[str]]:
         body, dropped = encode_body(request, target.upstream_model, proper=target.provider.type == "openai")

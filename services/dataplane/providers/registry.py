@@ -1,16 +1,37 @@
-"""Which codec speaks which provider type. Adding a protocol is adding a line."""
+"""Which codec speaks to which target. Adding a protocol is adding a line."""
 
 from __future__ import annotations
 
-from services.dataplane.exchange import ProviderCodec
+from collections.abc import Mapping
+
+from services.core.policy.snapshot import Target
+from services.dataplane.codec import ProviderCodec
 from services.dataplane.providers.anthropic import AnthropicCodec
 from services.dataplane.providers.openai import OpenAiCodec
 
 CODECS: tuple[ProviderCodec, ...] = (OpenAiCodec(), AnthropicCodec())
+"""Of several that speak a protocol, the first is the one for callers who speak none of them."""
 
-_BY_TYPE: dict[str, ProviderCodec] = {name: codec for codec in CODECS for name in codec.types}
+
+def _by_protocol() -> Mapping[str, Mapping[str, ProviderCodec]]:
+    found: dict[str, dict[str, ProviderCodec]] = {}
+    for codec in CODECS:
+        for protocol in codec.protocols:
+            codecs = found.setdefault(protocol, {})
+            codecs.setdefault("", codec)
+            codecs.setdefault(codec.api, codec)
+    return found
 
 
-def codec_for(provider_type: str) -> ProviderCodec:
-    """The codec of a provider type, which the compiler has admitted."""
-    return _BY_TYPE[provider_type]
+_BY_PROTOCOL = _by_protocol()
+
+
+def codec_for(target: Target, api: str) -> ProviderCodec:
+    """The codec for `target`: the one of the caller's `api` where the provider speaks it, unless policy says which."""
+    return codec_of(target.provider.protocol, target.api or api)
+
+
+def codec_of(protocol: str, api: str = "") -> ProviderCodec:
+    """The codec of a protocol, which the compiler has admitted; that of `api` where there is one."""
+    codecs = _BY_PROTOCOL[protocol]
+    return codecs.get(api) or codecs[""]

@@ -14,8 +14,8 @@ from turnout.inference.v1 import chat_pb2
 
 from services.core.attempts.verdicts import caller_status
 from services.core.errors import ChainFailed, Failure, InvalidRequest
-from services.core.policy.compile import BASE_URLS
 from services.core.policy.documents import MessageTemplate, Router, TextGenerationConfig
+from services.core.policy.provider_types import base_url_of
 from services.core.policy.rules import ClockRule
 from services.core.policy.snapshot import CompiledProvider, Target
 from services.core.routing.plan import Candidate
@@ -57,7 +57,7 @@ def dialect(api: str) -> Dialect:
 def candidate(name: str, policy: Case) -> Candidate:
     """A target, with what the case's policy sets."""
     provider_type, model = TARGETS[name]
-    base_url = BASE_URLS.get(provider_type, "https://llm.example.com/v1")
+    base_url = base_url_of(provider_type) or "https://llm.example.com/v1"
     provider = CompiledProvider("provider", provider_type, base_url, headers=policy.get("headers", {}))
     target = Target("provider/model", provider, model)
     generation, templates = _variant(policy)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from services.core.policy.attempt_checks import FAULTS, MODES
-from services.core.policy.checks import EFFORTS, PROVIDER_TYPES, ROLES, SCOPES
-from services.core.policy.compile import BASE_URLS, DEFAULT_NAMESPACE
+from services.core.policy.checks import EFFORTS, ROLES, SCOPES
+from services.core.policy.compile import DEFAULT_NAMESPACE
 from services.core.policy.durations import format_duration
+from services.core.policy.provider_types import PROVIDER_TYPES
 from services.core.policy.rules import (
     BreakerRule,
     BudgetRule,
@@ -40,7 +41,9 @@ _OTHERS: dict[tuple[str, str], str] = {
     ("Hedge", "after"): f"p{HedgeRule().percentile * 100:g}",
     ("Settings", "namespace"): DEFAULT_NAMESPACE,
     ("Settings", "recovery"): Resilience().recovery.value,
-    ("Provider", "base_url"): ", ".join(f"{kind}: {url}" for kind, url in BASE_URLS.items()),
+    ("Provider", "base_url"): ", ".join(
+        f"{name}: {kind.base_url}" for name, kind in PROVIDER_TYPES.items() if kind.base_url
+    ),
 }
 
 

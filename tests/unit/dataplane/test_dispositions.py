@@ -323,8 +323,8 @@ STARTS = {
 def translation(api: str, wire: str, *, stream: bool) -> Translation:
     """A translation from a caller of `api` to a provider that speaks `wire`."""
     codec = next(codec for codec in CODECS if codec.api == wire)
-    target = Target("p/m", CompiledProvider("p", codec.types[0], "http://127.0.0.1:1"), "m")
-    assert codec_for(codec.types[0]) is codec
+    target = Target("p/m", CompiledProvider("p", codec.protocols[0], "http://127.0.0.1:1"), "m")
+    assert codec_for(target, codec.api) is codec
     if api == TYPED.api:
         from turnout.inference.v1 import chat_pb2
 

@@ -14,9 +14,9 @@ from pydantic import TypeAdapter
 from services.cli.simulated import anthropic_wire, openai_wire
 from services.cli.simulated.script import Script, write_script
 from services.core.errors import Failure, FailureKind
+from services.dataplane.codec import ProviderCodec
 from services.dataplane.exchange import (
     Finished,
-    ProviderCodec,
     Terminal,
     Text,
     TextDelta,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.core.policy.checks import EFFORTS, PROVIDER_TYPES, ROLES, SCOPES, check
+from services.core.policy.checks import EFFORTS, ROLES, SCOPES, check
 from services.core.policy.documents import (
     KINDS,
     ApiKey,
@@ -28,6 +28,7 @@ from services.core.policy.documents import (
     Variant,
     WeightedVariant,
 )
+from services.core.policy.provider_types import PROVIDER_TYPES
 
 HASH = "blake2b:" + "0" * 64
 ROUTE = Route(variants=(WeightedVariant(100, Variant(model_id="p/m")),))

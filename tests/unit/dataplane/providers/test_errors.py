@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.core.errors import FailureKind
+from services.core.policy.provider_types import PROVIDER_TYPES
 from services.dataplane.providers import anthropic_errors, openai_errors
-from services.dataplane.providers.registry import CODECS, codec_for
+from services.dataplane.providers.registry import CODECS, codec_of
 
 K = FailureKind
 
@@ -148,7 +149,8 @@ def test_errors_in_odd_wrappings_are_read_or_let_be(body: bytes) -> None:
     assert failure.kind is (K.QUOTA_EXHAUSTED if b"quota" in body else K.RATE_LIMITED)
 
 
-def test_every_provider_type_has_one_codec() -> None:
-    types = [name for codec in CODECS for name in codec.types]
-    assert sorted(types) == sorted(set(types))
-    assert {type(codec_for(name)) for name in types} == {type(codec) for codec in CODECS}
+def test_every_protocol_has_one_codec_for_an_api_and_every_provider_type_has_a_protocol() -> None:
+    spoken = [(protocol, codec.api) for codec in CODECS for protocol in codec.protocols]
+    assert sorted(spoken) == sorted(set(spoken))
+    assert {codec_of(protocol, api) for protocol, api in spoken} == set(CODECS)
+    assert {kind.protocol for kind in PROVIDER_TYPES.values()} == {protocol for protocol, _ in spoken}

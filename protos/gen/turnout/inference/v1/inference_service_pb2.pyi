@@ -33,6 +33,26 @@ class _ApiEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Api.ValueType], _
     """OpenAI chat completions."""
     API_MESSAGES: _Api.ValueType  # 2
     """Anthropic messages."""
+    API_RESPONSES: _Api.ValueType  # 3
+    """OpenAI responses."""
+    API_GENERATE_CONTENT: _Api.ValueType  # 4
+    """Google's generateContent and streamGenerateContent."""
+    API_EMBEDDINGS: _Api.ValueType  # 5
+    """OpenAI embeddings."""
+    API_MODERATIONS: _Api.ValueType  # 6
+    """OpenAI moderations."""
+    API_IMAGES: _Api.ValueType  # 7
+    """OpenAI images: generations."""
+    API_IMAGE_EDITS: _Api.ValueType  # 8
+    """OpenAI images: edits, as a form."""
+    API_SPEECH: _Api.ValueType  # 9
+    """OpenAI speech from text."""
+    API_TRANSCRIPTIONS: _Api.ValueType  # 10
+    """OpenAI text from speech, as a form."""
+    API_TRANSLATIONS: _Api.ValueType  # 11
+    """OpenAI English text from speech, as a form."""
+    API_COUNT_TOKENS: _Api.ValueType  # 12
+    """Anthropic's count of a message's tokens."""
 
 class Api(_Api, metaclass=_ApiEnumTypeWrapper):
     """The API, and with it the dialect, of a request in bytes."""
@@ -43,6 +63,26 @@ API_CHAT_COMPLETIONS: Api.ValueType  # 1
 """OpenAI chat completions."""
 API_MESSAGES: Api.ValueType  # 2
 """Anthropic messages."""
+API_RESPONSES: Api.ValueType  # 3
+"""OpenAI responses."""
+API_GENERATE_CONTENT: Api.ValueType  # 4
+"""Google's generateContent and streamGenerateContent."""
+API_EMBEDDINGS: Api.ValueType  # 5
+"""OpenAI embeddings."""
+API_MODERATIONS: Api.ValueType  # 6
+"""OpenAI moderations."""
+API_IMAGES: Api.ValueType  # 7
+"""OpenAI images: generations."""
+API_IMAGE_EDITS: Api.ValueType  # 8
+"""OpenAI images: edits, as a form."""
+API_SPEECH: Api.ValueType  # 9
+"""OpenAI speech from text."""
+API_TRANSCRIPTIONS: Api.ValueType  # 10
+"""OpenAI text from speech, as a form."""
+API_TRANSLATIONS: Api.ValueType  # 11
+"""OpenAI English text from speech, as a form."""
+API_COUNT_TOKENS: Api.ValueType  # 12
+"""Anthropic's count of a message's tokens."""
 Global___Api: _TypeAlias = Api  # noqa: Y015
 
 @_typing.final
@@ -77,6 +117,8 @@ class InvokeRequest(_message.Message):
     TRACEPARENT_FIELD_NUMBER: _builtins.int
     TRACESTATE_FIELD_NUMBER: _builtins.int
     TIMEOUT_MS_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    STREAM_FIELD_NUMBER: _builtins.int
     api: Global___Api.ValueType
     """The API called."""
     body: _builtins.bytes
@@ -87,6 +129,10 @@ class InvokeRequest(_message.Message):
     """W3C tracestate that came with it."""
     timeout_ms: _builtins.int
     """Milliseconds that the caller is ready to wait; 0: no bound of its own."""
+    model: _builtins.str
+    """Model that the address names, for APIs that do so; empty: the body names it."""
+    stream: _builtins.bool
+    """The address asks for a stream, for APIs that do so."""
     @_builtins.property
     def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Headers that routing and providers may read, by lower-case name; the bridge lets through an allow-list."""
@@ -100,10 +146,12 @@ class InvokeRequest(_message.Message):
         traceparent: _builtins.str = ...,
         tracestate: _builtins.str = ...,
         timeout_ms: _builtins.int = ...,
+        model: _builtins.str = ...,
+        stream: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "body", b"body", "headers", b"headers", "timeout_ms", b"timeout_ms", "traceparent", b"traceparent", "tracestate", b"tracestate"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "body", b"body", "headers", b"headers", "model", b"model", "stream", b"stream", "timeout_ms", b"timeout_ms", "traceparent", b"traceparent", "tracestate", b"tracestate"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

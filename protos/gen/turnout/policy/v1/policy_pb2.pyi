@@ -271,12 +271,17 @@ class Model(_message.Message):
     CAPABILITIES_FIELD_NUMBER: _builtins.int
     PRICES_FIELD_NUMBER: _builtins.int
     UPSTREAM_MODEL_FIELD_NUMBER: _builtins.int
+    API_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Model id "provider/model"."""
     context_length: _builtins.int
     """Context window in tokens; 0: unknown."""
     upstream_model: _builtins.str
     """Name that the provider knows the model by, when it differs from the part after "provider/"."""
+    api: _builtins.str
+    """The provider's API that the model is called by, such as "responses" for a model that has no other.
+    Empty: the caller's own API where the provider speaks it, else the provider's first.
+    """
     @_builtins.property
     def capabilities(self) -> Global___Capabilities:
         """What the model can do."""
@@ -293,10 +298,11 @@ class Model(_message.Message):
         capabilities: Global___Capabilities | None = ...,
         prices: Global___Prices | None = ...,
         upstream_model: _builtins.str = ...,
+        api: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "prices", b"prices"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "context_length", b"context_length", "name", b"name", "prices", b"prices", "upstream_model", b"upstream_model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "capabilities", b"capabilities", "context_length", b"context_length", "name", b"name", "prices", b"prices", "upstream_model", b"upstream_model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
