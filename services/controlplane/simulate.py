@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -14,6 +13,7 @@ from services.core.routing.context import RequestContext
 from services.core.routing.decide import decide
 from services.core.routing.health import HEALTHY
 from services.core.routing.plan import Undecided
+from services.core.values import changed
 from services.wire.chat_facts import condition_messages, read_facts
 from services.wire.structs import plain_struct
 
@@ -53,4 +53,4 @@ def _context(request: SimulateRequest) -> RequestContext:
             raise InvalidRequest("the body is not an object", param="body")
         given = {**given, **body}
     context = read_facts(given)
-    return replace(context, messages=condition_messages(given.get("messages")))
+    return changed(context, messages=condition_messages(given.get("messages")))

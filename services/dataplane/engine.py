@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from services.core.errors import NoRoute, RouterError, UnknownModel
@@ -18,6 +18,7 @@ from services.core.policy.snapshot import Snapshot
 from services.core.routing.context import RequestContext
 from services.core.routing.decide import decide, router_named
 from services.core.routing.plan import Plan, Undecided
+from services.core.values import changed
 from services.dataplane.auth import INFERENCE, authenticate
 from services.dataplane.policy_holder import PolicyHolder
 from services.dataplane.records import RecordLog
@@ -198,7 +199,7 @@ def _context(inbound: InboundRequest, snapshot: Snapshot, timeout: float | None)
     context = inbound.context
     router = router_named(snapshot, context.model)
     if router is not None and router.reads_messages:
-        context = replace(context, messages=inbound.condition_messages())
+        context = changed(context, messages=inbound.condition_messages())
     if timeout is not None and (context.deadline is None or timeout < context.deadline):
-        context = replace(context, deadline=timeout)
+        context = changed(context, deadline=timeout)
     return context

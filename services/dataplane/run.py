@@ -38,6 +38,7 @@ from services.core.attempts.verdicts import caller_status
 from services.core.errors import ChainFailed, Clock, Failure, FailureKind, InvalidRequest
 from services.core.policy.rules import CommitRule
 from services.core.routing.plan import Candidate, Plan
+from services.core.values import changed
 from services.dataplane.attempt import Attempt, AttemptError, Bounds, StreamBroken
 from services.dataplane.credentials import hide
 from services.dataplane.flights import Flight, Flights
@@ -231,7 +232,7 @@ class Run:
         if not provider.endpoints:
             return candidate
         at = replace(provider, base_url=provider.endpoints[address].base_url)
-        return replace(candidate, target=replace(candidate.target, provider=at))
+        return changed(candidate, target=replace(candidate.target, provider=at))
 
     def _commit(self, flight: Flight) -> None:
         trail = flight.trail

@@ -7,7 +7,7 @@ step, that it was legal. What holds of a whole chain is checked by the tests.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from hypothesis import strategies as st
@@ -52,6 +52,7 @@ from services.core.policy.rules import (
 from services.core.policy.snapshot import CompiledEndpoint, CompiledProvider, Target
 from services.core.routing.health import HealthView, Speed
 from services.core.routing.plan import Candidate, Plan
+from services.core.values import changed
 
 NOW = 1_000.0
 MENDING = (Kind.CONTINUE, Kind.RESUME, Kind.RESTART)
@@ -73,7 +74,7 @@ def candidate_of(
 def plan_of(*candidates: Candidate, seed: int = 1, **rules: Any) -> Plan:
     """A plan of `candidates`; `rules` are the plan's own fields."""
     plan = Plan(candidates, RetryRule(), "v", 1, seed)
-    return replace(plan, **rules)
+    return changed(plan, **rules)
 
 
 candidate_facts = st.fixed_dictionaries(
@@ -86,7 +87,7 @@ candidate_facts = st.fixed_dictionaries(
 )
 plans = st.builds(
     lambda facts, clocks, seed, **rules: plan_of(
-        *(replace(candidate_of(i, **f), clocks=clocks) for i, f in enumerate(facts)), seed=seed, **rules
+        *(changed(candidate_of(i, **f), clocks=clocks) for i, f in enumerate(facts)), seed=seed, **rules
     ),
     st.lists(candidate_facts, min_size=1, max_size=4),
     st.sampled_from([ClockRule(total=5.0), ClockRule(total=90.0, ttft=TtftRule(max=8.0)), ClockRule(ttft=TtftRule())]),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +11,7 @@ from services.core.attempts.choices import MIN_SAMPLES, Choice, choices_of
 from services.core.policy.rules import ClockRule, HedgeRule, TtftRule
 from services.core.routing.health import HEALTHY, WHOLE, HealthView, Speed
 from services.core.routing.plan import Plan
+from services.core.values import changed
 from tests.property.chains import NOW, candidate_of, plan_of, plans, views
 
 
@@ -98,7 +98,7 @@ def test_a_percentile_is_the_smallest_value_that_is_not_exceeded_by_more_than_it
 @given(samples, st.booleans())
 def test_limits_and_hedges_follow_the_speed_once_it_is_known(values: tuple[float, ...], stream: bool) -> None:
     rule = TtftRule(p=0.9, factor=3.0, min=0.2, max=7.0)
-    candidate = replace(candidate_of(0), clocks=ClockRule(ttft=rule))
+    candidate = changed(candidate_of(0), clocks=ClockRule(ttft=rule))
     plan = plan_of(candidate, hedge=HedgeRule(enabled=True))
     view = HealthView(speeds={"p0/m" + ("" if stream else WHOLE): Speed(values)})
     (choice,) = choices_of(plan, NOW, view, stream=stream)

@@ -11,6 +11,7 @@ from services.core.errors import FailureKind
 from services.core.policy.rules import ClockRule, HedgeRule, RetryRule, TtftRule
 from services.core.policy.snapshot import CompiledProvider, Target
 from services.core.routing.plan import Candidate, Plan
+from services.core.values import changed
 from tests.simulation.workers import NaiveWorker, RouterWorker, Worker
 from tests.simulation.world import Ledger, Timeline, Trouble, Upstream
 
@@ -104,7 +105,7 @@ def simulate(scenario: Scenario, make: MakeWorker = RouterWorker, seed: int = 7,
     def arrive() -> None:
         if timeline.now >= scenario.seconds:
             return
-        plan = replace(scenario.plan, seed=random.getrandbits(64))
+        plan = changed(scenario.plan, seed=random.getrandbits(64))
         fleet[int(random.random() * workers)].take(plan)
         timeline.at(timeline.now + random.expovariate(scenario.rate * workers), arrive)
 

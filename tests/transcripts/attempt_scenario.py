@@ -9,7 +9,7 @@ unless they have names.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from services.core.attempts import effects as do
 from services.core.attempts import events as on
@@ -19,6 +19,7 @@ from services.core.attempts.verdicts import most_telling
 from services.core.errors import Failure, FailureKind
 from services.core.policy.rules import BreakerRule
 from services.core.routing.plan import Plan
+from services.core.values import changed
 from services.dataplane.health_tracker import HealthTracker
 from tests.support.transcript import Arguments, Command, read_arguments
 from tests.transcripts.attempt_words import REMAINS, cell_told, effect_told, failure_told, read_failure, read_plan
@@ -100,7 +101,7 @@ class Scenario:
         before = self.requests.get(name)
         if before is not None and before.chain.phase is not Phase.DONE:
             raise ValueError("the request before has not ended; end it, or give this one a name")
-        request = self.arrive(replace(self.plan, seed=int(arguments.number("seed", self.plan.seed))))
+        request = self.arrive(changed(self.plan, seed=int(arguments.number("seed", self.plan.seed))))
         self.requests[name], self.newest = request, name
         order = ", ".join(choice.target for choice in request.chain.choices)
         return "\n".join([f"order {order}", *self.told(request, on.Begin())])
@@ -187,7 +188,7 @@ class Scenario:
         tally: dict[str, Counter[str]] = {}
         for place, what in enumerate("o" * int(pattern) if pattern.isdigit() else pattern):
             self.now += every if place else 0.0
-            self.play(self.arrive(replace(self.plan, seed=self.plan.seed + place)), what, kind, tally)
+            self.play(self.arrive(changed(self.plan, seed=self.plan.seed + place)), what, kind, tally)
         told = (f"{name}: {', '.join(f'{n} {what}' for what, n in sorted(tally[name].items()))}" for name in tally)
         return "\n".join(sorted(told))
 

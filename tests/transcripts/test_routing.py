@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from services.core.routing.context import RequestContext
 from services.core.routing.decide import decide
 from services.core.routing.health import HealthView
 from services.core.routing.plan import Plan, Undecided
+from services.core.values import changed
 from tests.support.explain import explain
 from tests.support.golden import cases
 from tests.support.policies import CONDITIONS, SmallCatalogue, documents_in
@@ -109,7 +110,7 @@ class Scenario:
         context, health = _context(arguments), HealthView()
         sticky, drawn = Counter[str](), Counter[str]()
         for number in range(users):
-            for counts, one in ((sticky, replace(context, user=f"user-{number}")), (drawn, context)):
+            for counts, one in ((sticky, changed(context, user=f"user-{number}")), (drawn, context)):
                 plan = decide(self.snapshot, one, health, 0.0, number)
                 assert isinstance(plan, Plan)
                 counts[plan.variant_id] += 1
@@ -144,7 +145,7 @@ def _context(arguments: Arguments) -> RequestContext:
         clocks={name: float(value) for name, value in arguments.under("clock.").items()},
         deadline=deadline,
     )
-    return replace(context, metadata={key: _value(text) for key, text in arguments.rest().items()})
+    return changed(context, metadata={key: _value(text) for key, text in arguments.rest().items()})
 
 
 def _message(line: str) -> dict[str, str]:

@@ -25,8 +25,6 @@ cancellation); an event that cannot happen in the present phase raises.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from services.core.attempts.backoff import backoff, pushback
 from services.core.attempts.choices import choices_of
 from services.core.attempts.effects import CancelAttempt, Commit, Finish, Kind, Outcome, Wait
@@ -67,6 +65,7 @@ from services.core.attempts.verdicts import Verdict, disposition
 from services.core.errors import Clock, Failure
 from services.core.routing.health import HealthView
 from services.core.routing.plan import Plan
+from services.core.values import changed
 
 _AFRESH = 0.01
 """Seconds for which any refusal holds: one that is over when it is read must not be asked for again at once."""
@@ -116,12 +115,12 @@ def _of_flight(
     cancels = tuple(CancelAttempt(f.number) for f in others)
     if isinstance(event, FirstContent):
         retries, at = chain.retries if chain.phase is Phase.MENDING else 0, flight.choice
-        chain = replace(chain, phase=Phase.COMMITTED, flights=(flight,), at=at, answered=at, retries=retries)
+        chain = changed(chain, phase=Phase.COMMITTED, flights=(flight,), at=at, answered=at, retries=retries)
         return chain, (*cancels, Commit(flight.number))
     if isinstance(event, Completed):
-        chain = replace(chain, phase=Phase.DONE, flights=())
+        chain = changed(chain, phase=Phase.DONE, flights=())
         return chain, (*cancels, Finish(Outcome.OK, attempt=flight.number))
-    chain = replace(chain, flights=others)
+    chain = changed(chain, flights=others)
     if isinstance(event, Refused):
         return _refused(chain, flight, event, now)
     if chain.phase in {Phase.COMMITTED, Phase.MENDING}:
@@ -137,28 +136,28 @@ def _hedge(chain: Chain, now: float) -> Step:
     if index is None or chain.attempts >= chain.plan.retry.max_attempts or chain.deadline <= now:
         return chain, ()
     present = chain.at
-    chain, effects = begin(replace(chain, hedged=True), index, Kind.HEDGE, now)
-    return replace(chain, at=present), effects
+    chain, effects = begin(changed(chain, hedged=True), index, Kind.HEDGE, now)
+    return changed(chain, at=present), effects
 
 
 def _refused(chain: Chain, flight: Flight, event: Refused, now: float) -> Step:
     """An attempt was not made: it does not count, and its choice is set aside or left out."""
     index = flight.choice
-    chain = replace(chain, attempts=chain.attempts - 1, at=flight.after)
+    chain = changed(chain, attempts=chain.attempts - 1, at=flight.after)
     if event.why != BUDGET:
         chain = shut(chain, index, max(event.until, now + _AFRESH), event.why, asked=event.hard)
         if not flight.forced or event.hard:
             # It may be waited for. One that was refused although it was forced is not forced again.
             forced = chain.forced and not flight.forced
-            chain = replace(chain, used=chain.used - {index}, forced=forced)
+            chain = changed(chain, used=chain.used - {index}, forced=forced)
     elif flight.kind is Kind.HEDGE:
-        chain = replace(chain, used=chain.used - {index})
+        chain = changed(chain, used=chain.used - {index})
     if flight.kind is Kind.HEDGE:
         return chain, ()
     if chain.phase is Phase.MENDING:
-        return mend(replace(chain, used=chain.used | {index}), now)
+        return mend(changed(chain, used=chain.used | {index}), now)
     if flight.kind is Kind.RETRY:
-        chain = replace(chain, used=chain.used | {index})
+        chain = changed(chain, used=chain.used | {index})
     return advance(chain, Kind.FAILOVER if chain.failures else Kind.FIRST, now)
 
 
@@ -172,26 +171,26 @@ def _queue_full(chain: Chain, now: float) -> Step:
 
 def _failed(chain: Chain, flight: Flight, failure: Failure, now: float) -> Step:
     """An attempt failed before the commit."""
-    chain = heard(replace(chain, failures=(*chain.failures, failure)), flight.choice, failure, now)
+    chain = heard(changed(chain, failures=(*chain.failures, failure)), flight.choice, failure, now)
     verdict = disposition(failure).verdict
     if failure.clock is Clock.DEADLINE:
         return give_up(chain, now, deadline=True)
     if verdict is Verdict.STOP and flight.kind is not Kind.HEDGE:
         return give_up(chain, now)
-    chain = replace(chain, used=chain.used | unhelpful(chain.choices, flight.choice, failure))
+    chain = changed(chain, used=chain.used | unhelpful(chain.choices, flight.choice, failure))
     if chain.flights:
         # A hedge must never make things worse: whatever it says, the first attempt may still answer.
         return chain, ()
     if chain.attempts >= chain.plan.retry.max_attempts or _stopped(chain):
         return give_up(chain, now)
-    return _next(replace(chain, at=flight.choice), flight, failure, now)
+    return _next(changed(chain, at=flight.choice), flight, failure, now)
 
 
 def _next(chain: Chain, flight: Flight, failure: Failure, now: float) -> Step:
     """Go on after `failure`, when nothing is in flight any more: wait, or try another choice."""
     verdict, retry = disposition(failure).verdict, chain.plan.retry
     if flight.kind is Kind.HEDGE:
-        chain = replace(chain, retries=0)
+        chain = changed(chain, retries=0)
     asked = failure.retry_after
     draw = drawn(chain)
     wait = backoff(chain.retries + 1, retry.max_wait, draw) if asked is None else pushback(asked, draw)
@@ -200,7 +199,7 @@ def _next(chain: Chain, flight: Flight, failure: Failure, now: float) -> Step:
     same_first = verdict is Verdict.WAIT_OR_NEXT and asked is not None
     same_last = verdict in {Verdict.NEXT_OR_RETRY, Verdict.WAIT_OR_NEXT} and free(chain, now) is None
     if may_wait and (same_first or same_last):
-        return replace(chain, phase=Phase.WAITING, retries=chain.retries + 1), (Wait(now + wait),)
+        return changed(chain, phase=Phase.WAITING, retries=chain.retries + 1), (Wait(now + wait),)
     return advance(chain, Kind.FAILOVER, now)
 
 

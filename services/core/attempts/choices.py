@@ -13,12 +13,11 @@ Wydrowski et al., "Load is not what you should balance: Introducing Prequal" (NS
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from services.core.policy.rules import ClockRule
 from services.core.routing.draw import uniform
 from services.core.routing.health import WHOLE, HealthView, Speed, credential_name, target_name
 from services.core.routing.plan import Candidate, Plan
+from services.core.values import Value
 
 MIN_SAMPLES = 20
 """Times to first content that must be known before a percentile is believed."""
@@ -27,8 +26,7 @@ HEDGE_FACTOR = 1.2
 HEDGE_FLOOR = 0.02
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Value, frozen=True):
     """One way to try.
 
     Attributes:

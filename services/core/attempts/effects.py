@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from services.core.errors import Failure
+from services.core.values import Value
 
 
 class Outcome(StrEnum):
@@ -37,8 +37,7 @@ class Kind(StrEnum):
     """After the commit: answer anew, and tell the caller so."""
 
 
-@dataclass(frozen=True, slots=True)
-class StartAttempt:
+class StartAttempt(Value, frozen=True):
     """Start attempt `number` (from 1) at candidate `candidate` (index into the plan).
 
     Attributes:
@@ -66,15 +65,13 @@ class StartAttempt:
     forced: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ArmHedge:
+class ArmHedge(Value, frozen=True):
     """Report `HedgeDue` at monotonic instant `at`, unless something is heard of the attempt before."""
 
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(Value, frozen=True):
     """Report `WaitElapsed` at monotonic instant `until`.
 
     Attributes:
@@ -85,22 +82,19 @@ class Wait:
     queue: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class CancelAttempt:
+class CancelAttempt(Value, frozen=True):
     """Close the upstream connection of attempt `number` now; no more events of it are wanted."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(Value, frozen=True):
     """Release what attempt `number` has produced to the caller; from here on, relay it as it comes."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(Value, frozen=True):
     """The chain ended. `failure` is the one to show when the outcome is not OK (None when cancelled)."""
 
     outcome: Outcome

@@ -7,32 +7,27 @@ that leaves closes the run.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from services.core.errors import Failure
+from services.core.values import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Begin:
+class Begin(Value, frozen=True):
     """The request arrived. The first event of every chain."""
 
 
-@dataclass(frozen=True, slots=True)
-class FirstContent:
+class FirstContent(Value, frozen=True):
     """The attempt's content is ready to be shown: the commit point, or the splice of a recovery."""
 
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(Value, frozen=True):
     """The attempt's answer is complete, with its terminal event."""
 
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class Remains:
+class Remains(Value, frozen=True):
     """How an answer that broke after its commit can be mended.
 
     Attributes:
@@ -44,8 +39,7 @@ class Remains:
     restartable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptFailed:
+class AttemptFailed(Value, frozen=True):
     """The attempt failed, before or after its first content."""
 
     attempt: int
@@ -57,8 +51,7 @@ BUDGET, QUEUE_FULL = "BUDGET", "QUEUE_FULL"
 """Reasons of a refusal that say nothing about the target."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Value, frozen=True):
     """The attempt was not made: its target is shut, the budget is spent, or the queue is full.
 
     Attributes:
@@ -73,23 +66,19 @@ class Refused:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class WaitElapsed:
+class WaitElapsed(Value, frozen=True):
     """The wait that the machine asked for is over."""
 
 
-@dataclass(frozen=True, slots=True)
-class HedgeDue:
+class HedgeDue(Value, frozen=True):
     """The instant of `ArmHedge` has come, and nothing was heard of the attempt yet."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeadlineReached:
+class DeadlineReached(Value, frozen=True):
     """The request's deadline passed."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallerCancelled:
+class CallerCancelled(Value, frozen=True):
     """The caller went away."""
 
 

@@ -15,14 +15,13 @@ Rules
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from services.core.attempts.effects import Finish, Kind, Outcome
 from services.core.attempts.events import AttemptFailed
 from services.core.attempts.moves import Chain, Flight, Phase, Step, begin, end, heard
 from services.core.attempts.narrow import unhelpful
 from services.core.attempts.verdicts import Harm, Verdict, disposition
 from services.core.errors import Clock, FailureKind
+from services.core.values import changed
 
 _WAYS: dict[str, tuple[Kind, ...]] = {
     "honest_error": (),
@@ -41,12 +40,12 @@ def broken(chain: Chain, flight: Flight, event: AttemptFailed, now: float) -> St
     verdict, harm = disposition(failure).verdict, disposition(failure).harm
     stops = failure.kind is FailureKind.CONTENT_REFUSED
     if chain.phase is Phase.COMMITTED:
-        chain = replace(chain, broken=failure, remains=event.remains)
+        chain = changed(chain, broken=failure, remains=event.remains)
         stops = verdict is Verdict.STOP
     if stops or failure.clock is Clock.DEADLINE:
         return _end(chain)
     chain = heard(chain, flight.choice, failure, now)
-    chain = replace(chain, used=chain.used | unhelpful(chain.choices, flight.choice, failure))
+    chain = changed(chain, used=chain.used | unhelpful(chain.choices, flight.choice, failure))
     if harm not in {Harm.TARGET, Harm.PUSHBACK}:
         chain = _barred(chain, flight, any_way=harm is Harm.CREDENTIAL or failure.kind in _NEVER)
     return mend(chain, now)
@@ -56,12 +55,12 @@ def _barred(chain: Chain, flight: Flight, *, any_way: bool) -> Chain:
     """The chain after a choice could not mend for a reason that a retry does not change."""
     if any_way:
         ways = _WAYS["seamless"]
-        return replace(chain, barred=chain.barred | {(kind, flight.choice) for kind in ways})
+        return changed(chain, barred=chain.barred | {(kind, flight.choice) for kind in ways})
     candidate = chain.choices[flight.choice].candidate
     same = {i for i, choice in enumerate(chain.choices) if choice.candidate == candidate}
     barred = chain.barred | {(flight.kind, i) for i in same}
     used = chain.used - {flight.choice} if flight.kind in _WAYS["seamless"] else chain.used
-    return replace(chain, barred=barred, used=used)
+    return changed(chain, barred=barred, used=used)
 
 
 def mend(chain: Chain, now: float) -> Step:
@@ -77,7 +76,7 @@ def mend(chain: Chain, now: float) -> Step:
         for kind in _ways(chain):
             for index in (chain.answered, chain.at):
                 if _may(chain, kind, index, now):
-                    return begin(replace(chain, retries=chain.retries + 1), index, kind, now)
+                    return begin(changed(chain, retries=chain.retries + 1), index, kind, now)
     return _end(chain)
 
 

@@ -6,7 +6,7 @@ follows from a break after the commit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 
 from services.core.attempts.backoff import pushback
@@ -17,6 +17,7 @@ from services.core.attempts.verdicts import most_telling
 from services.core.errors import Clock, Failure, FailureKind
 from services.core.routing.draw import uniform
 from services.core.routing.plan import Plan
+from services.core.values import Value, changed
 
 
 class Phase(Enum):
@@ -34,8 +35,7 @@ class IllegalEvent(Exception):
     """An event that cannot happen in the chain's phase: a fault of the shell."""
 
 
-@dataclass(frozen=True, slots=True)
-class Flight:
+class Flight(Value, frozen=True):
     """An attempt in flight.
 
     Attributes:
@@ -51,8 +51,7 @@ class Flight:
     forced: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
+class Chain(Value, frozen=True):
     """The machine's state.
 
     Attributes:
@@ -109,7 +108,7 @@ def begin(chain: Chain, index: int, kind: Kind, now: float, *, forced: bool = Fa
     choice, plan, number = chain.choices[index], chain.plan, chain.attempts + 1
     mending = chain.phase in {Phase.COMMITTED, Phase.MENDING}
     flight = Flight(number, index, kind, chain.at, forced)
-    chain = replace(
+    chain = changed(
         chain,
         phase=Phase.MENDING if mending else Phase.RUNNING,
         attempts=number,
@@ -135,14 +134,14 @@ def begin(chain: Chain, index: int, kind: Kind, now: float, *, forced: bool = Fa
     may_hedge = choice.hedge_after and not chain.hedged and kind in {Kind.FIRST, Kind.FAILOVER, Kind.RETRY}
     if may_hedge and others:
         due = now + choice.hedge_after
-        return replace(chain, hedge_at=due), (effect, ArmHedge(due))
-    return replace(chain, hedge_at=0.0) if chain.hedge_at else chain, (effect,)
+        return changed(chain, hedge_at=due), (effect, ArmHedge(due))
+    return changed(chain, hedge_at=0.0) if chain.hedge_at else chain, (effect,)
 
 
 def advance(chain: Chain, kind: Kind, now: float) -> Step:
     """Begin the next choice that may be tried; when all that is left is set aside, do as policy says."""
     if chain.retries:
-        chain = replace(chain, retries=0)
+        chain = changed(chain, retries=0)
     index = free(chain, now)
     if index is not None:
         return begin(chain, index, kind, now)
@@ -171,7 +170,7 @@ def _queue(chain: Chain, index: int, now: float) -> Step:
     until = now + pushback(choice.until - now, drawn(chain))
     if until > latest or until >= chain.deadline:
         until = choice.until
-    chain = replace(chain, phase=Phase.WAITING, at=index, queued_at=queued_at)
+    chain = changed(chain, phase=Phase.WAITING, at=index, queued_at=queued_at)
     return chain, (Wait(until, queue=rule.max_len),)
 
 
@@ -185,8 +184,8 @@ def free(chain: Chain, now: float) -> int | None:
 
 def shut(chain: Chain, index: int, until: float, why: str, *, asked: bool) -> Chain:
     """The chain with choice `index` set aside until then."""
-    choice = replace(chain.choices[index], until=until, asked=asked, why=why)
-    return replace(chain, choices=(*chain.choices[:index], choice, *chain.choices[index + 1 :]))
+    choice = changed(chain.choices[index], until=until, asked=asked, why=why)
+    return changed(chain, choices=(*chain.choices[:index], choice, *chain.choices[index + 1 :]))
 
 
 def heard(chain: Chain, index: int, failure: Failure, now: float) -> Chain:
@@ -235,4 +234,4 @@ def _with_soonest(chain: Chain, shown: Failure, now: float) -> Failure:
 def end(chain: Chain, finish: Finish) -> Step:
     """End a chain, and whatever is in flight."""
     cancels = tuple(CancelAttempt(f.number) for f in chain.flights)
-    return replace(chain, phase=Phase.DONE, flights=()), (*cancels, finish)
+    return changed(chain, phase=Phase.DONE, flights=()), (*cancels, finish)

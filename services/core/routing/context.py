@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from services.core.values import Value
 
-@dataclass(frozen=True, slots=True)
-class RequestContext:
+
+class RequestContext(Value, frozen=True):
     """What `decide` knows of a request.
 
     Attributes:
@@ -31,9 +31,9 @@ class RequestContext:
     ignore: tuple[str, ...] = ()
     provider_order: tuple[str, ...] = ()
     allow_fallbacks: bool = True
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = {}
     messages: tuple[Mapping[str, Any], ...] = ()
     user: str = ""
     needs: frozenset[str] = frozenset()
-    clocks: Mapping[str, float] = field(default_factory=dict)
+    clocks: Mapping[str, float] = {}
     deadline: float | None = None

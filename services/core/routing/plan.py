@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from services.core.policy.documents import MessageTemplate, TextGenerationConfig
 from services.core.policy.rules import ClockRule, CommitRule, ExhaustedRule, HedgeRule, Recovery, RetryRule
 from services.core.policy.snapshot import Target
+from services.core.values import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(Value, frozen=True):
     """One target of a plan with everything its attempts need.
 
     Attributes:
@@ -27,16 +25,14 @@ class Candidate:
     """True: the text that the caller has is kept, for a recovery or for the end of a sentence."""
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
+class Skipped(Value, frozen=True):
     """A target that was not considered, and why."""
 
     model: str
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Value, frozen=True):
     """An ordered list of candidates (never empty, no target twice) and the bounds on trying them.
 
     Attributes:
@@ -62,8 +58,7 @@ class Plan:
     """Conditions that failed at run time and so did not match; counted by the worker."""
 
 
-@dataclass(frozen=True, slots=True)
-class Undecided:
+class Undecided(Value, frozen=True):
     """No plan. `reason` is UPPER_SNAKE: NO_ROUTE or UNKNOWN_MODEL; `message` is what the caller sees."""
 
     reason: str

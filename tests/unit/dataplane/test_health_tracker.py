@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from services.core.attempts.effects import Kind, StartAttempt
@@ -11,6 +9,7 @@ from services.core.errors import Failure, FailureKind
 from services.core.policy.rules import BreakerRule, BudgetRule, HedgeRule, RetryRule
 from services.core.routing.health import HealthView
 from services.core.routing.plan import Plan
+from services.core.values import changed
 from services.dataplane.health_tracker import MAX_NAMES, HealthEvent, HealthTracker
 from tests.unit.dataplane.build import candidate
 
@@ -62,10 +61,10 @@ def test_a_target_is_set_aside_by_failures_in_a_row_and_not_before() -> None:
 def test_an_attempt_that_is_forced_goes_through_unless_the_provider_asked() -> None:
     tracker = HealthTracker()
     fail(tracker, 5)
-    assert tracker.admit(replace(start(), forced=True), plan(), NOW) is None
+    assert tracker.admit(changed(start(), forced=True), plan(), NOW) is None
     tracker = HealthTracker()
     fail(tracker, 1, Failure(FailureKind.RATE_LIMITED, "429", status=429, retry_after=30.0))
-    refused = tracker.admit(replace(start(), forced=True), plan(), NOW + 1.0)
+    refused = tracker.admit(changed(start(), forced=True), plan(), NOW + 1.0)
     assert refused is not None
     assert (refused.until, refused.hard) == (NOW + 30.0, True)
 

@@ -1,0 +1,17 @@
+"""Frozen values that are made several times per request.
+
+A frozen dataclass is built, and copied by `replace`, one slow assignment per field; these cost a
+tenth of that and are the same otherwise: immutable, compared by value, shown by field. msgspec is
+here for its structs alone: the core encodes and decodes nothing.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+changed = msgspec.structs.replace
+"""A copy of a value with some fields changed."""
+
+
+class Value(msgspec.Struct, frozen=True):
+    """Base of a frozen value; the class says `frozen=True` itself, for type checkers."""
