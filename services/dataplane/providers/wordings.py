@@ -2,7 +2,7 @@
 
 A message is matched as a whole, from its first word on, against the sentence that
 the provider is known to send. A word inside a message proves nothing: errors quote
-prompts. Each sentence was recorded; docs/adr/0005-whole-sentences.md says why they count.
+prompts. Each sentence was recorded, or is quoted with its whole body in a public report; docs/adr/0005-whole-sentences.md says why they count.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ _TOO_LONG = (
     r"This model's maximum context length is \d+ tokens\. However, .*",  # DeepSeek, vLLM
     r"This endpoint's maximum context length is \d+ tokens\. However, .*",  # OpenRouter
     r"prompt too long; exceeded max context length by \d+ tokens.*",  # Ollama
+    r"The input token count (?:\(\d+\) )?exceeds the maximum number of tokens allowed \(?\d+\)?\.",  # Google
 )
 _BAD_KEY = (r"Incorrect API key provided.*",)  # xAI, with status 400 and a code for any bad argument
 
