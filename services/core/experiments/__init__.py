@@ -1,0 +1,1 @@
+"""Experiments as arithmetic: from sums per arm to honest statements."""
