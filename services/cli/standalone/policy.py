@@ -19,28 +19,45 @@ class RealProvider:
     """A provider that a key in the environment switches on."""
 
     name: str
-    type: str
+    """Also its type."""
     variable: str
     model: str
-    base_url: str = ""
 
 
 REAL_PROVIDERS = (
-    RealProvider("openai", "openai", "OPENAI_API_KEY", "gpt-5-mini"),
-    RealProvider("anthropic", "anthropic", "ANTHROPIC_API_KEY", "claude-haiku-4-5"),
-    RealProvider(
-        "mistral", "openai_compatible", "MISTRAL_API_KEY", "mistral-small-latest", "https://api.mistral.ai/v1"
-    ),
-    RealProvider(
-        "groq", "openai_compatible", "GROQ_API_KEY", "llama-3.3-70b-versatile", "https://api.groq.com/openai/v1"
-    ),
-    RealProvider("deepseek", "openai_compatible", "DEEPSEEK_API_KEY", "deepseek-chat", "https://api.deepseek.com/v1"),
-    RealProvider("xai", "openai_compatible", "XAI_API_KEY", "grok-4", "https://api.x.ai/v1"),
-    RealProvider(
-        "openrouter", "openai_compatible", "OPENROUTER_API_KEY", "openrouter/auto", "https://openrouter.ai/api/v1"
-    ),
+    RealProvider("openai", "OPENAI_API_KEY", "gpt-5-mini"),
+    RealProvider("anthropic", "ANTHROPIC_API_KEY", "claude-haiku-4-5"),
+    RealProvider("mistral", "MISTRAL_API_KEY", "mistral-small-latest"),
+    RealProvider("groq", "GROQ_API_KEY", "llama-3.3-70b-versatile"),
+    RealProvider("deepseek", "DEEPSEEK_API_KEY", "deepseek-chat"),
+    RealProvider("xai", "XAI_API_KEY", "grok-4.3"),
+    RealProvider("openrouter", "OPENROUTER_API_KEY", "openrouter/auto"),
+    RealProvider("cerebras", "CEREBRAS_API_KEY", "gpt-oss-120b"),
+    RealProvider("together", "TOGETHER_API_KEY", "meta-llama/Llama-3.3-70B-Instruct-Turbo"),
+    RealProvider("fireworks", "FIREWORKS_API_KEY", "accounts/fireworks/models/deepseek-v4-flash"),
+    RealProvider("perplexity", "PERPLEXITY_API_KEY", "sonar"),
+    RealProvider("moonshot", "MOONSHOT_API_KEY", "kimi-k2.6"),
+    RealProvider("zai", "ZHIPU_API_KEY", "glm-4.7"),
+    RealProvider("alibaba", "DASHSCOPE_API_KEY", "qwen3.6-flash"),
+    RealProvider("deepinfra", "DEEPINFRA_API_KEY", "deepseek-ai/DeepSeek-V4-Flash"),
+    RealProvider("nvidia", "NVIDIA_API_KEY", "deepseek-ai/deepseek-v4-flash"),
+    RealProvider("nebius", "NEBIUS_API_KEY", "Qwen/Qwen3-32B"),
+    RealProvider("novita", "NOVITA_API_KEY", "deepseek/deepseek-v4-flash"),
+    RealProvider("baseten", "BASETEN_API_KEY", "zai-org/GLM-5"),
+    RealProvider("sambanova", "SAMBANOVA_API_KEY", "Meta-Llama-3.3-70B-Instruct"),
+    RealProvider("hyperbolic", "HYPERBOLIC_API_KEY", "meta-llama/Llama-3.3-70B-Instruct"),
+    RealProvider("siliconflow", "SILICONFLOW_API_KEY", "deepseek-ai/DeepSeek-V4-Flash"),
+    RealProvider("inception", "INCEPTION_API_KEY", "mercury-2"),
+    RealProvider("upstage", "UPSTAGE_API_KEY", "solar-pro3"),
+    RealProvider("scaleway", "SCALEWAY_API_KEY", "qwen3.6-35b-a3b"),
+    RealProvider("ai21", "AI21_API_KEY", "jamba-mini"),
+    RealProvider("writer", "WRITER_API_KEY", "palmyra-x5"),
+    RealProvider("vercel", "AI_GATEWAY_API_KEY", "alibaba/qwen3.7-plus"),
 )
-"""In order of preference; each `model` is the one that the first router uses."""
+"""In order of preference; each `model` is the one that the first router uses.
+
+Keys that people have for other things, such as GITHUB_TOKEN and HF_TOKEN, switch nothing on.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +87,7 @@ def real_policy(providers: list[RealProvider]) -> list[Document]:
         {
             "kind": "Provider",
             "name": p.name,
-            "type": p.type,
-            **({"base_url": p.base_url} if p.base_url else {}),
+            "type": p.name,
             "credentials": [f"env:{p.variable}"],
         }
         for p in providers

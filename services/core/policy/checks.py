@@ -56,7 +56,10 @@ def _provider(document: Provider) -> Found:
             "expected lower-case letters, digits, dots, dashes or underscores, starting with a letter or digit",
         )
     if document.type not in PROVIDER_TYPES:
-        yield "type", f"expected one of {', '.join(PROVIDER_TYPES)}, got {document.type!r}"
+        yield (
+            "type",
+            f"expected one of the types that docs/policy.md lists, such as openai_compatible, got {document.type!r}",
+        )
     elif not document.base_url and not document.endpoints and not base_url_of(document.type):
         yield "base_url", f"is required for the type {document.type}"
     if document.base_url and not URL.match(document.base_url):

@@ -1,6 +1,6 @@
 """The provider types that policy may name: which protocol each speaks, and where it listens.
 
-Most vendors speak OpenAI's chat completions; they are rows here and nothing else.
+Most vendors speak OpenAI's chat completions; they are rows in `vendors.py` and nothing else.
 A type with a protocol of its own has a codec in `dataplane/providers/`.
 """
 
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from services.core.policy.vendors import PLAIN, SERVERS, VENDORS, Quirks
 
 OPENAI = "openai"
 COMPATIBLE = "openai_compatible"
@@ -22,28 +24,51 @@ class ProviderType:
         protocol: Name of the protocol; a codec says which ones it speaks.
         base_url: Where the provider listens; empty: policy has to say.
         keyless: True: it usually runs beside the worker and asks for no credential.
+        quirks: Where its chat completions differ from others'.
     """
 
     protocol: str
     base_url: str = ""
     keyless: bool = False
+    quirks: Quirks = PLAIN
 
 
-PROVIDER_TYPES: Mapping[str, ProviderType] = {
-    "openai": ProviderType(OPENAI, "https://api.openai.com/v1"),
+_OWN: Mapping[str, ProviderType] = {
+    "openai": ProviderType(
+        OPENAI,
+        "https://api.openai.com/v1",
+        quirks=Quirks(limit="max_completion_tokens", developer=True, openai_models=True, max_stops=4),
+    ),
     "openai_compatible": ProviderType(COMPATIBLE),
     "anthropic": ProviderType(ANTHROPIC, "https://api.anthropic.com"),
 }
+"""Those with a protocol of their own, and the one for whoever has no row."""
+
+
+def _rows() -> Mapping[str, ProviderType]:
+    vendors = {name: ProviderType(COMPATIBLE, url, quirks=quirks) for name, (url, quirks) in VENDORS.items()}
+    servers = {
+        name: ProviderType(COMPATIBLE, url, keyless=True, quirks=quirks) for name, (url, quirks) in SERVERS.items()
+    }
+    return {**_OWN, **dict(sorted({**vendors, **servers}.items()))}
+
+
+PROVIDER_TYPES: Mapping[str, ProviderType] = _rows()
 """By the word in `Provider.type`."""
+
+_NONE = ProviderType("")
 
 
 def base_url_of(provider_type: str) -> str:
     """Where providers of this type listen; empty: policy has to say, or there is no such type."""
-    found = PROVIDER_TYPES.get(provider_type)
-    return found.base_url if found is not None else ""
+    return PROVIDER_TYPES.get(provider_type, _NONE).base_url
 
 
 def protocol_of(provider_type: str) -> str:
     """The protocol of a provider type; of a type that is not known, itself."""
-    found = PROVIDER_TYPES.get(provider_type)
-    return found.protocol if found is not None else provider_type
+    return PROVIDER_TYPES.get(provider_type, _NONE).protocol or provider_type
+
+
+def quirks_of(provider_type: str) -> Quirks:
+    """What the chat completions of a provider type differ in; of a type that is not known, nothing."""
+    return PROVIDER_TYPES.get(provider_type, _NONE).quirks

@@ -117,7 +117,7 @@ class _OpenAiRequest:
         codec = self._dialect.codec_for(candidate.target, OpenAiChat.api)
         if codec.api == OpenAiChat.api:
             metadata = self.context.metadata
-            body = upstream_body(self._members, candidate, self._reasoning, metadata, stream=self.stream)
+            body, dropped = upstream_body(self._members, candidate, self._reasoning, metadata, stream=self.stream)
             return OpenAiPassthrough(
                 codec,
                 candidate,
@@ -126,7 +126,7 @@ class _OpenAiRequest:
                 stream=self.stream,
                 show_usage=self._asks_usage(),
                 answers=self._answers(),
-                warnings=self._warnings(),
+                warnings=[*self._warnings(), *dropped],
             )
         request = laid_over(self._read(), candidate, self.context.metadata)
         translation = CrossTranslation(codec, candidate, request, self._writer(candidate), self._headers)

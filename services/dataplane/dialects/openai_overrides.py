@@ -8,10 +8,12 @@ from typing import Any
 import msgspec
 
 from services.core.policy.documents import TextGenerationConfig
+from services.core.policy.provider_types import quirks_of
 from services.core.routing.plan import Candidate
 from services.dataplane.dialects.templates import fill
 from services.dataplane.members import Members, join_members, placed_before, raw
 from services.dataplane.providers.openai_encode import effort_of
+from services.dataplane.providers.openai_fit import fit
 from services.wire.chat_facts import ROUTING_FIELDS
 
 _DROPPED = (*ROUTING_FIELDS, "extra_body", "reasoning", "session_id", "usage")
@@ -21,13 +23,18 @@ ROUTED_EXTRAS = {"metadata", "models", "ignore", "sort", "fallback", "provider",
 
 def upstream_body(
     members: Members, candidate: Candidate, reasoning: Mapping[str, Any], metadata: Mapping[str, Any], *, stream: bool
-) -> bytes:
-    """The body for `candidate`: the caller's members byte for byte, but for routing fields and what policy sets.
+) -> tuple[bytes, list[str]]:
+    """The body for `candidate`, and what was dropped: the caller's members byte for byte, but for routing fields,
+    what policy sets, and what the target is known to refuse.
 
     Args:
         reasoning: The caller's `reasoning` object, wherever it stood; empty when there is none.
         metadata: The request's metadata, for templates.
+
+    Raises:
+        Untranslatable: The target refuses what the answer depends on.
     """
+    quirks = quirks_of(candidate.target.provider.type)
     body: dict[str, msgspec.Raw] = {name: value for name, value in members.items() if name not in _DROPPED}
     body["model"] = raw(candidate.target.upstream_model)
     if "metadata" in body and bytes(body.get("store", b"")) != b"true":
@@ -35,18 +42,19 @@ def upstream_body(
         del body["metadata"]
     _put_effort(body, reasoning.get("effort"), reasoning.get("max_tokens"))
     if candidate.generation is not None:
-        _lay_over(body, candidate.generation, proper=candidate.target.provider.type == "openai")
+        _lay_over(body, candidate.generation, limit=quirks.limit)
     if candidate.templates:
         placed = [{"role": t.role, "content": fill(t, metadata)} for t in candidate.templates]
         body["messages"] = placed_before(placed, body.get("messages"))
     if stream:
         body["stream_options"] = _with_usage(body.get("stream_options"))
-    return join_members(body)
+    dropped = fit(body, candidate.target)
+    return join_members(body), dropped
 
 
-def _lay_over(body: dict[str, msgspec.Raw], config: TextGenerationConfig, *, proper: bool) -> None:
+def _lay_over(body: dict[str, msgspec.Raw], config: TextGenerationConfig, *, limit: str) -> None:
     if config.max_tokens is not None:
-        name = "max_completion_tokens" if proper or "max_completion_tokens" in body else "max_tokens"
+        name = limit if "max_completion_tokens" not in body else "max_completion_tokens"
         body.pop("max_tokens", None)
         body[name] = raw(config.max_tokens)
     for name in _PENALTIES:

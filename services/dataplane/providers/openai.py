@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from services.core.errors import Failure, FailureKind
+from services.core.policy.provider_types import quirks_of
 from services.core.policy.snapshot import Target
 from services.dataplane.codec import StreamDecoder
 from services.dataplane.exchange import (
@@ -70,10 +71,11 @@ class OpenAiCodec:
         headers.update({name.lower(): value for name, value in target.provider.headers.items()})
         if credential:
             headers["authorization"] = f"Bearer {credential}"
-        return UpstreamRequest(f"{target.provider.base_url}/chat/completions", headers, body)
+        path = quirks_of(target.provider.type).path
+        return UpstreamRequest(f"{target.provider.base_url}{path}", headers, body)
 
     def encode(self, request: ChatRequest, target: Target) -> tuple[bytes, list[str]]:
-        body, dropped = encode_body(request, target.upstream_model, proper=target.provider.type == "openai")
+        body, dropped = encode_body(request, target)
         return msgspec.json.encode(body), dropped
 
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:

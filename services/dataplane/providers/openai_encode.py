@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from services.core.policy.provider_types import quirks_of
+from services.core.policy.snapshot import Target
+from services.core.policy.vendors import Quirks
 from services.dataplane.exchange import (
     ChatRequest,
     Image,
@@ -15,24 +18,22 @@ from services.dataplane.exchange import (
     ToolCall,
     ToolResult,
 )
+from services.dataplane.providers.openai_fit import fit
 from services.dataplane.translation import Untranslatable
 
-MAX_STOPS = 4
 
-
-def encode_body(request: ChatRequest, model: str, *, proper: bool) -> tuple[dict[str, Any], list[str]]:
+def encode_body(request: ChatRequest, target: Target) -> tuple[dict[str, Any], list[str]]:
     """The body of `request`, and what was dropped on the way.
-
-    Args:
-        proper: True: OpenAI itself, whose newer models know only `max_completion_tokens`.
 
     Raises:
         Untranslatable: A demand of the request has no translation.
     """
     dropped: list[str] = []
-    if proper and len(request.stop) > MAX_STOPS:
-        raise Untranslatable.because(f"OpenAI takes at most {MAX_STOPS} stop sequences, not {len(request.stop)}")
-    body: dict[str, Any] = {"model": model, "messages": _messages(request.messages, proper=proper)}
+    quirks = quirks_of(target.provider.type)
+    if quirks.max_stops and len(request.stop) > quirks.max_stops:
+        told = f"the provider takes at most {quirks.max_stops} stop sequences, not {len(request.stop)}"
+        raise Untranslatable.because(told)
+    body: dict[str, Any] = {"model": target.upstream_model, "messages": _messages(request.messages, quirks)}
     if request.tools:
         body["tools"] = [_tool(tool) for tool in request.tools]
     if request.tool_choice:
@@ -40,7 +41,7 @@ def encode_body(request: ChatRequest, model: str, *, proper: bool) -> tuple[dict
     if request.parallel_tool_calls is not None and request.tools:
         body["parallel_tool_calls"] = request.parallel_tool_calls
     if request.max_tokens is not None:
-        body["max_completion_tokens" if proper else "max_tokens"] = request.max_tokens
+        body[quirks.limit] = request.max_tokens
     simple = {
         "temperature": request.temperature,
         "top_p": request.top_p,
@@ -59,7 +60,7 @@ def encode_body(request: ChatRequest, model: str, *, proper: bool) -> tuple[dict
     if request.stream:
         body["stream"] = True
         body["stream_options"] = {"include_usage": True}
-    return body, dropped
+    return body, [*dropped, *fit(body, target)]
 
 
 def effort_of(budget: int | None) -> str | None:
@@ -84,7 +85,7 @@ def _note_losses(request: ChatRequest, dropped: list[str]) -> None:
         dropped.append("cache_control was dropped: OpenAI's format has no such field")
 
 
-def _messages(messages: tuple[Message, ...], *, proper: bool) -> list[dict[str, Any]]:
+def _messages(messages: tuple[Message, ...], quirks: Quirks) -> list[dict[str, Any]]:
     encoded: list[dict[str, Any]] = []
     for message in messages:
         results = [p for p in message.parts if isinstance(p, ToolResult)]
@@ -95,15 +96,14 @@ def _messages(messages: tuple[Message, ...], *, proper: bool) -> list[dict[str, 
             encoded.append({"role": "user", "content": [_part(p) for p in pictures]})
         rest = tuple(p for p in message.parts if not isinstance(p, (ToolResult, Thinking)))
         if rest or not message.parts:
-            encoded.append(_message(message, rest, proper=proper))
+            encoded.append(_message(message, rest, quirks))
     return encoded
 
 
-def _message(message: Message, parts: tuple[Part, ...], *, proper: bool) -> dict[str, Any]:
-    # Only OpenAI itself is sure to know the role developer.
-    role = "system" if message.role == "developer" and not proper else message.role
+def _message(message: Message, parts: tuple[Part, ...], quirks: Quirks) -> dict[str, Any]:
+    role = "system" if message.role == "developer" and not quirks.developer else message.role
     body: dict[str, Any] = {"role": role}
-    if message.name:
+    if message.name and quirks.names:
         body["name"] = message.name
     shown = [p for p in parts if isinstance(p, (Text, Image))]
     calls = [p for p in parts if isinstance(p, ToolCall)]

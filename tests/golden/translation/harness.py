@@ -40,11 +40,12 @@ EVIDENCE = Evidence({"generation_id": "gen-1"}, 0.0125, "provider/model", "gen-1
 CREDENTIAL = "<secret of env:KEY>"
 TARGETS = {
     "openai": ("openai", "gpt-5"),
+    "openai_older": ("openai", "gpt-4.1"),
     "openai_compatible": ("openai_compatible", "llama-3"),
     "anthropic": ("anthropic", "claude-sonnet-4-5"),
     "anthropic_adaptive": ("anthropic", "claude-sonnet-5-5"),
 }
-"""Provider type and model by the name that cases use; the last one is a model that reasons by effort only."""
+"""Provider type and model by the name that cases use; `anthropic_adaptive` is a model that reasons by effort only."""
 
 Case = Mapping[str, Any]
 

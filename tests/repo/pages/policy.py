@@ -13,6 +13,7 @@ from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto
 from grpc_tools import protoc
 
 from services.core.policy.documents import KINDS
+from services.core.policy.provider_types import PROVIDER_TYPES
 from tests.repo.pages.markdown import block, code, head, prose, table
 from tests.repo.pages.policy_facts import LIMITS, NOTES, REQUIRED, default_of
 
@@ -29,7 +30,22 @@ def page() -> str:
     sections = [head("Policy", SOURCE), prose(INTRO), block("yaml", EXAMPLE), prose(FILES), CHOICE]
     sections += ["## Documents\n", *(_section(messages[name], "###") for name in kinds)]
     sections += ["## Parts of documents\n", *(_section(messages[name], "###") for name in parts)]
+    sections += ["## Provider types\n", prose(TYPES), _types()]
     return "\n".join(sections)
+
+
+TYPES = """
+    The word in a provider's `type`. Those that speak chat completions differ from `openai_compatible` only in their
+    address, and in what each is known to refuse; a service without a row is `openai_compatible` with a `base_url`.
+"""
+
+
+def _types() -> str:
+    rows = [
+        (code(name), kind.protocol, kind.base_url or "`base_url` is required", "no" if kind.keyless else "")
+        for name, kind in PROVIDER_TYPES.items()
+    ]
+    return table(("type", "protocol", "address", "credential"), rows)
 
 
 INTRO = """

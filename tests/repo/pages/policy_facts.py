@@ -8,7 +8,6 @@ from services.core.policy.attempt_checks import FAULTS, MODES
 from services.core.policy.checks import EFFORTS, ROLES, SCOPES
 from services.core.policy.compile import DEFAULT_NAMESPACE
 from services.core.policy.durations import format_duration
-from services.core.policy.provider_types import PROVIDER_TYPES
 from services.core.policy.rules import (
     BreakerRule,
     BudgetRule,
@@ -41,9 +40,6 @@ _OTHERS: dict[tuple[str, str], str] = {
     ("Hedge", "after"): f"p{HedgeRule().percentile * 100:g}",
     ("Settings", "namespace"): DEFAULT_NAMESPACE,
     ("Settings", "recovery"): Resilience().recovery.value,
-    ("Provider", "base_url"): ", ".join(
-        f"{name}: {kind.base_url}" for name, kind in PROVIDER_TYPES.items() if kind.base_url
-    ),
 }
 
 
@@ -98,7 +94,6 @@ LIMITS: dict[tuple[str, str], str] = {
     ("WeightedVariant", "weight"): "0 to 100",
     ("Model", "context_length"): "at least 0",
     **{("Prices", f"{name}_per_million"): "at least 0" for name in ("input", "output", "cache_read", "cache_write")},
-    ("Provider", "type"): ", ".join(PROVIDER_TYPES),
     ("ApiKey", "scopes"): ", ".join(SCOPES),
     ("MessageTemplate", "role"): ", ".join(ROLES),
     ("Reasoning", "effort"): ", ".join(EFFORTS),

@@ -173,7 +173,7 @@ class Provider(_message.Message):
     name: _builtins.str
     """Name used as the prefix of model ids, such as "openai" in "openai/gpt-5". Lower case, [a-z0-9][a-z0-9._-]*."""
     type: _builtins.str
-    """Wire protocol of the provider: "openai", "openai_compatible" or "anthropic"."""
+    """What kind of service it is, which says how it is spoken to and where it listens; see "Provider types"."""
     base_url: _builtins.str
     """Address that the API's paths are appended to, such as "https://api.openai.com/v1". Empty: the type's own default."""
     @_builtins.property

@@ -1,0 +1,133 @@
+"""Makes a chat completion request fit its target: names of fields, roles, and what the service or model refuses.
+
+For requests of ours and for callers' own, so values are plain or still raw JSON. What the
+answer stays true without is dropped with a warning; what it does not is refused, so that
+another target is asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from services.core.policy.provider_types import quirks_of
+from services.core.policy.snapshot import Target
+from services.core.policy.vendors import Quirks
+from services.dataplane.members import NotAnObject, join_members, raw, split_members
+from services.dataplane.translation import Untranslatable
+
+LIMITS = ("max_tokens", "max_completion_tokens")
+_DEMANDS = {
+    "audio", "function_call", "functions", "logit_bias", "logprobs", "modalities", "n", "response_format", "stop",
+    "tool_choice", "tools", "top_logprobs", "web_search_options",
+}  # fmt: skip
+"""Without these the answer would not be what was asked for."""
+
+_AS_IF_UNSAID: Mapping[str, tuple[Any, ...]] = {
+    "temperature": (1,),
+    "top_p": (1,),
+    "frequency_penalty": (0,),
+    "presence_penalty": (0,),
+    "n": (1,),
+    "logprobs": (False,),
+    "modalities": (["text"],),
+    "response_format": ({"type": "text"},),
+}
+"""Values that say no more than silence does, beside null and what is empty."""
+
+_REASONS = re.compile(r"(?:.*/)?(?:(?P<o>o[134])(?:-.*)?|gpt-5(?!-chat)(?P<minor>\.\d+)?(?:-.*)?)")
+"""OpenAI's models that reason; from 5.1 on they do so only when told to."""
+
+_SAMPLING = ("temperature", "top_p", "logprobs", "top_logprobs")
+_STEERING = ("frequency_penalty", "presence_penalty", "logit_bias")
+
+
+def fit(body: dict[str, Any], target: Target) -> list[str]:
+    """Change `body` so that the target takes it; what was dropped, one sentence each.
+
+    Raises:
+        Untranslatable: The target refuses what the answer depends on.
+    """
+    quirks = quirks_of(target.provider.type)
+    reasons = _REASONS.fullmatch(target.upstream_model) if quirks.openai_models else None
+    dropped = _rename_limit(body, quirks.limit) if quirks.limit_only or reasons is not None else []
+    if isinstance(body.get("messages"), msgspec.Raw) and (quirks.developer is False or not quirks.names):
+        body["messages"] = _messages(body["messages"], quirks)
+    refused = {name for name in body if name in quirks.refused}
+    if quirks.known is not None:
+        refused |= body.keys() - quirks.known
+    dropped += [_drop(body, name, target.provider.type) for name in sorted(refused)]
+    if reasons is not None:
+        told = f"the model {target.upstream_model}"
+        dropped += [_drop(body, name, told) for name in _refused_by_model(body, reasons) if name in body]
+    if not quirks.usage_option:
+        body.pop("stream_options", None)
+    return [line for line in dropped if line]
+
+
+def _rename_limit(body: dict[str, Any], limit: str) -> list[str]:
+    """Call the limit of the answer's tokens `limit`; a caller who gave both names keeps the value of that one."""
+    (other,) = (name for name in LIMITS if name != limit)
+    if other not in body:
+        return []
+    value = body.pop(other)
+    if limit in body:
+        return [f"{other} was dropped: {limit} says it"]
+    body[limit] = value
+    return [f"{other} was sent as {limit}"]
+
+
+def _refused_by_model(body: Mapping[str, Any], reasons: re.Match[str]) -> tuple[str, ...]:
+    """What OpenAI's documentation says that a model which reasons refuses."""
+    if reasons["o"]:
+        return (*_SAMPLING, *_STEERING, "stop")
+    if reasons["minor"] is None:
+        return (*_SAMPLING, *_STEERING)
+    return _SAMPLING if plain(body.get("reasoning_effort")) not in {None, "none"} else ()
+
+
+def _drop(body: dict[str, Any], name: str, whom: str) -> str:
+    """Take a field out; the warning, or nothing when the field said nothing."""
+    value = plain(body[name])
+    if value in (None, [], {}, "") or (value, type(value) is bool) in [
+        (v, type(v) is bool) for v in _AS_IF_UNSAID.get(name, ())
+    ]:
+        del body[name]
+        return ""
+    if name in _DEMANDS:
+        raise Untranslatable.because(f"`{name}` is refused by {whom}")
+    del body[name]
+    return f"{name} was dropped: {whom} refuses it"
+
+
+def _messages(messages: msgspec.Raw, quirks: Quirks) -> msgspec.Raw:
+    """A caller's messages with roles and members that the service knows; those that need no change keep their bytes."""
+    data = bytes(messages)
+    if b"developer" not in data and (quirks.names or b'"name"' not in data):
+        return messages
+    return msgspec.Raw(b"[" + b",".join(_message(bytes(m), quirks) for m in _list_of_raw(data)) + b"]")
+
+
+_list_of_raw = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+def _message(data: bytes, quirks: Quirks) -> bytes:
+    try:
+        members = split_members(data)
+    except NotAnObject:
+        return data  # the provider says what is wrong with it
+    renamed = quirks.developer is False and plain(members.get("role")) == "developer"
+    unnamed = not quirks.names and "name" in members
+    if renamed:
+        members["role"] = raw("system")
+    if unnamed:
+        del members["name"]
+    return join_members(members) if renamed or unnamed else data
+
+
+def plain(value: Any) -> Any:
+    """A member's value, decoded if it is raw."""
+    return msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value
