@@ -33,6 +33,8 @@ from services.dataplane.rehearsal import Rehearsals
 from services.dataplane.runner import Runner
 from services.dataplane.sinks import metrics_sink, spans_sink
 from services.dataplane.snapshot_file import SnapshotFile
+from services.dataplane.token_sources import source_of
+from services.dataplane.tokens import Tokens
 from services.dataplane.transport.aiohttp_transport import AiohttpTransport
 from services.runtime.catalogue import GenaiPricesCatalogue
 from services.runtime.clock import SystemClock
@@ -101,10 +103,10 @@ class Worker:
             sinks.append(spans_sink(self.spans, settings.node_id))
         self.records = RecordLog(settings.node_id, sinks)
         self.transport = AiohttpTransport()
-        credentials = Credentials(clock.monotonic, settings.environment)
+        self.credentials = Credentials(clock.monotonic, settings.environment, Tokens(clock, source_of))
         self.rehearsals = Rehearsals(clock, allowed=settings.allow_faults)
-        self.runner = Runner(self.transport, credentials, HealthTracker(), clock, self.rehearsals)
-        self.health = HealthReports(settings.node_id, self.holder, self.runner.health, clock)
+        self.runner = Runner(self.transport, self.credentials, HealthTracker(), clock, self.rehearsals)
+        self.health = HealthReports(settings.node_id, self.holder, self.runner.health, clock, self.credentials.failing)
         self.health_events = HealthEvents(self.health, clock)
         self._breakers = BreakerMetrics(metrics, self.health)
         self.runner.health.on_event = self.health_events.publish
@@ -124,6 +126,7 @@ class Worker:
         self._metrics.policy_revision.set(snapshot.revision)
         log.info("policy revision %d, version %s is in force", snapshot.revision, snapshot.version[:12])
         self.rehearsals.announce(snapshot)
+        self.credentials.prepare(snapshot)
         self._breakers.refresh()
         self._ready.set()
 
@@ -155,6 +158,7 @@ class Worker:
         await server.stop(self.settings.grace)
         await background.cancel()
         await self.runner.aclose()
+        await self.credentials.close()
         await self.transport.aclose()
         if self.spans is not None:
             await asyncio.to_thread(self.spans.shutdown)

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from turnout.health.v1.health_pb2 import TargetHealth, TargetState
 from turnout.health.v1.health_service_pb2 import ListTargetHealthResponse
 
+from services.core.errors import FailureKind
+from services.core.policy.names import MINTED, STORED
 from services.core.policy.snapshot import CompiledProvider
-from services.core.routing.health import WHOLE, Speed
+from services.core.routing.health import WHOLE, Speed, credential_name
 from services.dataplane.health_tracker import CellReport, HealthTracker
 from services.dataplane.policy_holder import PolicyHolder
+from services.dataplane.tokens import Failing
 from services.runtime.clock import Clock
 
-_CREDENTIAL = re.compile(r"#(env:[A-Za-z_][A-Za-z0-9_]*|file:/\S+)\Z")
+_CREDENTIAL = re.compile(rf"#({STORED}|{MINTED})\Z")
 
 STATES: Mapping[str, TargetState.ValueType] = {
     "closed": TargetState.TARGET_STATE_CLOSED,
@@ -59,8 +62,17 @@ def timestamp(seconds: float) -> Timestamp:
 class HealthReports:
     """What this worker can say about the health of targets."""
 
-    def __init__(self, node_id: str, policy: PolicyHolder, health: HealthTracker, clock: Clock) -> None:
+    def __init__(
+        self,
+        node_id: str,
+        policy: PolicyHolder,
+        health: HealthTracker,
+        clock: Clock,
+        failing: Callable[[], Mapping[str, Failing]] = dict,
+    ) -> None:
+        """`failing`: the credentials whose secrets cannot be made now."""
         self.node_id = node_id
+        self._failing = failing
         self._policy = policy
         self._health = health
         self._clock = clock
@@ -73,8 +85,25 @@ class HealthReports:
         for model in {name.removesuffix(WHOLE) for name in speeds} - models:
             found[model] = self._target(self._health.report_of(model, now), speeds)
         known = self._providers()
+        found |= self._without_secret(known)
         targets = [found[name] for name in sorted(found) if found[name].provider in known]
         return ListTargetHealthResponse(node_id=self.node_id, targets=targets)
+
+    def _without_secret(self, providers: Mapping[str, CompiledProvider]) -> Mapping[str, TargetHealth]:
+        """The credentials that have no secret, as set aside until the next try."""
+        failing = self._failing()
+        found: dict[str, TargetHealth] = {}
+        for provider in providers.values() if failing else ():
+            for reference in {r for address in provider.addresses for r in address.credentials} & failing.keys():
+                cell = named(credential_name(provider.name, reference), providers)
+                cell.state, cell.why = STATES["open"], FailureKind.CREDENTIAL_MISSING.value
+                cell.share, cell.consecutive_failures = 1.0, failing[reference].failures
+                cell.until.CopyFrom(self._wall(failing[reference].until))
+                found[cell.name] = cell
+        return found
+
+    def _wall(self, instant: float) -> Timestamp:
+        return timestamp(self._clock.wall() + instant - self._clock.monotonic())
 
     def open_breakers(self) -> Mapping[str, int]:
         """How many breakers are open or half-open, by provider of the policy."""
@@ -96,8 +125,7 @@ class HealthReports:
         target.consecutive_failures = report.consecutive
         target.in_flight = report.in_flight
         if report.until:
-            clock = self._clock
-            target.until.CopyFrom(timestamp(clock.wall() + report.until - clock.monotonic()))
+            target.until.CopyFrom(self._wall(report.until))
         speed = speeds.get(target.model, _UNKNOWN)
         if speed.samples:
             target.first_content_p50_ms = speed.percentile(0.5) * 1000.0

@@ -197,8 +197,10 @@ class Run:
         trail, effect, runner = flight.trail, flight.effect, self._runner
         secret = runner.credentials.secret(trail.credential) if trail.credential else ""
         if secret is None:
-            told = f"the credential {trail.credential!r} names nothing on this worker"
-            raise AttemptError(Failure(FailureKind.CREDENTIAL_MISSING, told))
+            # It may be being made, for the first time since the policy names it.
+            secret = await runner.credentials.first(trail.credential, trail.candidate.clocks.connect)
+        if secret is None:
+            raise AttemptError(runner.credentials.missing(trail.credential))
         transport = runner.transport
         if trail.candidate.target.provider.fault is not None:
             transport = runner.rehearsals.transport(transport, self._trail, trail)

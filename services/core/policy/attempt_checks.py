@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from services.core.policy.documents import Breaker, Clocks, Fault, Hedge, Provider, Router, Settings, Variant
-from services.core.policy.names import CREDENTIAL, ID, URL, split_model
+from services.core.policy.names import CREDENTIAL, CREDENTIAL_FORMS, ID, URL, split_model
 from services.core.policy.rules import Recovery, read_after
 
 Found = Iterator[tuple[str, str]]
@@ -108,11 +108,15 @@ def check_endpoints(provider: Provider) -> Found:
         seen.add(endpoint.name)
         if not URL.match(endpoint.base_url):
             yield f"{path}.base_url", "expected an address such as https://eu.api.example.com/v1"
-        for number, reference in enumerate(endpoint.credentials):
-            if not CREDENTIAL.match(reference):
-                # The text may be a key that somebody pasted: it is not repeated.
-                where = f"{path}.credentials[{number}]"
-                yield where, "expected a reference, env:NAME or file:/absolute/path, never a key itself"
+        yield from check_credentials(endpoint.credentials, f"{path}.credentials")
+
+
+def check_credentials(references: tuple[str, ...], path: str) -> Found:
+    """Everything that is wrong with references to credentials."""
+    for index, reference in enumerate(references):
+        if not CREDENTIAL.match(reference):
+            # The text may be a key that somebody pasted: it is not repeated.
+            yield f"{path}[{index}]", f"expected a reference, {CREDENTIAL_FORMS}, never a key itself"
 
 
 def check_fault(fault: Fault | None, provider: str) -> Found:

@@ -11,6 +11,7 @@ from services.core.errors import Problem
 from services.core.policy.attempt_checks import (
     check_breaker,
     check_clocks,
+    check_credentials,
     check_endpoints,
     check_fault,
     check_resilience,
@@ -28,7 +29,7 @@ from services.core.policy.documents import (
     Variant,
     key_of,
 )
-from services.core.policy.names import CREDENTIAL, ID, PROVIDER, ROUTER, URL, split_model, valid_model
+from services.core.policy.names import ID, PROVIDER, ROUTER, URL, split_model, valid_model
 from services.core.policy.provider_types import PROVIDER_TYPES, base_url_of
 
 SCOPES = ("inference", "read", "admin")
@@ -64,10 +65,7 @@ def _provider(document: Provider) -> Found:
         yield "base_url", f"is required for the type {document.type}"
     if document.base_url and not URL.match(document.base_url):
         yield "base_url", "expected an address such as https://api.example.com/v1, without query and user name"
-    for index, reference in enumerate(document.credentials):
-        if not CREDENTIAL.match(reference):
-            # The text may be a key that somebody pasted: it is not repeated.
-            yield f"credentials[{index}]", "expected a reference, env:NAME or file:/absolute/path, never a key itself"
+    yield from check_credentials(document.credentials, "credentials")
     # Sorted: protobuf maps come in another order in every process.
     for name, value in sorted(document.headers.items()):
         if not _HEADER.match(name) or any(c in value for c in "\r\n\0"):

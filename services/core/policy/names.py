@@ -8,7 +8,15 @@ ROUTER = re.compile(r"\A[a-z0-9][a-z0-9-]{0,62}\Z")
 PROVIDER = re.compile(r"\A[a-z0-9][a-z0-9._-]{0,62}\Z")
 ID = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
 URL = re.compile(r"\Ahttps?://[A-Za-z0-9.\-\[\]:_]+(/[^\s?#]*)?\Z")
-CREDENTIAL = re.compile(r"\A(env:[A-Za-z_][A-Za-z0-9_]*|file:/\S+)\Z")
+STORED = r"env:[A-Za-z_][A-Za-z0-9_]*|file:/\S+"
+"""References whose secret is read as it is."""
+MINTED = r"aws:default|aws:profile/[^\s#]+|google:default|google:file:/\S+|azure:default"
+"""References whose secret a vendor's library makes, for a time."""
+CREDENTIAL = re.compile(rf"\A(?:{STORED}|{MINTED})\Z")
+CREDENTIAL_FORMS = (
+    "env:NAME, file:/absolute/path, aws:default, aws:profile/NAME, google:default, google:file:/absolute/path "
+    "or azure:default"
+)
 _MODEL = re.compile(r"\A[^\s/][^\s]{0,254}\Z")
 ROUTERS_PREFIX = "routers/"
 

@@ -147,6 +147,12 @@ tried last. Weights are not health: a user whose variant is unhealthy keeps the 
 A provider's `endpoints` and `credentials` are more ways to try the same model: two of them are drawn, and the one with
 fewer requests under way goes first.
 
+**Credentials** are references; secrets stay on the workers. `env:NAME` and `file:/path` name one that lies there. The
+others are made by a cloud's own library, with what it finds on the worker's machine, and renewed before they expire:
+`aws:default` and `aws:profile/NAME` (Amazon's chain: environment, shared files, single sign-on, container, machine),
+`google:default` (Application Default Credentials) and `google:file:/path` (a service account's key), `azure:default`
+(Entra ID, for Azure's AI services).
+
 **Clocks** may be set at each level. The order is settings < provider < router < variant < request, and each clock is
 taken from the highest level that sets it; `ttft` counts as one. A request sets its own with
 `fallback: {ttft_timeout: "800ms"}` (the time to first token of a stream; it also replaces `ttft`) or with the header

@@ -29,6 +29,7 @@ from services.dataplane.health_report import HealthReports, named
 from services.dataplane.health_service import HealthServicer
 from services.dataplane.health_tracker import HealthTracker
 from services.dataplane.policy_holder import PolicyHolder
+from services.dataplane.tokens import Failing
 from services.runtime.catalogue import GenaiPricesCatalogue
 from services.runtime.clock import Clock, SystemClock
 from services.runtime.conditions import CelCompiler
@@ -114,6 +115,8 @@ async def some(stream: AsyncIterator[HealthEvent], count: int) -> list[HealthEve
         ("one/deep/m@20250101", "", "env:KEY"),
         ("pool/m", "eu", "file:/run/secrets/a@b#c"),
         ("pool/m@v1", "us", "env:KEY_2"),
+        ("pool/m", "us", "aws:profile/prod"),
+        ("one/m", "", "google:file:/run/secrets/account.json"),
         ("gone/m@x", "", ""),
     ],
 )
@@ -143,6 +146,24 @@ def test_a_report_says_what_is_set_aside_why_and_until_when_on_the_walls_clock()
     (target,) = found.reports.all().targets
     assert target.state == TargetState.TARGET_STATE_HALF_OPEN
     assert not target.HasField("until")
+
+
+def test_a_credential_whose_secret_cannot_be_made_is_set_aside_until_the_next_try() -> None:
+    clock = FakeClock()
+    policy = PolicyHolder(CelCompiler(), GenaiPricesCatalogue())
+    provider = {**PROVIDERS[0], "credentials": ["google:default", "env:KEY"]}
+    found = policy_set(provider, PROVIDERS[1])
+    compiled = policy.compile(found)
+    assert not isinstance(compiled, Problems), compiled
+    policy.put(found, compiled)
+    failing = {"google:default": Failing("no keys", 3, clock.monotonic() + 4.0), "azure:default": Failing("no", 1, 0.0)}
+    reports = HealthReports("worker", policy, HealthTracker(), clock, lambda: failing)
+    (target,) = reports.all().targets
+    assert (target.name, target.credential, target.model) == ("one#google:default", "google:default", "")
+    assert (target.state, target.why, target.consecutive_failures) == (OPEN, "CREDENTIAL_MISSING", 3)
+    assert target.until.seconds == clock.wall() + 4.0
+    failing.clear()
+    assert not reports.all().targets
 
 
 def test_every_state_is_told_apart() -> None:

@@ -178,7 +178,9 @@ class Provider(_message.Message):
     """Address that the API's paths are appended to, such as "https://api.openai.com/v1". Empty: the type's own default."""
     @_builtins.property
     def credentials(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """References to credentials, "env:NAME" or "file:/path"; several make a pool. Never the credential itself."""
+        """References to credentials: "env:NAME", "file:/path", or what a cloud's own library makes, such as "aws:default",
+        "google:default" and "azure:default"; several make a pool. Never the credential itself.
+        """
 
     @_builtins.property
     def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
