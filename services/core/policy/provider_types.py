@@ -14,6 +14,7 @@ from services.core.policy.vendors import PLAIN, SERVERS, VENDORS, Quirks
 OPENAI = "openai"
 COMPATIBLE = "openai_compatible"
 ANTHROPIC = "anthropic"
+AZURE = "azure_openai"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +34,13 @@ class ProviderType:
     quirks: Quirks = PLAIN
 
 
+_OPENAI = Quirks(limit="max_completion_tokens", developer=True, openai_models=True, max_stops=4)
+
 _OWN: Mapping[str, ProviderType] = {
-    "openai": ProviderType(
-        OPENAI,
-        "https://api.openai.com/v1",
-        quirks=Quirks(limit="max_completion_tokens", developer=True, openai_models=True, max_stops=4),
-    ),
+    "openai": ProviderType(OPENAI, "https://api.openai.com/v1", quirks=_OPENAI),
     "openai_compatible": ProviderType(COMPATIBLE),
     "anthropic": ProviderType(ANTHROPIC, "https://api.anthropic.com"),
+    "azure_openai": ProviderType(AZURE, quirks=_OPENAI),
 }
 """Those with a protocol of their own, and the one for whoever has no row."""
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from services.core.policy.snapshot import Target
 from services.dataplane.codec import ProviderCodec
 from services.dataplane.providers.anthropic import AnthropicCodec
+from services.dataplane.providers.azure_openai import AzureOpenAiCodec
 from services.dataplane.providers.openai import OpenAiCodec
 
-CODECS: tuple[ProviderCodec, ...] = (OpenAiCodec(), AnthropicCodec())
+CODECS: tuple[ProviderCodec, ...] = (OpenAiCodec(), AnthropicCodec(), AzureOpenAiCodec())
 """Of several that speak a protocol, the first is the one for callers who speak none of them."""
 
 

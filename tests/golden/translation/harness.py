@@ -42,6 +42,7 @@ TARGETS = {
     "openai": ("openai", "gpt-5"),
     "openai_older": ("openai", "gpt-4.1"),
     "openai_compatible": ("openai_compatible", "llama-3"),
+    "azure_openai": ("azure_openai", "my deployment"),
     "anthropic": ("anthropic", "claude-sonnet-4-5"),
     "anthropic_adaptive": ("anthropic", "claude-sonnet-5-5"),
 }
@@ -59,7 +60,8 @@ def candidate(name: str, policy: Case) -> Candidate:
     """A target, with what the case's policy sets."""
     provider_type, model = TARGETS[name]
     base_url = base_url_of(provider_type) or "https://llm.example.com/v1"
-    provider = CompiledProvider("provider", provider_type, base_url, headers=policy.get("headers", {}))
+    headers, labels = policy.get("headers", {}), policy.get("labels", {})
+    provider = CompiledProvider("provider", provider_type, base_url, headers=headers, labels=labels)
     target = Target("provider/model", provider, model)
     generation, templates = _variant(policy)
     return Candidate(target, ClockRule(), generation=generation, templates=templates)
