@@ -7,7 +7,7 @@ from typing import Protocol
 
 from services.core.errors import Failure, RouterError
 from services.core.policy.snapshot import Target
-from services.dataplane.exchange import ChatAnswer, ChatRequest, StreamEvent
+from services.dataplane.exchange import AnswerPart, ChatAnswer, ChatRequest, StreamEvent
 from services.dataplane.translation import Emitted, Evidence
 from services.dataplane.transport.port import UpstreamRequest
 
@@ -70,6 +70,9 @@ class AnswerWriter(Protocol):
 
     def answer(self, answer: ChatAnswer, evidence: Evidence) -> bytes:
         """The body of a whole answer."""
+
+    def loss(self, item: AnswerPart | StreamEvent) -> str:
+        """What of a part or event this dialect has no place for, as a warning to the caller; empty: nothing."""
 
     def frames(self, events: Sequence[StreamEvent]) -> bytes:
         """Frames for these events; Finished, UsageReported and Terminal are kept for `closing`."""

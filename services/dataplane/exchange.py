@@ -34,6 +34,8 @@ class Citation:
         start: First character of the answer's text that it belongs to, from 0.
         end: The one behind the last.
         document: Index of the document in the request, from 0; None: it is a page.
+        place: Where in the document: what is counted ("char" from 0, "page" from 1, "block" from 0), the first of
+            them, the one behind the last.
     """
 
     url: str = ""
@@ -42,6 +44,7 @@ class Citation:
     start: int | None = None
     end: int | None = None
     document: int | None = None
+    place: tuple[str, int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,8 @@ class File:
     Attributes:
         data: Base64 text.
         text: The document itself, when it is plain text.
-        media_type: Such as "application/pdf"; with `data`, `text` and, where it is known, `url`.
+        media_type: Such as "application/pdf"; with `data`, `text` and, where it is known, `url`. A `file_id` with
+            "image/*" is a picture.
         context: What the caller says about it, beside the document.
         citations: The answer shall cite it.
     """
@@ -204,7 +208,8 @@ class ChatRequest:
         top_logprobs: And of this many others at each place.
         logit_bias: By token id of the model's own vocabulary.
         web_search: The model shall search the web; what is in the mapping is of Inworld's and OpenAI's words:
-            max_results, max_uses, allowed_domains, blocked_domains, user_location, search_context_size.
+            max_results, max_uses, allowed_domains, blocked_domains (lists), search_context_size (low, medium, high),
+            user_location (any of city, region, country, timezone). Empty: nothing more was said.
         modalities: Kinds of answer wanted, such as ("text", "image"); empty: text.
         service_tier: As OpenAI spells it.
         cache_key: Requests with an equal one should meet the same prompt cache.

@@ -6,7 +6,7 @@ provider's codec encodes it and decodes the answer, the dialect's writer renders
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from services.dataplane.codec import AnswerWriter, ProviderCodec
 from services.dataplane.dialects.templates import fill
 from services.dataplane.exchange import (
     EMPTY,
+    AnswerPart,
     AudioDelta,
     ChatAnswer,
     ChatRequest,
@@ -29,13 +30,14 @@ from services.dataplane.exchange import (
     Terminal,
     Text,
     TextDelta,
+    Thinking,
     ThinkingDelta,
     ToolCallDelta,
     ToolCallStarted,
     UsageReported,
 )
 from services.dataplane.splice import Diverged, Splice
-from services.dataplane.translation import CALLERS_FAULT, JSON, Evidence, Facts, Progress
+from services.dataplane.translation import CALLERS_FAULT, JSON, Evidence, Facts, Progress, tokens_of
 from services.dataplane.transport.port import UpstreamRequest
 
 _CONTENT = (TextDelta, ThinkingDelta, ToolCallStarted, ToolCallDelta, ImageDelta, AudioDelta)
@@ -65,6 +67,7 @@ class CrossTranslation:
         self._inbound = inbound
         self._decoder = codec.decoder()
         self._answer: ChatAnswer | None = None
+        self._hides_reasoning = request.shows_reasoning is False
         self._shown = False
         self._spent = False
 
@@ -83,7 +86,10 @@ class CrossTranslation:
         decoded = self._codec.decode(body)
         if isinstance(decoded, Failure):
             return decoded
+        if self._hides_reasoning:
+            decoded = replace(decoded, parts=tuple(p for p in decoded.parts if not isinstance(p, Thinking)))
         self._answer = decoded
+        self._tell_losses(decoded.parts)
         self.facts.usage = decoded.usage
         self.facts.finish_reason = decoded.finish_reason
         self.facts.response_id = decoded.id
@@ -104,7 +110,10 @@ class CrossTranslation:
         shown: list[StreamEvent] = []
         try:
             for event in events if self._splice is None else self._spliced(events, self._splice):
-                if isinstance(event, _CONTENT):
+                if self._hides_reasoning and isinstance(event, ThinkingDelta):
+                    # It was made and is paid for, but the caller sees nothing of it.
+                    progress.tokens += tokens_of(len(event.text))
+                elif isinstance(event, _CONTENT):
                     progress.reasoning = isinstance(event, ThinkingDelta) and (
                         progress.reasoning or not progress.content
                     )
@@ -124,8 +133,14 @@ class CrossTranslation:
             progress.failure = DIVERGED
         if progress.done and not self._shown and self._splice is None and self._is_empty():
             progress.done, progress.failure = False, EMPTY
+        self._tell_losses(shown)
         progress.frames = self._writer.frames(shown)
         return progress
+
+    def _tell_losses(self, items: Iterable[AnswerPart | StreamEvent]) -> None:
+        """Warn of what the caller's dialect has no place for, once each."""
+        warnings = self.facts.warnings
+        warnings.extend(dict.fromkeys(w for item in items if (w := self._writer.loss(item)) and w not in warnings))
 
     def _spliced(self, events: Sequence[StreamEvent], splice: Splice) -> Iterator[StreamEvent]:
         """The events of a second answer behind a first one: only what the caller does not have."""
@@ -203,4 +218,6 @@ def _generation(request: ChatRequest, config: TextGenerationConfig) -> ChatReque
         # The two say the same thing in different words, so what the caller said of either no longer counts.
         changes["reasoning_effort"] = reasoning.effort if named else ""
         changes["reasoning_budget"] = reasoning.max_tokens
+    if reasoning is not None and reasoning.exclude is not None:
+        changes["shows_reasoning"] = not reasoning.exclude
     return replace(request, **changes)

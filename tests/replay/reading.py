@@ -80,7 +80,8 @@ def _read_openai(body: bytes, *, stream: bool) -> Read:
     elif message.get("refusal") and finish == "stop":
         finish = "content_filter"
     said = Said(
-        _text(message.get("content")) or message.get("refusal") or "",
+        # What was spoken is text in a protocol that holds no sound.
+        _text(message.get("content")) or message.get("refusal") or (message.get("audio") or {}).get("transcript") or "",
         tuple((c.get("name") or "", _json(c.get("arguments"))) for c in calls),
         finish or "stop",
         _openai_tokens(usage),

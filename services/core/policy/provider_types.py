@@ -34,7 +34,15 @@ class ProviderType:
     quirks: Quirks = PLAIN
 
 
-_OPENAI = Quirks(limit="max_completion_tokens", developer=True, openai_models=True, max_stops=4)
+_OPENAI = Quirks(
+    limit="max_completion_tokens",
+    developer=True,
+    openai_models=True,
+    max_stops=4,
+    hints=True,
+    sampling=False,
+    media=False,
+)
 
 _OWN: Mapping[str, ProviderType] = {
     "openai": ProviderType(OPENAI, "https://api.openai.com/v1", quirks=_OPENAI),

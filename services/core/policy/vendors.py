@@ -1,4 +1,5 @@
-"""Vendors and servers that speak OpenAI's chat completions: their addresses, and what each is known to refuse.
+"""Vendors and servers that speak OpenAI's chat completions: their addresses, what each is known to refuse, and what
+it takes beyond OpenAI's own fields.
 
 Only what a vendor documents, or was seen to answer with an error, is a quirk; what
 one silently ignores is none. An address is empty where it holds an account's name.
@@ -25,6 +26,13 @@ class Quirks:
         max_stops: Most stop sequences; 0: no limit is known.
         refused: Fields that it answers with an error.
         known: The only fields that it takes, all others are errors; None: others are let be.
+        hints: It takes what steers service and style: verbosity, service tier, cache key, stored metadata.
+        sampling: It takes top_k, min_p and repetition_penalty.
+        media: It takes videos, sound by address and documents by address.
+        marks: It takes `cache_control` on parts and tools.
+        details: It takes reasoning back as `reasoning_details`, and the object `reasoning`.
+        thought: It takes reasoning back as `reasoning_content` beside tool calls.
+        search: How it is told to search the web: a field, or "plugins"; empty: it is not known to.
     """
 
     path: str = "/chat/completions"
@@ -37,6 +45,13 @@ class Quirks:
     max_stops: int = 0
     refused: frozenset[str] = frozenset()
     known: frozenset[str] | None = None
+    hints: bool = False
+    sampling: bool = True
+    media: bool = True
+    marks: bool = False
+    details: bool = False
+    thought: bool = False
+    search: str = "web_search_options"
 
 
 _NO_DEVELOPER = Quirks(developer=False)
@@ -48,7 +63,7 @@ VENDORS: Mapping[str, tuple[str, Quirks]] = {
     "baseten": ("https://inference.baseten.co/v1", PLAIN),
     "cerebras": (
         "https://api.cerebras.ai/v1",
-        Quirks(refused=frozenset({"frequency_penalty", "presence_penalty", "logit_bias"})),
+        Quirks(refused=frozenset({"frequency_penalty", "presence_penalty", "logit_bias"}), search=""),
     ),
     "chutes": ("https://llm.chutes.ai/v1", PLAIN),
     "clarifai": ("https://api.clarifai.com/v2/ext/openai/v1", PLAIN),
@@ -56,24 +71,27 @@ VENDORS: Mapping[str, tuple[str, Quirks]] = {
     "crusoe": ("https://api.inference.crusoecloud.com/v1", PLAIN),
     "databricks": ("", PLAIN),
     "deepinfra": ("https://api.deepinfra.com/v1/openai", PLAIN),
-    "deepseek": ("https://api.deepseek.com/v1", _NO_DEVELOPER),
+    "deepseek": ("https://api.deepseek.com/v1", Quirks(developer=False, thought=True, search="")),
     "digitalocean": ("https://inference.do-ai.run/v1", PLAIN),
     "fireworks": ("https://api.fireworks.ai/inference/v1", PLAIN),
     "friendli": ("https://api.friendli.ai/serverless/v1", PLAIN),
     "github": ("https://models.github.ai/inference", PLAIN),
     "groq": (
         "https://api.groq.com/openai/v1",
-        Quirks(names=False, refused=frozenset({"logprobs", "top_logprobs", "logit_bias"})),
+        Quirks(names=False, refused=frozenset({"logprobs", "top_logprobs", "logit_bias"}), search=""),
     ),
     "huggingface": ("https://router.huggingface.co/v1", PLAIN),
     "hyperbolic": ("https://api.hyperbolic.xyz/v1", PLAIN),
     "inception": ("https://api.inceptionlabs.ai/v1", PLAIN),
-    "mistral": ("https://api.mistral.ai/v1", PLAIN),
-    "moonshot": ("https://api.moonshot.ai/v1", PLAIN),
+    "mistral": ("https://api.mistral.ai/v1", Quirks(sampling=False, search="")),
+    "moonshot": ("https://api.moonshot.ai/v1", Quirks(thought=True, search="")),
     "nebius": ("https://api.tokenfactory.nebius.com/v1", PLAIN),
     "novita": ("https://api.novita.ai/openai/v1", PLAIN),
     "nvidia": ("https://integrate.api.nvidia.com/v1", PLAIN),
-    "openrouter": ("https://openrouter.ai/api/v1", Quirks(developer=True)),
+    "openrouter": (
+        "https://openrouter.ai/api/v1",
+        Quirks(developer=True, hints=True, marks=True, details=True, search="plugins"),
+    ),
     "ovhcloud": ("https://oai.endpoints.kepler.ai.cloud.ovh.net/v1", PLAIN),
     "perplexity": ("https://api.perplexity.ai", _NO_DEVELOPER),
     "sambanova": ("https://api.sambanova.ai/v1", PLAIN),
@@ -82,7 +100,7 @@ VENDORS: Mapping[str, tuple[str, Quirks]] = {
     "snowflake": ("", PLAIN),
     "together": ("https://api.together.xyz/v1", PLAIN),
     "upstage": ("https://api.upstage.ai/v1/solar", PLAIN),
-    "vercel": ("https://ai-gateway.vercel.sh/v1", PLAIN),
+    "vercel": ("https://ai-gateway.vercel.sh/v1", Quirks(marks=True)),
     "wandb": ("https://api.inference.wandb.ai/v1", PLAIN),
     "writer": ("https://api.writer.com/v1", Quirks(path="/chat")),
     "xai": ("https://api.x.ai/v1", PLAIN),
@@ -91,7 +109,7 @@ VENDORS: Mapping[str, tuple[str, Quirks]] = {
 """Address and quirks by the word in `Provider.type`."""
 
 SERVERS: Mapping[str, tuple[str, Quirks]] = {
-    "litellm": ("http://localhost:4000/v1", PLAIN),
+    "litellm": ("http://localhost:4000/v1", Quirks(hints=True, marks=True)),
     "llamacpp": ("http://localhost:8080/v1", PLAIN),
     "lmstudio": ("http://localhost:1234/v1", PLAIN),
     "ollama": ("http://localhost:11434/v1", Quirks(developer=True)),

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from services.core.errors import InvalidRequest
-from services.dataplane.dialects.reading import integer, number, objects, strings
-from services.dataplane.exchange import ChatRequest, Image, Message, Part, Text, Thinking, Tool, ToolCall, ToolResult
+from services.dataplane.dialects.anthropic_read_blocks import BlockReader
+from services.dataplane.dialects.read_search import search_of
+from services.dataplane.dialects.reading import integer, mark_last, number, objects, strings, text
+from services.dataplane.exchange import ChatRequest, Message, Text, Tool
 from services.dataplane.translation import Untranslatable
 
 _CARRIED = {
     "model", "messages", "system", "max_tokens", "stream", "stop_sequences", "temperature", "top_p", "top_k", "tools",
     "tool_choice", "thinking", "metadata", "extra_body", "models", "ignore", "provider", "fallback", "sort", "route",
-    "transforms", "user", "output_config",
+    "transforms", "user", "output_config", "cache_control", "service_tier",
 }  # fmt: skip
 _DEMANDS = ("container", "inference_geo", "mcp_servers")
 """Without these the answer would not be what was asked for, so they are not dropped."""
+_TIERS: Mapping[str, str] = {"auto": "auto", "standard_only": "default"}
+_SEARCH_HOW = {"allowed_callers", "defer_loading", "strict", "response_inclusion"}
+"""How Anthropic's models run the search; it means nothing to others."""
 _TOOL_CARRIED = {"name", "description", "input_schema", "type", "strict", "cache_control"}
 
 
@@ -32,10 +35,11 @@ def read_message_request(body: Mapping[str, Any]) -> ChatRequest:
     for name in _DEMANDS:
         if body.get(name):
             raise Untranslatable.because(f"{name} has no translation for this model's provider")
-    system = tuple(p for p in _content(body.get("system"), "system") if isinstance(p, Text))
-    messages = _messages(body.get("messages"))
-    if system:
-        messages = (Message("system", system), *messages)
+    warnings = [
+        f"{n} was dropped: it has no translation" for n, v in body.items() if n not in _CARRIED and v is not None
+    ]
+    messages = _conversation(body, BlockReader(warnings))
+    tools, search = _tools(body.get("tools"), warnings)
     choice = _object(body, "tool_choice")
     config = _object(body, "output_config")
     thinking = _object(body, "thinking")
@@ -44,8 +48,8 @@ def read_message_request(body: Mapping[str, Any]) -> ChatRequest:
     return ChatRequest(
         messages=messages,
         stream=body.get("stream") is True,
-        tools=_tools(body.get("tools")),
-        tool_choice=_tool_choice(choice),
+        tools=tools,
+        tool_choice=_tool_choice(choice) if tools else "",
         parallel_tool_calls=False if choice.get("disable_parallel_tool_use") is True else None,
         max_tokens=integer(body, "max_tokens"),
         temperature=number(body, "temperature"),
@@ -54,17 +58,30 @@ def read_message_request(body: Mapping[str, Any]) -> ChatRequest:
         stop=strings(body.get("stop_sequences"), "stop_sequences"),
         reasoning_budget=_budget(thinking),
         reasoning_effort=_effort(config, thinking),
+        shows_reasoning=_shows(thinking),
         response_format=_format(config.get("format")),
+        web_search=search,
+        service_tier=_TIERS.get(text(body, "service_tier"), ""),
         user=user if isinstance(user, str) else "",
-        warnings=_warnings(body),
+        warnings=tuple(warnings),
     )
 
 
-def _warnings(body: Mapping[str, Any]) -> tuple[str, ...]:
-    warnings = [f"{name} was dropped: it has no translation" for name in body if name not in _CARRIED]
-    fields = {name for tool in objects(body.get("tools"), "tools") for name in tool if name not in _TOOL_CARRIED}
-    warnings += [f"{name} of tools was dropped: it has no translation" for name in sorted(fields)]
-    return tuple(warnings)
+def _conversation(body: Mapping[str, Any], reader: BlockReader) -> tuple[Message, ...]:
+    """System text and messages, with a mark for the prompt cache that is set for all of them."""
+    system = tuple(p for p in reader.content(body.get("system"), "system") if isinstance(p, Text))
+    messages = _messages(body.get("messages"), reader)
+    if system:
+        messages = (Message("system", system), *messages)
+    control = _object(body, "cache_control")
+    return mark_last(messages, control) if control else messages
+
+
+def _shows(thinking: Mapping[str, Any]) -> bool | None:
+    """Whether reasoning is to be shown; None: nothing was said of reasoning."""
+    if thinking.get("type") not in ("enabled", "adaptive", "between_tools"):
+        return None
+    return thinking.get("display") != "omitted"
 
 
 def _object(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -98,73 +115,46 @@ def _format(wanted: Any) -> Mapping[str, Any] | None:
     raise Untranslatable.because("output_config.format: only json_schema has a translation")
 
 
-def _messages(messages: Any) -> tuple[Message, ...]:
+def _messages(messages: Any, reader: BlockReader) -> tuple[Message, ...]:
     found = []
     for index, message in enumerate(objects(messages, "messages")):
         path = f"messages.{index}"
         role = message.get("role")
         if not isinstance(role, str) or role not in {"user", "assistant", "system"}:
             raise InvalidRequest(f"{path}.role: must be user, assistant or system", param=f"{path}.role")
-        found.append(Message(role, _content(message.get("content"), f"{path}.content")))
+        found.append(Message(role, reader.content(message.get("content"), f"{path}.content")))
     return tuple(found)
 
 
-def _content(content: Any, path: str) -> tuple[Part, ...]:
-    if content is None:
-        return ()
-    if isinstance(content, str):
-        return (Text(content),) if content else ()
-    if not isinstance(content, list):
-        raise InvalidRequest(f"{path}: must be text or a list of blocks", param=path)
-    return tuple(_block(block, f"{path}.{index}") for index, block in enumerate(objects(content, path)))
-
-
-def _block(block: Mapping[str, Any], path: str) -> Part:
-    kind = block.get("type")
-    if kind == "text":
-        return Text(str(block.get("text") or ""), block.get("cache_control"))
-    if kind == "image":
-        return _image(block, path)
-    if kind == "thinking":
-        return Thinking(str(block.get("thinking") or ""), str(block.get("signature") or ""))
-    if kind == "redacted_thinking":
-        return Thinking(redacted=str(block.get("data") or ""))
-    if kind == "tool_use":
-        arguments = msgspec.json.encode(block.get("input") or {}).decode()
-        return ToolCall(str(block.get("id") or ""), str(block.get("name") or ""), arguments)
-    if kind == "tool_result":
-        inside = tuple(p for p in _content(block.get("content"), f"{path}.content") if isinstance(p, (Text, Image)))
-        failed = block.get("is_error") is True
-        return ToolResult(str(block.get("tool_use_id") or ""), inside, failed, block.get("cache_control"))
-    raise Untranslatable.because(f"{path}: a block of type {kind!r} has no translation for this model's provider")
-
-
-def _image(block: Mapping[str, Any], path: str) -> Image:
-    source = block.get("source")
-    kind = source.get("type") if isinstance(source, Mapping) else None
-    if isinstance(source, Mapping) and kind == "base64":
-        data, media_type = str(source.get("data") or ""), str(source.get("media_type") or "")
-        return Image(data=data, media_type=media_type, cache_control=block.get("cache_control"))
-    if isinstance(source, Mapping) and kind == "url":
-        return Image(url=str(source.get("url") or ""), cache_control=block.get("cache_control"))
-    path = f"{path}.source"
-    raise Untranslatable.because(f"{path}: a source of type {kind!r} has no translation for this model's provider")
-
-
-def _tools(tools: Any) -> tuple[Tool, ...]:
-    found = []
+def _tools(tools: Any, warnings: list[str]) -> tuple[tuple[Tool, ...], Mapping[str, Any] | None]:
+    """Function tools, and the web search that the server's tool of that name asks for."""
+    found: list[Tool] = []
+    search: Mapping[str, Any] | None = None
     for index, tool in enumerate(objects(tools, "tools")):
-        if tool.get("type") not in (None, "custom"):
-            told = f"tools.{index}: the server tool {tool['type']!r} has no translation for this model's provider"
-            raise Untranslatable.because(told)
-        if not isinstance(tool.get("name"), str):
-            raise InvalidRequest(f"tools.{index}.name: is missing", param=f"tools.{index}.name")
-        schema = tool.get("input_schema")
-        if schema is not None and not isinstance(schema, Mapping):
-            raise InvalidRequest(f"tools.{index}.input_schema: must be an object", param=f"tools.{index}.input_schema")
-        strict = True if tool.get("strict") is True else None
-        found.append(Tool(tool["name"], str(tool.get("description") or ""), schema, strict, tool.get("cache_control")))
-    return tuple(found)
+        path, kind = f"tools.{index}", tool.get("type")
+        if isinstance(kind, str) and kind.startswith("web_search_"):
+            search = search_of({n: v for n, v in tool.items() if n not in _SEARCH_HOW}, path, warnings)
+            continue
+        if kind not in (None, "custom"):
+            raise Untranslatable.because(
+                f"{path}: the server tool {kind!r} has no translation for this model's provider"
+            )
+        found.append(_tool(tool, path))
+        for name in tool:
+            told = f"{name} of tools was dropped: it has no translation"
+            if name not in _TOOL_CARRIED and told not in warnings:
+                warnings.append(told)
+    return tuple(found), search
+
+
+def _tool(tool: Mapping[str, Any], path: str) -> Tool:
+    if not isinstance(tool.get("name"), str):
+        raise InvalidRequest(f"{path}.name: is missing", param=f"{path}.name")
+    schema = tool.get("input_schema")
+    if schema is not None and not isinstance(schema, Mapping):
+        raise InvalidRequest(f"{path}.input_schema: must be an object", param=f"{path}.input_schema")
+    strict = True if tool.get("strict") is True else None
+    return Tool(tool["name"], str(tool.get("description") or ""), schema, strict, tool.get("cache_control"))
 
 
 def _tool_choice(choice: Mapping[str, Any]) -> str:

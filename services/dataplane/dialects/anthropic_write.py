@@ -10,8 +10,15 @@ import msgspec
 from services.core.errors import RouterError
 from services.dataplane.dialects.anthropic_errors import error_form
 from services.dataplane.exchange import (
+    AnswerPart,
+    Audio,
+    AudioDelta,
     ChatAnswer,
+    Citation,
+    CitationDelta,
     Finished,
+    Image,
+    ImageDelta,
     Started,
     StreamEvent,
     Text,
@@ -23,6 +30,7 @@ from services.dataplane.exchange import (
     ToolCallStarted,
     UsageReported,
 )
+from services.dataplane.proofs import CALL, sealed
 from services.dataplane.providers.anthropic_wire import STOP_REASONS
 from services.dataplane.sse import frame
 from services.dataplane.translation import Emitted, Evidence, TokenUsage
@@ -47,13 +55,20 @@ class AnthropicWriter:
             "type": "message",
             "role": "assistant",
             "model": self._model,
-            "content": [_block(p) for p in answer.parts if isinstance(p, (Text, Thinking, ToolCall))],
+            "content": [block for part in answer.parts for block in _blocks(part)],
             "stop_reason": _stop_reason(answer.finish_reason, answer.stop_sequence),
             "stop_sequence": answer.stop_sequence or None,
             "usage": usage_form(answer.usage or TokenUsage(), evidence.cost_usd),
             "metadata": evidence.metadata,
         }
         return msgspec.json.encode(body)
+
+    def loss(self, item: AnswerPart | StreamEvent) -> str:
+        if isinstance(item, (Image, ImageDelta)):
+            return "a picture in the answer was dropped: Anthropic's messages have no place for it"
+        if isinstance(item, (Audio, AudioDelta)):
+            return "sound in the answer was dropped, and its transcript is shown: Anthropic's messages hold text only"
+        return ""
 
     def carry_on(self, emitted: Emitted) -> None:
         self._started = True
@@ -95,26 +110,45 @@ class AnthropicWriter:
 
     def _content(self, event: StreamEvent, out: list[bytes]) -> None:
         if isinstance(event, TextDelta):
+            self._text(event.text, out)
+        elif isinstance(event, AudioDelta) and event.transcript:
+            self._text(event.transcript, out)
+        elif isinstance(event, CitationDelta):
             self._block("text", {"type": "text", "text": ""}, out)
-            self._delta({"type": "text_delta", "text": event.text}, out)
+            self._delta({"type": "citations_delta", "citation": _citation(event.citation)}, out)
         elif isinstance(event, ThinkingDelta):
-            if event.redacted:
-                self._close(out)
-                self._block("redacted", {"type": "redacted_thinking", "data": event.redacted}, out)
-                self._close(out)
-                return
-            self._block("thinking", {"type": "thinking", "thinking": "", "signature": ""}, out)
-            if event.text:
-                self._delta({"type": "thinking_delta", "thinking": event.text}, out)
-            if event.signature:
-                self._delta({"type": "signature_delta", "signature": event.signature}, out)
+            self._thinking(event, out)
         elif isinstance(event, ToolCallStarted):
             self._close(out)
+            if event.signature:
+                self._whole("proof", _proof(event.signature), out)
             self._call = event.index
             block = {"type": "tool_use", "id": event.id, "name": event.name, "input": {}}
             self._block(f"tool {event.index}", block, out)
         elif isinstance(event, ToolCallDelta) and event.index == self._call:
             self._delta({"type": "input_json_delta", "partial_json": event.arguments}, out)
+
+    def _text(self, text: str, out: list[bytes]) -> None:
+        self._block("text", {"type": "text", "text": ""}, out)
+        self._delta({"type": "text_delta", "text": text}, out)
+
+    def _thinking(self, event: ThinkingDelta, out: list[bytes]) -> None:
+        proof = sealed(Thinking("", event.signature, event.redacted, event.vendor, event.id))
+        own = event.vendor in {"", "anthropic"}
+        if event.redacted and (own or self._open != "thinking"):
+            self._whole("redacted", {"type": "redacted_thinking", "data": proof}, out)
+            return
+        self._block("thinking", {"type": "thinking", "thinking": "", "signature": ""}, out)
+        if event.text:
+            self._delta({"type": "thinking_delta", "thinking": event.text}, out)
+        if proof:
+            self._delta({"type": "signature_delta", "signature": proof}, out)
+
+    def _whole(self, kind: str, block: dict[str, Any], out: list[bytes]) -> None:
+        """A block that comes at once."""
+        self._close(out)
+        self._block(kind, block, out)
+        self._close(out)
 
     def _block(self, kind: str, block: dict[str, Any], out: list[bytes]) -> None:
         """Make sure that a block of `kind` is open."""
@@ -159,6 +193,12 @@ def usage_form(usage: TokenUsage, cost_usd: float | None) -> dict[str, Any]:
         "cache_read_input_tokens": usage.cache_read_tokens,
         "cache_creation_input_tokens": usage.cache_write_tokens,
     }
+    hourly = usage.cache_write_1h_tokens
+    if hourly:
+        brief = max(0, usage.cache_write_tokens - hourly)
+        form["cache_creation"] = {"ephemeral_5m_input_tokens": brief, "ephemeral_1h_input_tokens": hourly}
+    if usage.searches:
+        form["server_tool_use"] = {"web_search_requests": usage.searches, "web_fetch_requests": 0}
     if usage.reasoning_tokens:
         form["output_tokens_details"] = {"thinking_tokens": usage.reasoning_tokens}
     if cost_usd is not None:
@@ -170,14 +210,53 @@ def _stop_reason(finish: str, sequence: str) -> str:
     return "stop_sequence" if sequence else STOP_REASONS.get(finish, "end_turn")
 
 
-def _block(part: Text | Thinking | ToolCall) -> dict[str, Any]:
+def _blocks(part: AnswerPart) -> list[dict[str, Any]]:
     if isinstance(part, Text):
-        return {"type": "text", "text": part.text}
+        cited = {"citations": [_citation(c) for c in part.citations]} if part.citations else {}
+        return [{"type": "text", "text": part.text, **cited}]
     if isinstance(part, Thinking):
-        if part.redacted:
-            return {"type": "redacted_thinking", "data": part.redacted}
-        return {"type": "thinking", "thinking": part.text, "signature": part.signature}
-    return {"type": "tool_use", "id": part.id, "name": part.name, "input": _input(part.arguments)}
+        if part.redacted and not part.text:
+            return [{"type": "redacted_thinking", "data": sealed(part)}]
+        return [{"type": "thinking", "thinking": part.text, "signature": sealed(part)}]
+    if isinstance(part, ToolCall):
+        call = {"type": "tool_use", "id": part.id, "name": part.name, "input": _input(part.arguments)}
+        return [_proof(part.signature), call] if part.signature else [call]
+    if isinstance(part, Audio) and part.transcript:
+        return [{"type": "text", "text": part.transcript}]
+    return []
+
+
+def _proof(signature: str) -> dict[str, Any]:
+    """A block that carries the proof of the call behind it, as callers send such blocks back untouched."""
+    return {"type": "redacted_thinking", "data": sealed(Thinking(signature=signature, vendor=CALL))}
+
+
+_PLACES = {
+    "char": ("char_location", "char_index"),
+    "page": ("page_location", "page_number"),
+    "block": ("content_block_location", "block_index"),
+}
+
+
+def _citation(citation: Citation) -> dict[str, Any]:
+    if citation.document is None:
+        return {
+            "type": "web_search_result_location",
+            "url": citation.url,
+            "title": citation.title or None,
+            "encrypted_index": "",
+            "cited_text": citation.quote,
+        }
+    what, first, last = citation.place or ("char", 0, 0)
+    kind, unit = _PLACES.get(what, _PLACES["char"])
+    return {
+        "type": kind,
+        "document_index": citation.document,
+        "document_title": citation.title or None,
+        f"start_{unit}": first,
+        f"end_{unit}": last,
+        "cited_text": citation.quote,
+    }
 
 
 def _input(arguments: str) -> Any:

@@ -16,6 +16,7 @@ from services.dataplane.dialects.openai_errors import error_body
 from services.dataplane.dialects.openai_overrides import ROUTED_EXTRAS, upstream_body
 from services.dataplane.dialects.openai_passthrough import OpenAiPassthrough
 from services.dataplane.dialects.openai_read import read_chat
+from services.dataplane.dialects.openai_read_tools import speaks_functions
 from services.dataplane.dialects.openai_write import OpenAiWriter
 from services.dataplane.exchange import ChatRequest
 from services.dataplane.members import Members, decoded, raw, request_members
@@ -140,7 +141,10 @@ class _OpenAiRequest:
         return self._chat
 
     def _writer(self, candidate: Candidate) -> OpenAiWriter:
-        return OpenAiWriter(candidate.target.model, self._dialect.now(), include_usage=self._asks_usage())
+        functions = speaks_functions(decoded(self._members, ("functions", "tools")))
+        return OpenAiWriter(
+            candidate.target.model, self._dialect.now(), include_usage=self._asks_usage(), functions=functions
+        )
 
     def mendable(self) -> bool:
         values = decoded(self._members, ("n", "logprobs", "audio"))
@@ -168,10 +172,7 @@ class _OpenAiRequest:
 
     def _warnings(self) -> list[str]:
         unknown = [name for name in self._extra if name not in ROUTED_EXTRAS]
-        warnings = [f"extra_body.{name} was dropped: it is not known here" for name in unknown]
-        if self._reasoning.get("exclude") is True:
-            warnings.append("reasoning.exclude was dropped: reasoning is shown as it comes")
-        return warnings
+        return [f"extra_body.{name} was dropped: it is not known here" for name in unknown]
 
 
 def _reasoning(extra: Mapping[str, Any], facts: Mapping[str, Any]) -> Mapping[str, Any]:

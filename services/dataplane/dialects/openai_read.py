@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from services.core.errors import InvalidRequest
 from services.dataplane.dialects.openai_read_messages import read_messages
-from services.dataplane.dialects.reading import integer, number, objects, strings
-from services.dataplane.exchange import ChatRequest, Tool
+from services.dataplane.dialects.openai_read_tools import read_tool_choice, read_tools, speaks_functions
+from services.dataplane.dialects.read_search import read_search
+from services.dataplane.dialects.reading import integer, mark_last, number, objects, strings, text, word
+from services.dataplane.exchange import ChatRequest
 from services.dataplane.translation import Untranslatable
 
 _CARRIED = {
@@ -16,9 +19,17 @@ _CARRIED = {
     "max_completion_tokens", "temperature", "top_p", "top_k", "stop", "seed", "frequency_penalty",
     "presence_penalty", "response_format", "reasoning_effort", "reasoning", "user", "extra_body", "models", "ignore",
     "provider", "fallback", "sort", "route", "transforms", "metadata", "usage", "n", "session_id", "modalities",
+    "functions", "function_call", "web_search", "web_search_options", "plugins", "logprobs", "top_logprobs",
+    "logit_bias", "min_p", "repetition_penalty", "verbosity", "service_tier", "prompt_cache_key", "cache_control",
+    "safety_identifier", "include_reasoning",
 }  # fmt: skip
-_DEMANDS = ("functions", "function_call", "audio", "web_search_options")
+_DEMANDS = ("audio", "moderation")
 """Without these the answer would not be what was asked for, so they are not dropped."""
+_SEARCHES = ("web_search", "web_search_options", "plugins")
+_DROPPED = {
+    "prediction": "a prediction was dropped: it only speeds up the models of its own protocol",
+    "store": "store was dropped: only providers of the same protocol keep answers",
+}
 
 
 def read_chat(body: Mapping[str, Any], reasoning: Mapping[str, Any]) -> ChatRequest:
@@ -32,17 +43,18 @@ def read_chat(body: Mapping[str, Any], reasoning: Mapping[str, Any]) -> ChatRequ
         Untranslatable: A field demands what only this protocol can give.
     """
     _refuse_demands(body)
-    effort = reasoning.get("effort") or body.get("reasoning_effort")
-    if effort is not None and not isinstance(effort, str):
-        raise InvalidRequest("`reasoning_effort` must be text", param="reasoning_effort")
+    warnings = _warnings(body)
     limit = integer(body, "max_completion_tokens")
     stop = body.get("stop")
-    return ChatRequest(
-        messages=read_messages(body.get("messages")),
+    control = body.get("cache_control")
+    messages = read_messages(body.get("messages"))
+    request = ChatRequest(
+        messages=mark_last(messages, control) if isinstance(control, Mapping) else messages,
         stream=body.get("stream") is True,
-        tools=_tools(body.get("tools")),
-        tool_choice=_tool_choice(body.get("tool_choice")),
-        parallel_tool_calls=False if body.get("parallel_tool_calls") is False else None,
+        tools=read_tools(body),
+        tool_choice=read_tool_choice(body),
+        # The form before tools has room for one call only.
+        parallel_tool_calls=False if body.get("parallel_tool_calls") is False or speaks_functions(body) else None,
         max_tokens=limit if limit is not None else integer(body, "max_tokens"),
         temperature=number(body, "temperature"),
         top_p=number(body, "top_p"),
@@ -52,11 +64,89 @@ def read_chat(body: Mapping[str, Any], reasoning: Mapping[str, Any]) -> ChatRequ
         frequency_penalty=number(body, "frequency_penalty"),
         presence_penalty=number(body, "presence_penalty"),
         response_format=_format(body.get("response_format")),
-        reasoning_effort=effort or "",
-        reasoning_budget=integer(reasoning, "max_tokens", "reasoning.max_tokens"),
-        user=str(body.get("user") or ""),
-        warnings=tuple(f"{name} was dropped: it has no translation" for name in body if name not in _CARRIED),
+        web_search=read_search({**body, **_searches_of(body)}, warnings),
     )
+    return replace(_with_reasoning(_with_rest(request, body), body, reasoning), warnings=tuple(warnings))
+
+
+def _with_rest(request: ChatRequest, body: Mapping[str, Any]) -> ChatRequest:
+    """`request` with what only some providers take."""
+    modalities = strings(body.get("modalities"), "modalities")
+    return replace(
+        request,
+        verbosity=word(body, "verbosity", ("low", "medium", "high")),
+        logprobs=body.get("logprobs") is True,
+        top_logprobs=integer(body, "top_logprobs"),
+        logit_bias=_bias(body.get("logit_bias")),
+        min_p=number(body, "min_p"),
+        repetition_penalty=number(body, "repetition_penalty"),
+        modalities=() if set(modalities) <= {"text"} else modalities,
+        service_tier=text(body, "service_tier"),
+        cache_key=text(body, "prompt_cache_key"),
+        metadata=_bookkeeping(body),
+        user=str(body.get("user") or body.get("safety_identifier") or ""),
+    )
+
+
+def _bias(given: Any) -> Mapping[str, float] | None:
+    if given is None:
+        return None
+    if not isinstance(given, Mapping):
+        raise InvalidRequest("`logit_bias` must be an object", param="logit_bias")
+    return {token: number(given, token, f"logit_bias.{token}") or 0 for token in given} or None
+
+
+def _bookkeeping(body: Mapping[str, Any]) -> Mapping[str, str] | None:
+    """Metadata is the provider's only for answers that it stores; else it is for routing."""
+    given = body.get("metadata")
+    if body.get("store") is not True or not isinstance(given, Mapping) or not given:
+        return None
+    return {name: value if isinstance(value, str) else str(value) for name, value in given.items()}
+
+
+def _with_reasoning(request: ChatRequest, body: Mapping[str, Any], reasoning: Mapping[str, Any]) -> ChatRequest:
+    effort = reasoning.get("effort") or body.get("reasoning_effort")
+    if effort is not None and not isinstance(effort, str):
+        raise InvalidRequest("`reasoning_effort` must be text", param="reasoning_effort")
+    budget = integer(reasoning, "max_tokens", "reasoning.max_tokens")
+    if not effort and budget is None and isinstance(reasoning.get("enabled"), bool):
+        effort = "medium" if reasoning["enabled"] else "none"
+    return replace(
+        request,
+        reasoning_effort=effort or "",
+        reasoning_budget=budget,
+        shows_reasoning=shows_reasoning(body, reasoning),
+    )
+
+
+def shows_reasoning(body: Mapping[str, Any], reasoning: Mapping[str, Any]) -> bool | None:
+    """Whether the caller wants to see reasoning; None: not said."""
+    exclude, include = reasoning.get("exclude"), body.get("include_reasoning")
+    if isinstance(exclude, bool):
+        return not exclude
+    if isinstance(include, bool):
+        return include
+    return True if reasoning.get("summary") else None
+
+
+def _searches_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Wishes for a search inside `extra_body`, which come before those at the top level."""
+    extra = body.get("extra_body")
+    if not isinstance(extra, Mapping):
+        return {}
+    return {name: extra[name] for name in _SEARCHES if extra.get(name) is not None}
+
+
+def _warnings(body: Mapping[str, Any]) -> list[str]:
+    """What has no translation, and is no demand."""
+    warnings = []
+    for name, value in body.items():
+        if name not in _CARRIED and value is not None and (name, value) != ("store", False):
+            warnings.append(_DROPPED.get(name, f"{name} was dropped: it has no translation"))
+    for plugin in objects(body.get("plugins"), "plugins"):
+        if plugin.get("id") != "web":
+            warnings.append(f"the plugin {plugin.get('id')!r} was dropped: it is not known here")
+    return warnings
 
 
 def _refuse_demands(body: Mapping[str, Any]) -> None:
@@ -65,49 +155,9 @@ def _refuse_demands(body: Mapping[str, Any]) -> None:
             raise Untranslatable.because(f"`{name}` has no translation for this model's provider")
     if body.get("n") not in (None, 1):
         raise Untranslatable.because("`n` above 1 has no translation for this model's provider")
-    if body.get("modalities") not in (None, ["text"]):
-        raise Untranslatable.because("`modalities` other than text have no translation for this model's provider")
 
 
 def _format(wanted: Any) -> Mapping[str, Any] | None:
     if wanted is None or isinstance(wanted, Mapping):
         return wanted
     raise InvalidRequest("`response_format` must be an object", param="response_format")
-
-
-def _tools(tools: Any) -> tuple[Tool, ...]:
-    found = []
-    for index, tool in enumerate(objects(tools, "tools")):
-        path = f"tools[{index}]"
-        if tool.get("type") not in (None, "function"):
-            raise Untranslatable.because(f"`{path}`: a tool of type {tool['type']!r} has no translation")
-        function = tool.get("function")
-        if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
-            raise InvalidRequest(f"`{path}.function.name` is missing", param=f"{path}.function.name")
-        parameters = function.get("parameters")
-        if parameters is not None and not isinstance(parameters, Mapping):
-            raise InvalidRequest(f"`{path}.function.parameters` must be an object", param=f"{path}.function.parameters")
-        found.append(
-            Tool(
-                function["name"],
-                str(function.get("description") or ""),
-                parameters,
-                True if function.get("strict") is True else None,
-                tool.get("cache_control"),
-            )
-        )
-    return tuple(found)
-
-
-def _tool_choice(choice: Any) -> str:
-    if choice is None:
-        return ""
-    if choice in ("auto", "none", "required"):
-        assert isinstance(choice, str), "it is one of the words"
-        return choice
-    if isinstance(choice, Mapping) and choice.get("type") in ("allowed_tools", "custom"):
-        raise Untranslatable.because(f"`tool_choice` of type {choice['type']!r} has no translation")
-    function = choice.get("function") if isinstance(choice, Mapping) else None
-    if isinstance(function, Mapping) and isinstance(function.get("name"), str):
-        return f"tool:{function['name']}"
-    raise InvalidRequest("`tool_choice` must be auto, none, required, or name a function", param="tool_choice")

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from services.core.errors import InvalidRequest
+from services.dataplane.dialects.openai_read_parts import read_content
 from services.dataplane.dialects.reading import objects
-from services.dataplane.exchange import Image, Message, Part, Text, Thinking, ToolCall, ToolResult
+from services.dataplane.exchange import Message, Part, Text, Thinking, ToolCall, ToolResult
+from services.dataplane.proofs import vendor_of
 from services.dataplane.translation import Untranslatable
 
-_DATA_URL = re.compile(r"\Adata:([\w.+-]+/[\w.+-]+)?(?:;[\w=.+-]+)*;base64,(.*)\Z", re.DOTALL)
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
 
@@ -34,10 +34,10 @@ def _message(message: Mapping[str, Any], path: str) -> Message:
     if not isinstance(role, str) or role not in _ROLES:
         raise InvalidRequest(f"`{path}.role` must be one of {', '.join(sorted(_ROLES))}", param=f"{path}.role")
     if role in {"tool", "function"}:
-        content = tuple(p for p in _content(message.get("content"), path) if isinstance(p, (Text, Image)))
+        content = read_content(message.get("content"), path)
         call_id = str(message.get("tool_call_id") or message.get("name") or "")
         return Message("user", (ToolResult(call_id, content, cache_control=message.get("cache_control")),))
-    parts = [*_content(message.get("content"), path)]
+    parts: list[Part] = [*read_content(message.get("content"), path)]
     if role == "assistant":
         parts = [*_thoughts(message, path), *parts, *_calls(message, path)]
     return Message(role, tuple(parts), str(message.get("name") or ""))
@@ -60,54 +60,33 @@ def _calls(message: Mapping[str, Any], path: str) -> list[Part]:
 
 
 def _thoughts(message: Mapping[str, Any], path: str) -> list[Part]:
-    """Reasoning of an earlier turn: `reasoning_details` with its signatures, else the bare text."""
-    details = message.get("reasoning_details")
-    if details:
-        found: list[Part] = []
-        for detail in objects(details, f"{path}.reasoning_details"):
-            if detail.get("type") == "reasoning.encrypted":
-                found.append(Thinking(redacted=str(detail.get("data") or "")))
-            elif detail.get("type") == "reasoning.text":
-                found.append(Thinking(str(detail.get("text") or ""), str(detail.get("signature") or "")))
-            else:
-                found.append(Thinking(str(detail.get("summary") or "")))
-        return found
-    text = message.get("reasoning_content") or message.get("reasoning")
-    return [Thinking(text)] if isinstance(text, str) else []
+    """Reasoning of an earlier turn: `reasoning_details` with their proofs, else the bare text."""
+    found: list[Part] = []
+    for detail in objects(message.get("reasoning_details"), f"{path}.reasoning_details"):
+        found += _thought(detail)
+    if not found:
+        text = message.get("reasoning_content") or message.get("reasoning")
+        found = [Thinking(text)] if isinstance(text, str) and text else []
+    proof = google_proof(message)
+    return [*found, Thinking(signature=proof, vendor="google")] if proof else found
 
 
-def _content(content: Any, path: str) -> tuple[Part, ...]:
-    if content is None:
-        return ()
-    if isinstance(content, str):
-        return (Text(content),) if content else ()
-    if not isinstance(content, list):
-        raise InvalidRequest(f"`{path}.content` must be text or a list of parts", param=f"{path}.content")
-    return tuple(_part(p, f"{path}.content[{i}]") for i, p in enumerate(objects(content, f"{path}.content")))
+def _thought(detail: Mapping[str, Any]) -> list[Thinking]:
+    """One detail; text and encrypted detail of one id, as OpenRouter splits OpenAI's items, stay two."""
+    vendor, named = vendor_of(detail.get("format")), str(detail.get("id") or "")
+    if detail.get("type") == "reasoning.encrypted":
+        return [Thinking(redacted=str(detail.get("data") or ""), vendor=vendor, id=named)]
+    text = str(detail.get("text") or detail.get("summary") or "")
+    signature = str(detail.get("signature") or "")
+    return [Thinking(text, signature, vendor=vendor, id=named)] if text or signature else []
 
 
-def _part(part: Mapping[str, Any], path: str) -> Part:
-    kind = part.get("type")
-    if kind in ("text", "input_text", "refusal"):
-        return Text(str(part.get("text") or part.get("refusal") or ""), part.get("cache_control"))
-    if kind == "image_url":
-        return _image(part, path)
-    raise Untranslatable.because(f"`{path}`: a part of type {kind!r} has no translation for this model's provider")
-
-
-def _image(part: Mapping[str, Any], path: str) -> Image:
-    value = part.get("image_url")
-    image = value if isinstance(value, Mapping) else {"url": value}
-    url = image.get("url")
-    if not isinstance(url, str) or not url:
-        raise InvalidRequest(f"`{path}.image_url.url` is missing", param=f"{path}.image_url.url")
-    detail = str(image.get("detail") or "")
-    if url.startswith("data:"):
-        match = _DATA_URL.match(url)
-        if match is None:
-            raise InvalidRequest(f"`{path}.image_url.url` is not a base64 data URL", param=f"{path}.image_url.url")
-        return Image(data=match[2], media_type=match[1] or "", detail=detail, cache_control=part.get("cache_control"))
-    return Image(url=url, detail=detail, cache_control=part.get("cache_control"))
+def google_proof(holder: Mapping[str, Any]) -> str:
+    """The thought signature of a tool call or message, where Google's OpenAI-style API puts it; empty: none."""
+    extra = holder.get("extra_content")
+    google = extra.get("google") if isinstance(extra, Mapping) else None
+    proof = google.get("thought_signature") if isinstance(google, Mapping) else None
+    return proof if isinstance(proof, str) else ""
 
 
 def _tool_call(call: Mapping[str, Any], path: str) -> ToolCall:
@@ -121,4 +100,4 @@ def _tool_call(call: Mapping[str, Any], path: str) -> ToolCall:
         arguments = msgspec.json.encode(arguments).decode()
     if arguments is not None and not isinstance(arguments, str):
         raise InvalidRequest(f"`{path}.function.arguments` must be text", param=f"{path}.function.arguments")
-    return ToolCall(str(call.get("id") or ""), function["name"], arguments or "{}")
+    return ToolCall(str(call.get("id") or ""), function["name"], arguments or "{}", google_proof(call))

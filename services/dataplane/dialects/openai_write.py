@@ -9,9 +9,23 @@ import msgspec
 
 from services.core.errors import RouterError
 from services.dataplane.dialects.openai_errors import error_object_of
+from services.dataplane.dialects.openai_write_parts import (
+    annotation,
+    call_extra,
+    details,
+    logprobs_form,
+    picture,
+    sound,
+)
 from services.dataplane.exchange import (
+    AnswerPart,
+    Audio,
+    AudioDelta,
     ChatAnswer,
+    CitationDelta,
     Finished,
+    Image,
+    ImageDelta,
     Started,
     StreamEvent,
     Text,
@@ -34,18 +48,21 @@ class OpenAiWriter:
         model: The model that answers, "provider/model".
         created: Seconds since the Unix epoch.
         include_usage: The caller asked for a usage chunk.
+        functions: The caller uses the form before tools: `function_call`, which has room for one call.
     """
 
-    def __init__(self, model: str, created: int, *, include_usage: bool) -> None:
+    def __init__(self, model: str, created: int, *, include_usage: bool, functions: bool = False) -> None:
         self._model = model
         self._created = created
         self._include_usage = include_usage
+        self._functions = functions
         self._id = ""
         self._started = False
         self._finish = "stop"
         self._usage: TokenUsage | None = None
         self._thought = ""
         self._details = 0
+        self._pictures = 0
 
     def answer(self, answer: ChatAnswer, evidence: Evidence) -> bytes:
         body: dict[str, Any] = {
@@ -53,14 +70,31 @@ class OpenAiWriter:
             "object": "chat.completion",
             "created": answer.created or self._created,
             "model": self._model,
-            "choices": [
-                {"index": 0, "message": _message(answer), "logprobs": None, "finish_reason": answer.finish_reason}
-            ],
+            "choices": [self._whole(answer)],
         }
         if answer.usage is not None:
             body["usage"] = usage_form(answer.usage, evidence.cost_usd)
         body["metadata"] = evidence.metadata
         return msgspec.json.encode(body)
+
+    def _whole(self, answer: ChatAnswer) -> dict[str, Any]:
+        message = _message(answer)
+        if self._functions and "tool_calls" in message:
+            message["function_call"] = message.pop("tool_calls")[0]["function"]
+        return {
+            "index": 0,
+            "message": message,
+            "logprobs": logprobs_form(token for p in answer.parts if isinstance(p, Text) for token in p.logprobs),
+            "finish_reason": self._reason(answer.finish_reason),
+        }
+
+    def _reason(self, finish: str) -> str:
+        return "function_call" if self._functions and finish == "tool_calls" else finish
+
+    def loss(self, item: AnswerPart | StreamEvent) -> str:
+        if self._functions and isinstance(item, ToolCallStarted) and item.index:
+            return "a second function call was dropped: the form before tools has room for one"
+        return ""
 
     def carry_on(self, emitted: Emitted) -> None:
         self._started = True
@@ -81,7 +115,8 @@ class OpenAiWriter:
                 delta = self._delta(event)
                 if delta:
                     self._begin(out)
-                    out.append(self._chunk([_choice(delta)]))
+                    logprobs = logprobs_form(event.logprobs) if isinstance(event, TextDelta) else None
+                    out.append(self._chunk([_choice(delta, logprobs=logprobs)]))
         return b"".join(out)
 
     def _begin(self, out: list[bytes]) -> None:
@@ -93,7 +128,7 @@ class OpenAiWriter:
         out: list[bytes] = []
         self._begin(out)
         usage = usage_form(self._usage, evidence.cost_usd) if self._usage is not None else None
-        last = [_choice({}, self._finish)]
+        last = [_choice({}, self._reason(self._finish))]
         if self._include_usage:
             out.append(self._chunk(last))
             out.append(self._chunk([], usage=usage, metadata=evidence.metadata))
@@ -111,22 +146,40 @@ class OpenAiWriter:
             return {"content": event.text}
         if isinstance(event, ThinkingDelta):
             return self._thinking(event)
-        if isinstance(event, ToolCallStarted):
-            function = {"name": event.name, "arguments": ""}
-            return {"tool_calls": [{"index": event.index, "id": event.id, "type": "function", "function": function}]}
-        if isinstance(event, ToolCallDelta):
-            return {"tool_calls": [{"index": event.index, "function": {"arguments": event.arguments}}]}
+        if isinstance(event, (ToolCallStarted, ToolCallDelta)):
+            return self._call(event)
+        if isinstance(event, CitationDelta):
+            return {"annotations": [annotation(event.citation)]}
+        if isinstance(event, ImageDelta):
+            self._pictures += 1
+            return {"images": [picture(event.image, self._pictures - 1)]}
+        if isinstance(event, AudioDelta):
+            told = {"id": event.id, "data": event.data, "transcript": event.transcript}
+            return {"audio": {name: value for name, value in told.items() if value}}
         return {}
+
+    def _call(self, event: ToolCallStarted | ToolCallDelta) -> dict[str, Any]:
+        function: dict[str, Any]
+        if isinstance(event, ToolCallDelta):
+            function = {"arguments": event.arguments}
+            call: dict[str, Any] = {"index": event.index, "function": function}
+        else:
+            function = {"name": event.name, "arguments": ""}
+            call = {"index": event.index, "id": event.id, "type": "function", "function": function}
+            call |= call_extra(event.signature)
+        if self._functions:
+            return {"function_call": function} if event.index == 0 else {}
+        return {"tool_calls": [call]}
 
     def _thinking(self, event: ThinkingDelta) -> dict[str, Any]:
         """Reasoning as it comes; its proof, with the whole text once more, when a signature ends it."""
         self._thought += event.text
         delta: dict[str, Any] = {"reasoning_content": event.text} if event.text else {}
         if event.signature or event.redacted:
-            whole = Thinking(self._thought, event.signature, event.redacted)
-            delta["reasoning_details"] = [_detail(whole, self._details)]
+            whole = Thinking(self._thought, event.signature, event.redacted, event.vendor, event.id)
+            delta["reasoning_details"] = details(whole, self._details)
             self._thought = ""
-            self._details += 1
+            self._details += len(delta["reasoning_details"])
         return delta
 
     def _chunk(self, choices: list[dict[str, Any]], **more: Any) -> bytes:
@@ -152,40 +205,57 @@ def usage_form(usage: TokenUsage, cost_usd: float | None) -> dict[str, Any]:
         form["prompt_tokens_details"] = {"cached_tokens": usage.cache_read_tokens}
         if usage.cache_write_tokens:
             form["prompt_tokens_details"]["cache_write_tokens"] = usage.cache_write_tokens
-    if usage.reasoning_tokens:
-        form["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
+    if usage.input_audio_tokens:
+        form.setdefault("prompt_tokens_details", {})["audio_tokens"] = usage.input_audio_tokens
+    after = {"reasoning_tokens": usage.reasoning_tokens, "audio_tokens": usage.output_audio_tokens}
+    if any(after.values()):
+        form["completion_tokens_details"] = {name: count for name, count in after.items() if count}
+    if usage.searches:
+        form["server_tool_use"] = {"web_search_requests": usage.searches}
     if cost_usd is not None:
         form["cost"] = cost_usd
     return form
 
 
 def _message(answer: ChatAnswer) -> dict[str, Any]:
-    text = "".join(p.text for p in answer.parts if isinstance(p, Text))
+    texts = [p for p in answer.parts if isinstance(p, Text)]
+    text = "".join(p.text for p in texts)
     calls = [p for p in answer.parts if isinstance(p, ToolCall)]
-    thought = "".join(p.text for p in answer.parts if isinstance(p, Thinking))
     message: dict[str, Any] = {
         "role": "assistant",
         "content": text if text or not calls else None,
         "refusal": None,
     }
-    if thought:
-        message["reasoning_content"] = thought
-    thoughts = [p for p in answer.parts if isinstance(p, Thinking)]
-    if any(p.signature or p.redacted for p in thoughts):
-        message["reasoning_details"] = [_detail(p, index) for index, p in enumerate(thoughts)]
-    if calls:
-        message["tool_calls"] = [
-            {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}} for c in calls
-        ]
+    message |= _thoughts([p for p in answer.parts if isinstance(p, Thinking)])
+    found: dict[str, list[Any]] = {
+        "annotations": [annotation(c) for p in texts for c in p.citations],
+        "images": [picture(p, i) for i, p in enumerate(p for p in answer.parts if isinstance(p, Image))],
+        "tool_calls": [_call(c) for c in calls],
+    }
+    message |= {name: items for name, items in found.items() if items}
+    sounds = [p for p in answer.parts if isinstance(p, Audio)]
+    if sounds:
+        message["audio"] = sound(sounds, f"audio_{answer.id}")
     return message
 
 
-def _detail(thinking: Thinking, index: int) -> dict[str, Any]:
-    """Reasoning with its proof, in OpenRouter's shape; callers who send it back keep the vendor's signature alive."""
-    if thinking.redacted:
-        return {"type": "reasoning.encrypted", "data": thinking.redacted, "index": index}
-    return {"type": "reasoning.text", "text": thinking.text, "signature": thinking.signature, "index": index}
+def _thoughts(thoughts: list[Thinking]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    text = "".join(p.text for p in thoughts)
+    if text:
+        found["reasoning_content"] = text
+    if any(p.signature or p.redacted for p in thoughts):
+        told: list[dict[str, Any]] = []
+        for thought in thoughts:
+            told += details(thought, len(told))
+        found["reasoning_details"] = told
+    return found
 
 
-def _choice(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
-    return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+def _call(call: ToolCall) -> dict[str, Any]:
+    function = {"name": call.name, "arguments": call.arguments}
+    return {"id": call.id, "type": "function", "function": function, **call_extra(call.signature)}
+
+
+def _choice(delta: dict[str, Any], finish: str | None = None, logprobs: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish}

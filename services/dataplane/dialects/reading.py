@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from services.core.errors import InvalidRequest
+from services.dataplane.exchange import File, Image, Message, Text, ToolResult
 
 
-def number(body: Mapping[str, Any], name: str) -> float | None:
+def number(body: Mapping[str, Any], name: str, path: str = "") -> float | None:
     """A number; None when it is not there.
 
     Raises:
@@ -17,7 +19,7 @@ def number(body: Mapping[str, Any], name: str) -> float | None:
     value = body.get(name)
     if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
         return value
-    raise InvalidRequest(f"`{name}` must be a number", param=name)
+    raise InvalidRequest(f"`{path or name}` must be a number", param=path or name)
 
 
 def integer(body: Mapping[str, Any], name: str, path: str = "") -> int | None:
@@ -68,3 +70,40 @@ def strings(value: Any, path: str) -> tuple[str, ...]:
     if not all(isinstance(item, str) for item in found):
         raise InvalidRequest(f"`{path}` must be a list of text", param=path)
     return tuple(found)
+
+
+def text(body: Mapping[str, Any], name: str) -> str:
+    """Text; empty when it is not there.
+
+    Raises:
+        InvalidRequest: It is something else.
+    """
+    value = body.get(name)
+    if value is None or isinstance(value, str):
+        return value or ""
+    raise InvalidRequest(f"`{name}` must be text", param=name)
+
+
+def word(body: Mapping[str, Any], name: str, words: Sequence[str]) -> str:
+    """One of `words`; empty when it is not there.
+
+    Raises:
+        InvalidRequest: It is something else.
+    """
+    value = text(body, name)
+    if value and value not in words:
+        raise InvalidRequest(f"`{name}` must be one of {', '.join(words)}", param=name)
+    return value
+
+
+def mark_last(messages: tuple[Message, ...], control: Mapping[str, Any]) -> tuple[Message, ...]:
+    """`messages` with `control` on the last part that can be marked for a prompt cache."""
+    for at in range(len(messages) - 1, -1, -1):
+        parts = messages[at].parts
+        for place in range(len(parts) - 1, -1, -1):
+            part = parts[place]
+            if isinstance(part, (Text, Image, File, ToolResult)):
+                marked = part if part.cache_control else replace(part, cache_control=control)
+                changed = replace(messages[at], parts=(*parts[:place], marked, *parts[place + 1 :]))
+                return (*messages[:at], changed, *messages[at + 1 :])
+    return messages

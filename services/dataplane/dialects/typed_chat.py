@@ -19,6 +19,7 @@ from services.core.routing.context import RequestContext
 from services.core.routing.plan import Candidate
 from services.dataplane.codec import CodecFor
 from services.dataplane.exchange import (
+    AnswerPart,
     ChatAnswer,
     ChatRequest,
     Finished,
@@ -139,6 +140,10 @@ class TypedWriter:
             finish_reason=answer.finish_reason,
         )
         return response.SerializeToString()
+
+    def loss(self, item: AnswerPart | StreamEvent) -> str:
+        del item
+        return ""
 
     def carry_on(self, emitted: Emitted) -> None:
         self._id = emitted.response_id

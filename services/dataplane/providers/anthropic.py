@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -12,8 +13,10 @@ from services.dataplane.codec import StreamDecoder
 from services.dataplane.exchange import (
     EMPTY,
     TRUNCATED,
+    AnswerPart,
     ChatAnswer,
     ChatRequest,
+    CitationDelta,
     Failed,
     Finished,
     Started,
@@ -40,12 +43,15 @@ from services.dataplane.providers.anthropic_wire import (
     decode_message,
     is_empty,
     merged,
+    to_citation,
     to_usage,
 )
 from services.dataplane.sse import SseOverflow, SseParser
 from services.dataplane.transport.port import UpstreamRequest
 
 DEFAULT_VERSION = "2023-06-01"
+VENDOR = "anthropic"
+"""Who can read the proofs of its reasoning."""
 _FORWARDED = ("anthropic-version", "anthropic-beta", "idempotency-key")
 
 NOT_PROTOCOL = Failure(FailureKind.BAD_RESPONSE, "the provider's answer is not a message")
@@ -85,7 +91,7 @@ class AnthropicCodec:
             return message
         return ChatAnswer(
             id=message.id,
-            parts=tuple(part for block in message.content or () if (part := _part(block)) is not None),
+            parts=_parts(message.content or ()),
             finish_reason=FINISH_REASONS.get(message.stop_reason or "", "stop"),
             usage=to_usage(message.usage) if message.usage is not None else None,
             stop_sequence=message.stop_sequence or "",
@@ -108,13 +114,28 @@ def read_message(body: bytes) -> WireMessage | Failure:
     return EMPTY if is_empty(message) else message
 
 
-def _part(block: WireBlock) -> Text | Thinking | ToolCall | None:
+def _parts(blocks: Sequence[WireBlock]) -> tuple[AnswerPart, ...]:
+    """The parts of an answer; what the provider's own tools did is none of them."""
+    parts: list[AnswerPart] = []
+    said = 0
+    for block in blocks:
+        part = _part(block, said)
+        if part is not None:
+            parts.append(part)
+        said += len(block.text or "") if block.type == "text" else 0
+    return tuple(parts)
+
+
+def _part(block: WireBlock, said: int) -> AnswerPart | None:
+    """A block as a part; `said`: characters of text before it."""
     if block.type == "text":
-        return Text(block.text or "")
+        text = block.text or ""
+        cited = (to_citation(wire, said, said + len(text)) for wire in block.citations or ())
+        return Text(text, citations=tuple(c for c in cited if c is not None))
     if block.type == "thinking":
-        return Thinking(block.thinking or "", block.signature or "")
+        return Thinking(block.thinking or "", block.signature or "", vendor=VENDOR)
     if block.type == "redacted_thinking":
-        return Thinking(redacted=block.data or "")
+        return Thinking(redacted=block.data or "", vendor=VENDOR)
     if block.type == "tool_use":
         return ToolCall(block.id or "", block.name or "", bytes(block.input).decode())
     return None
@@ -131,6 +152,9 @@ class AnthropicStreamDecoder:
         self._usage: WireUsage | None = None
         self._calls: dict[int, int] = {}
         self._unspoken: dict[int, bytes] = {}
+        self._said = 0
+        self._block_from = 0
+        self._cited: list[Any] = []
 
     def feed(self, data: bytes) -> Sequence[StreamEvent]:
         if self._over:
@@ -157,6 +181,7 @@ class AnthropicStreamDecoder:
         elif event.type == "content_block_start":
             self._read_start(event, out)
         elif event.type == "content_block_stop":
+            self._cite(out)
             arguments = self._unspoken.pop(event.index, None)
             if arguments is not None:
                 # No delta came: the input is what the block began with, mostly an empty object.
@@ -188,27 +213,42 @@ class AnthropicStreamDecoder:
         self._began = True
         if block is None:
             return
+        self._block_from = self._said
         if block.type == "tool_use":
             self._calls[event.index] = len(self._calls)
             self._unspoken[event.index] = bytes(block.input)
             out.append(ToolCallStarted(self._calls[event.index], block.id or "", block.name or ""))
         elif block.type == "redacted_thinking":
-            out.append(ThinkingDelta(redacted=block.data or ""))
-        elif block.type == "text" and block.text:
-            out.append(TextDelta(block.text))
+            out.append(ThinkingDelta(redacted=block.data or "", vendor=VENDOR))
+        elif block.type == "text":
+            self._cited.extend(block.citations or ())
+            self._say(block.text, out)
         elif block.type == "thinking" and block.thinking:
-            out.append(ThinkingDelta(block.thinking))
+            out.append(ThinkingDelta(block.thinking, vendor=VENDOR))
+
+    def _say(self, text: str | None, out: list[StreamEvent]) -> None:
+        if text:
+            self._said += len(text)
+            out.append(TextDelta(text))
+
+    def _cite(self, out: list[StreamEvent]) -> None:
+        """The citations of the block that ends: only now is it known how much text they belong to."""
+        found = (to_citation(wire, self._block_from, self._said) for wire in self._cited)
+        out.extend(CitationDelta(citation) for citation in found if citation is not None)
+        self._cited.clear()
 
     def _read_delta(self, event: WireEvent, out: list[StreamEvent]) -> None:
         delta = event.delta
         if delta is None:
             return
         if delta.text:
-            out.append(TextDelta(delta.text))
+            self._say(delta.text, out)
+        elif delta.citation is not None:
+            self._cited.append(delta.citation)
         elif delta.thinking:
-            out.append(ThinkingDelta(delta.thinking))
+            out.append(ThinkingDelta(delta.thinking, vendor=VENDOR))
         elif delta.signature:
-            out.append(ThinkingDelta(signature=delta.signature))
+            out.append(ThinkingDelta(signature=delta.signature, vendor=VENDOR))
         elif delta.partial_json and event.index in self._calls:
             self._unspoken.pop(event.index, None)
             out.append(ToolCallDelta(self._calls[event.index], delta.partial_json))

@@ -6,9 +6,11 @@ and in `anthropic_reasoning`, each time with evidence.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from services.dataplane.exchange import ChatRequest, Message, Thinking, Tool, ToolResult
+from services.dataplane.providers.anthropic_documents import cache_control
 from services.dataplane.providers.anthropic_reasoning import (
     BLANK_STOPS,
     NO_SAMPLING,
@@ -23,8 +25,8 @@ from services.dataplane.providers.anthropic_reasoning import (
 )
 from services.dataplane.providers.anthropic_turns import (
     SYSTEM,
-    cache_control,
     end_prefill,
+    is_signed,
     note_losses,
     system_of,
     turns_of,
@@ -33,6 +35,8 @@ from services.dataplane.translation import Untranslatable
 
 DEFAULT_MAX_TOKENS = 4_096
 """Anthropic requires `max_tokens`; OpenAI's format leaves it open."""
+_SEARCH = {"type": "web_search_20250305", "name": "web_search"}
+"""The oldest version, which every model with a search takes."""
 
 
 def encode_body(request: ChatRequest, model: str) -> tuple[dict[str, Any], list[str]]:
@@ -50,10 +54,13 @@ def encode_body(request: ChatRequest, model: str) -> tuple[dict[str, Any], list[
         body["system"] = system
     body["messages"] = _turns(request, dropped, adaptive=adaptive)
     _put_tools(body, request)
+    _put_search(body, request, dropped)
     body.update(reasoning)
     _put_sampling(body, request, dropped, adaptive=adaptive)
     _put_format(body, request)
     _put_stops(body, request, dropped)
+    _put_tier(body, request, dropped)
+    _drop_rest(request, dropped)
     if request.user:
         body["metadata"] = {"user_id": request.user}
     if request.stream:
@@ -90,7 +97,12 @@ def _reasoning(request: ChatRequest, dropped: list[str], *, adaptive: bool) -> d
     if why:
         dropped.append(f"reasoning was dropped: {why}")
         return {}
-    return dict(members_of(wish, adaptive=adaptive))
+    members = dict(members_of(wish, adaptive=adaptive))
+    if adaptive and request.shows_reasoning is not None:
+        # Newer models leave their reasoning out unless they are told to show it.
+        shown = "summarized" if request.shows_reasoning else "omitted"
+        members["thinking"] = {**members["thinking"], "display": shown}
+    return members
 
 
 def _answers_unsigned_calls(turns: list[Message]) -> bool:
@@ -101,7 +113,7 @@ def _answers_unsigned_calls(turns: list[Message]) -> bool:
         results |= any(isinstance(p, ToolResult) for p in rest.pop().parts)
     signed = False
     while rest and rest[-1].role == "assistant":
-        signed |= any(isinstance(p, Thinking) and (p.signature or p.redacted) for p in rest.pop().parts)
+        signed |= any(isinstance(p, Thinking) and is_signed(p) for p in rest.pop().parts)
     return results and not signed
 
 
@@ -131,6 +143,58 @@ def _put_sampling(body: dict[str, Any], request: ChatRequest, dropped: list[str]
     for name in ("seed", "frequency_penalty", "presence_penalty"):
         if getattr(request, name) is not None:
             dropped.append(f"{name} was dropped: Anthropic has no such field")
+
+
+_NOT_TAKEN: Mapping[str, str] = {
+    "verbosity": "verbosity",
+    "logprobs": "logprobs",
+    "top_logprobs": "top_logprobs",
+    "logit_bias": "logit_bias",
+    "min_p": "min_p",
+    "repetition_penalty": "repetition_penalty",
+    "cache_key": "prompt_cache_key",
+    "metadata": "metadata",
+}
+"""Fields of a request that Anthropic lacks, and what callers know them by."""
+
+
+def _drop_rest(request: ChatRequest, dropped: list[str]) -> None:
+    """What Anthropic has no field for, and what it cannot answer with."""
+    others = [kind for kind in request.modalities if kind != "text"]
+    if others:
+        raise Untranslatable.because(f"Anthropic's models answer with no {', '.join(others)}")
+    for name, told in _NOT_TAKEN.items():
+        if getattr(request, name) not in (None, "", False):
+            dropped.append(f"{told} was dropped: Anthropic has no such field")
+
+
+def _put_tier(body: dict[str, Any], request: ChatRequest, dropped: list[str]) -> None:
+    tier = {"auto": "auto", "default": "standard_only"}.get(request.service_tier)
+    if tier is not None:
+        body["service_tier"] = tier
+    elif request.service_tier:
+        dropped.append(f"the service tier {request.service_tier!r} was dropped: Anthropic has nothing like it")
+
+
+def _put_search(body: dict[str, Any], request: ChatRequest, dropped: list[str]) -> None:
+    """Anthropic's own web search, a tool that its servers run."""
+    search = request.web_search
+    if search is None:
+        return
+    if any(tool.name == _SEARCH["name"] for tool in request.tools):
+        raise Untranslatable.because("a tool of the caller's has the name of Anthropic's own web search")
+    tool: dict[str, Any] = {**_SEARCH}
+    for name in ("max_uses", "allowed_domains", "blocked_domains"):
+        if search.get(name):
+            tool[name] = search[name]
+    if "allowed_domains" in tool and tool.pop("blocked_domains", None) is not None:
+        dropped.append("blocked_domains of the web search was dropped: Anthropic does not take it with allowed_domains")
+    if search.get("user_location"):
+        tool["user_location"] = {"type": "approximate", **search["user_location"]}
+    for name in ("max_results", "search_context_size"):
+        if name in search:
+            dropped.append(f"{name} of the web search was dropped: Anthropic's search does not take it")
+    body.setdefault("tools", []).append(tool)
 
 
 def _put_stops(body: dict[str, Any], request: ChatRequest, dropped: list[str]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from services.dataplane.exchange import Audio, File, Image, Message, Part, Text, Thinking, ToolCall, ToolResult, Video
+from services.dataplane.providers.anthropic_documents import cache_control, document_of
 from services.dataplane.translation import Untranslatable
 
 SYSTEM = {"system", "developer"}
@@ -55,8 +56,13 @@ def note_losses(messages: tuple[Message, ...], dropped: list[str]) -> None:
     parts += [p for part in parts if isinstance(part, ToolResult) for p in part.content]
     if any(isinstance(p, Image) and p.detail not in {"", "auto"} for p in parts):
         dropped.append("the detail of images was dropped: Anthropic has no such field")
-    if any(isinstance(p, Thinking) and not p.signature and not p.redacted for p in parts):
+    if any(isinstance(p, Thinking) and not is_signed(p) for p in parts):
         dropped.append("reasoning of earlier turns was dropped: it lacks Anthropic's signature")
+
+
+def is_signed(part: Thinking) -> bool:
+    """Whether reasoning has a proof that is Anthropic's, or nobody's that is known."""
+    return bool(part.signature or part.redacted) and part.vendor in {"", "anthropic"}
 
 
 def end_prefill(turns: list[dict[str, Any]], dropped: list[str]) -> None:
@@ -78,13 +84,16 @@ def _block(part: Part) -> dict[str, Any] | None:
     if isinstance(part, Image):
         return _image(part)
     if isinstance(part, Thinking):
+        if not is_signed(part):
+            return None  # Reasoning without its vendor's signature is refused; it is not ours to invent.
         if part.redacted:
             return {"type": "redacted_thinking", "data": part.redacted}
-        # Reasoning without its vendor's signature is refused; it is not ours to invent.
-        return {"type": "thinking", "thinking": part.text, "signature": part.signature} if part.signature else None
+        return {"type": "thinking", "thinking": part.text, "signature": part.signature}
     if isinstance(part, ToolCall):
         return {"type": "tool_use", "id": _id(part.id), "name": part.name, "input": _arguments(part)}
-    if isinstance(part, (Audio, Video, File)):
+    if isinstance(part, File):
+        return document_of(part)
+    if isinstance(part, (Audio, Video)):
         raise Untranslatable.because(f"{type(part).__name__.lower()} input has no translation to Anthropic's messages")
     return _result(part)
 
@@ -121,7 +130,3 @@ def _arguments(call: ToolCall) -> Any:
         told = f"the arguments of the tool call {call.id!r} are not JSON, which Anthropic requires"
         raise Untranslatable.because(told) from error
     return value if isinstance(value, dict) else {"value": value}
-
-
-def cache_control(control: Any) -> dict[str, Any]:
-    return {"cache_control": control} if control else {}

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from services.dataplane.exchange import Citation
 from services.dataplane.translation import TokenUsage
 
 FINISH_REASONS = {
@@ -28,12 +29,22 @@ class OutputDetails(msgspec.Struct):
     reasoning_tokens: int | None = None
 
 
+class CacheCreation(msgspec.Struct):
+    ephemeral_1h_input_tokens: int | None = None
+
+
+class ServerToolUse(msgspec.Struct):
+    web_search_requests: int | None = None
+
+
 class WireUsage(msgspec.Struct):
     input_tokens: int | None = None
     output_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
     output_tokens_details: OutputDetails | None = None
+    cache_creation: CacheCreation | None = None
+    server_tool_use: ServerToolUse | None = None
 
 
 class WireBlock(msgspec.Struct):
@@ -48,6 +59,8 @@ class WireBlock(msgspec.Struct):
     name: str | None = None
     input: msgspec.Raw = msgspec.Raw(b"{}")
     partial_json: str | None = None
+    citations: list[Any] | None = None
+    citation: Any = None
     stop_reason: str | None = None
     stop_sequence: str | None = None
 
@@ -91,6 +104,8 @@ def to_usage(usage: WireUsage) -> TokenUsage:
         cache_read_tokens=read,
         cache_write_tokens=write,
         reasoning_tokens=((details.thinking_tokens or details.reasoning_tokens) if details is not None else None) or 0,
+        cache_write_1h_tokens=(usage.cache_creation.ephemeral_1h_input_tokens if usage.cache_creation else 0) or 0,
+        searches=(usage.server_tool_use.web_search_requests if usage.server_tool_use else 0) or 0,
     )
 
 
@@ -104,6 +119,8 @@ def merged(old: WireUsage | None, new: WireUsage) -> WireUsage:
         cache_read_input_tokens=_later(new.cache_read_input_tokens, old.cache_read_input_tokens),
         cache_creation_input_tokens=_later(new.cache_creation_input_tokens, old.cache_creation_input_tokens),
         output_tokens_details=new.output_tokens_details or old.output_tokens_details,
+        cache_creation=new.cache_creation or old.cache_creation,
+        server_tool_use=new.server_tool_use or old.server_tool_use,
     )
 
 
@@ -129,3 +146,33 @@ def shows(block: WireBlock | None) -> bool:
         return bool(block.thinking)
     # Tool calls, redacted thinking, results of server tools: their mere existence is content. Signatures are not.
     return block.type not in {"", "signature_delta", "input_json_delta", "citations_delta"} or bool(block.partial_json)
+
+
+_PLACES = {
+    "char_location": ("char", "start_char_index", "end_char_index"),
+    "page_location": ("page", "start_page_number", "end_page_number"),
+    "content_block_location": ("block", "start_block_index", "end_block_index"),
+}
+
+
+def to_citation(wire: Any, start: int, end: int) -> Citation | None:
+    """A citation of the answer's text from `start` to `end`; None: it is none that is known.
+
+    Args:
+        wire: The provider's object, decoded.
+    """
+    if not isinstance(wire, dict):
+        return None
+    title, quote = str(wire.get("document_title") or wire.get("title") or ""), str(wire.get("cited_text") or "")
+    kind = wire.get("type")
+    if kind == "web_search_result_location":
+        return Citation(str(wire.get("url") or ""), title, quote, start, end)
+    if kind == "search_result_location":
+        source = str(wire.get("source") or "")
+        return Citation(source, title, quote, start, end)
+    if not isinstance(kind, str) or kind not in _PLACES:
+        return None
+    what, first, last = _PLACES[kind]
+    index, begin, stop = wire.get("document_index"), wire.get(first), wire.get(last)
+    found = (what, begin, stop) if isinstance(begin, int) and isinstance(stop, int) else None
+    return Citation("", title, quote, start, end, index if isinstance(index, int) else 0, found)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import msgspec
 
@@ -14,10 +15,15 @@ from services.dataplane.codec import StreamDecoder
 from services.dataplane.exchange import (
     EMPTY,
     TRUNCATED,
+    AnswerPart,
+    Audio,
+    AudioDelta,
     ChatAnswer,
     ChatRequest,
+    CitationDelta,
     Failed,
     Finished,
+    ImageDelta,
     Started,
     StreamEvent,
     Terminal,
@@ -32,7 +38,16 @@ from services.dataplane.exchange import (
 )
 from services.dataplane.providers.openai_encode import encode_body
 from services.dataplane.providers.openai_errors import classify, error_object, in_stream
+from services.dataplane.providers.openai_extras import (
+    citations_of,
+    google_proof,
+    images_of,
+    proofs_of,
+    sources_of,
+    tokens_told,
+)
 from services.dataplane.providers.openai_wire import (
+    NOTHING,
     WireAnswer,
     WireMessage,
     WireToolCall,
@@ -90,7 +105,7 @@ class OpenAiCodec:
         message = choice.message or WireMessage()
         return ChatAnswer(
             id=answer.id or "",
-            parts=_parts(message),
+            parts=_parts(answer, message, tokens_told(choice.logprobs)),
             finish_reason=finish_of(
                 choice.finish_reason, called=bool(calls_of(message)), refused=bool(message.refusal)
             ),
@@ -116,15 +131,31 @@ def read_answer(body: bytes) -> WireAnswer | Failure:
     return EMPTY if is_empty(answer) else answer
 
 
-def _parts(message: WireMessage) -> tuple[Text | Thinking | ToolCall, ...]:
-    parts: list[Text | Thinking | ToolCall] = []
-    thought = thought_of(message)
-    if thought:
-        parts.append(Thinking(thought))
-    parts += [Text(text) for text in (text_of(message.content), message.refusal) if text]
+def _parts(answer: WireAnswer, message: WireMessage, logprobs: tuple[Mapping[str, Any], ...]) -> tuple[AnswerPart, ...]:
+    parts: list[AnswerPart] = [*_thoughts(message)]
+    cited = tuple(citations_of(message)) or tuple(sources_of(answer))
+    for text in (text_of(message.content), message.refusal):
+        if text:
+            parts.append(Text(text, citations=cited, logprobs=logprobs))
+            cited, logprobs = (), ()
+    parts += images_of(message)
+    audio = message.audio
+    if audio is not None and (audio.data or audio.transcript):
+        parts.append(Audio(audio.data or "", transcript=audio.transcript or "", id=audio.id or ""))
     for index, call in enumerate(calls_of(message)):
-        parts.append(ToolCall(call.id or f"call_{index}", _name(call), _arguments(call)))
+        proof = google_proof(call.extra_content)
+        parts.append(ToolCall(call.id or f"call_{index}", _name(call), _arguments(call), proof))
     return tuple(parts)
+
+
+def _thoughts(message: WireMessage) -> list[Thinking]:
+    """Reasoning as one text; a proof goes with it where there is one, further ones stand for themselves."""
+    text, proofs = thought_of(message), [*proofs_of(message)]
+    if not text:
+        return proofs
+    if not proofs:
+        return [Thinking(text)]
+    return [replace(proofs[0], text=text), *proofs[1:]]
 
 
 def _name(call: WireToolCall) -> str:
@@ -165,6 +196,7 @@ class OpenAiStreamDecoder:
         self._over = False
         self._refused = False
         self._calls: list[_Call] = []
+        self._sources: list[CitationDelta] = []
 
     def feed(self, data: bytes) -> Sequence[StreamEvent]:
         if self._over:
@@ -199,6 +231,7 @@ class OpenAiStreamDecoder:
 
     def _finish(self, reason: str | None, out: list[StreamEvent]) -> None:
         out.extend(self._unspoken())
+        out.extend(self._sources)
         out.append(Finished(finish_of(reason, called=bool(self._calls), refused=self._refused)))
 
     def _fail(self, failure: Failure) -> Failed:
@@ -214,22 +247,42 @@ class OpenAiStreamDecoder:
             if choice.index or self._over:
                 continue  # other dialects have one answer
             if choice.delta is not None:
-                self._read_delta(choice.delta, out)
+                self._read_delta(choice.delta, tokens_told(choice.logprobs), out)
             if choice.finish_reason:
                 self._finished = True
                 self._finish(choice.finish_reason, out)
+        if chunk.search_results and not self._sources:
+            self._sources = [CitationDelta(citation) for citation in sources_of(chunk)]
         if chunk.usage is not None:
             self._counted = self._counted or not chunk.choices
             out.append(UsageReported(to_usage(chunk.usage)))
 
-    def _read_delta(self, delta: WireMessage, out: list[StreamEvent]) -> None:
+    def _read_delta(self, delta: WireMessage, logprobs: tuple[Mapping[str, Any], ...], out: list[StreamEvent]) -> None:
         thought = thought_of(delta)
         if thought:
             out.append(ThinkingDelta(thought))
+        if delta.reasoning_details or delta.extra_content:
+            out.extend(
+                ThinkingDelta(signature=p.signature, redacted=p.redacted, vendor=p.vendor, id=p.id)
+                for p in proofs_of(delta)
+            )
         self._refused |= bool(delta.refusal)
-        out.extend(TextDelta(text) for text in (text_of(delta.content), delta.refusal) if text)
+        for text in (text_of(delta.content), delta.refusal):
+            if text:
+                out.append(TextDelta(text, logprobs))
+                logprobs = ()
+        self._read_media(delta, out)
         for position, call in enumerate(calls_of(delta)):
             self._read_call(call, call.index if call.index is not None else position, out)
+
+    def _read_media(self, delta: WireMessage, out: list[StreamEvent]) -> None:
+        if delta.annotations:
+            out.extend(CitationDelta(citation) for citation in citations_of(delta))
+        if delta.images is not NOTHING:
+            out.extend(ImageDelta(image) for image in images_of(delta))
+        audio = delta.audio
+        if audio is not None and (audio.data or audio.transcript or audio.id):
+            out.append(AudioDelta(audio.data or "", audio.transcript or "", audio.id or ""))
 
     def _read_call(self, wire: WireToolCall, number: int, out: list[StreamEvent]) -> None:
         """A piece of a tool call. Some servers number all calls 0; then a fresh id with a name begins another one."""
@@ -238,7 +291,7 @@ class OpenAiStreamDecoder:
             out.extend(self._unspoken())
             call = _Call(number, len(self._calls), wire.id or f"call_{len(self._calls)}")
             self._calls.append(call)
-            out.append(ToolCallStarted(call.index, call.id, _name(wire)))
+            out.append(ToolCallStarted(call.index, call.id, _name(wire), google_proof(wire.extra_content)))
         arguments = _arguments(wire)
         if not arguments:
             return

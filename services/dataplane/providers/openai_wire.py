@@ -17,6 +17,11 @@ class PromptDetails(msgspec.Struct):
 
 class CompletionDetails(msgspec.Struct):
     reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+
+
+class ServerToolUse(msgspec.Struct):
+    web_search_requests: int | None = None
 
 
 class WireUsage(msgspec.Struct):
@@ -27,6 +32,9 @@ class WireUsage(msgspec.Struct):
     completion_tokens_details: CompletionDetails | None = None
     prompt_cache_hit_tokens: int | None = None
     cached_tokens: int | None = None
+    server_tool_use: ServerToolUse | None = None
+    num_search_queries: int | None = None
+    """Perplexity's word for searches."""
 
 
 class WireFunction(msgspec.Struct):
@@ -38,6 +46,7 @@ class WireToolCall(msgspec.Struct):
     index: int | None = None
     id: str | None = None
     function: WireFunction | None = None
+    extra_content: Any = None
 
 
 class WireAudio(msgspec.Struct):
@@ -62,6 +71,8 @@ class WireMessage(msgspec.Struct):
     # A raw field cannot be optional; "null" stands for not there.
     images: msgspec.Raw = NOTHING
     function_call: WireFunction | None = None
+    annotations: list[Any] | None = None
+    extra_content: Any = None
 
 
 class WireChoice(msgspec.Struct):
@@ -69,6 +80,7 @@ class WireChoice(msgspec.Struct):
     message: WireMessage | None = None
     delta: WireMessage | None = None
     finish_reason: str | None = None
+    logprobs: Any = None
 
 
 class WireAnswer(msgspec.Struct):
@@ -80,6 +92,8 @@ class WireAnswer(msgspec.Struct):
     choices: list[WireChoice] | None = None
     usage: WireUsage | None = None
     error: Any = None
+    search_results: list[Any] | None = None
+    """Perplexity's sources."""
 
 
 decode_answer = msgspec.json.Decoder(WireAnswer, strict=False).decode
@@ -113,7 +127,15 @@ def to_usage(usage: WireUsage) -> TokenUsage:
         cache_read_tokens=min(cached, given),
         cache_write_tokens=before.cache_write_tokens or 0,
         reasoning_tokens=reasoning,
+        input_audio_tokens=min(before.audio_tokens or 0, given),
+        output_audio_tokens=min(after.audio_tokens or 0, made),
+        searches=_searches(usage),
     )
+
+
+def _searches(usage: WireUsage) -> int:
+    told = usage.server_tool_use.web_search_requests if usage.server_tool_use is not None else None
+    return told or usage.num_search_queries or 0
 
 
 def text_of(content: str | list[Any] | dict[str, Any] | None) -> str:

@@ -1,0 +1,65 @@
+"""Whose reasoning it is: vendors in the exchange model's words, in those of OpenRouter's `reasoning_details`, and
+in proofs that travel through Anthropic's protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from services.dataplane.exchange import Thinking
+
+FORMATS: Mapping[str, str] = {
+    "anthropic": "anthropic-claude-v1",
+    "openai": "openai-responses-v1",
+    "google": "google-gemini-v1",
+    "xai": "xai-responses-v1",
+    "azure": "azure-openai-responses-v1",
+}
+"""The `format` of a detail by vendor."""
+
+_VENDORS: Mapping[str, str] = {told: vendor for vendor, told in FORMATS.items()}
+
+
+def format_of(vendor: str) -> str:
+    """The `format` of a vendor's reasoning."""
+    return FORMATS.get(vendor, vendor or "unknown")
+
+
+def vendor_of(told: object) -> str:
+    """The vendor of a `format`; empty: not known. A form that this table lacks is a vendor of its own."""
+    if not isinstance(told, str) or told == "unknown":
+        return ""
+    return _VENDORS.get(told, told)
+
+
+_SEAL = "turnout"
+CALL = "call"
+"""Stands for the vendor of a proof that belongs to a tool call."""
+
+
+def sealed(thinking: Thinking) -> str:
+    """The proof of `thinking` for a protocol that knows one vendor's proofs only: others are wrapped with their vendor.
+
+    Anthropic's own proofs stay as they are, and so does what belongs to nobody that is known.
+    """
+    proof = thinking.redacted or thinking.signature
+    if not proof or thinking.vendor in {"", "anthropic"}:
+        return proof
+    kind = "redacted" if thinking.redacted else "signature"
+    return f"{_SEAL}:{thinking.vendor}:{kind}:{thinking.id}:{proof}"
+
+
+def opened(proof: str) -> Thinking:
+    """What `sealed` made of reasoning, without its text; a bare proof is Anthropic's."""
+    pieces = proof.split(":", 4)
+    if len(pieces) != 5 or pieces[0] != _SEAL:
+        return Thinking(signature=proof, vendor="anthropic" if proof else "")
+    _, vendor, kind, named, inner = pieces
+    if kind == "redacted":
+        return Thinking(redacted=inner, vendor=vendor, id=named)
+    return Thinking(signature=inner, vendor=vendor, id=named)
+
+
+def is_sealed(proof: object) -> bool:
+    """Whether a proof is another vendor's, which Anthropic refuses."""
+    return isinstance(proof, str) and proof.startswith(f"{_SEAL}:")
