@@ -9,6 +9,7 @@
      ├ AlreadyExists            the name is taken (409)
      ├ NoRoute                  the router has no route for this request (400)
      ├ UnknownModel             nothing serves the named model (404)
+     ├ NoProvider               what serves it is all ruled out: by preferences, limits, capabilities (404)
      ├ KeyInUse                 the Idempotency-Key is in use for another request (422)
      ├ PolicyNotReady           the worker has no snapshot yet (503)
      ├ Overloaded               nothing can take the request now, such as no worker in reach (503)
@@ -236,6 +237,13 @@ class UnknownModel(RouterError):
     """Nothing in the policy serves the named model."""
 
     reason = "UNKNOWN_MODEL"
+    http_status = 404
+
+
+class NoProvider(RouterError):
+    """The request rules out everything that serves the model."""
+
+    reason = "NO_PROVIDER"
     http_status = 404
 
 

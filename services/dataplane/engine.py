@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
-from services.core.errors import NoRoute, RouterError, UnknownModel
+from services.core.errors import NoProvider, NoRoute, RouterError, UnknownModel
 from services.core.policy.snapshot import Snapshot
 from services.core.routing.context import RequestContext
 from services.core.routing.decide import decide, router_named
@@ -28,6 +28,11 @@ from services.dataplane.trail import Trail, evidence_of
 from services.dataplane.translation import JSON, Dialect, InboundRequest
 from services.runtime.clock import Clock
 from services.runtime.trace_context import Sampler, begin_span
+
+MAX_TOLD = 256
+"""Characters of a caller's header that a record keeps."""
+
+_UNDECIDED: Mapping[str, type[RouterError]] = {kind.reason: kind for kind in (NoRoute, UnknownModel, NoProvider)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +149,9 @@ class Engine:
             stream=stream,
             seed=low,
             fault=call.headers.get(FAULT_HEADER, ""),
+            app_title=_told(call, "x-openrouter-title") or _told(call, "x-title"),
+            referer=_told(call, "http-referer"),
+            user_agent=_told(call, "user-agent"),
             inbound_span=call.inbound_span,
         )
 
@@ -164,8 +172,9 @@ class Engine:
             trail.user_hash = blake2b(context.user.encode(), digest_size=8).hexdigest()
         plan = decide(snapshot, context, self.runner.health.view(trail.started), trail.started, trail.seed)
         if isinstance(plan, Undecided):
-            raise (NoRoute if plan.reason == NoRoute.reason else UnknownModel)(plan.message)
+            raise _UNDECIDED[plan.reason](plan.message)
         trail.plan = plan
+        trail.warnings.extend(plan.warnings)
         return inbound, plan
 
     def _refused(self, dialect: Dialect, error: RouterError, trail: Trail) -> Reply:
@@ -192,6 +201,11 @@ class Engine:
         if trail.outcome == "cancelled" and not trail.status:
             trail.status = 499
         self.records.append(trail)
+
+
+def _told(call: Call, header: str) -> str:
+    """What a header says of the calling application, for the record."""
+    return call.headers.get(header, "")[:MAX_TOLD]
 
 
 def _context(inbound: InboundRequest, snapshot: Snapshot, timeout: float | None) -> RequestContext:

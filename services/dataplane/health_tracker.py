@@ -6,7 +6,6 @@ The view is rebuilt only when something changed, so healthy traffic pays little 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -29,12 +28,12 @@ from services.core.attempts.events import BUDGET, Refused
 from services.core.attempts.verdicts import Harm, disposition
 from services.core.errors import Failure
 from services.core.policy.rules import BreakerRule, BudgetRule
-from services.core.routing.health import WHOLE, HealthView, Speed
+from services.core.routing.health import WHOLE, HealthView
 from services.core.routing.plan import Plan
+from services.dataplane.samples import Samples
 
-KEPT_SAMPLES = 128
-REFRESH_SAMPLES = 8
-"""A speed is sorted anew after this many samples; while few are known, after each."""
+LEAST_TOKENS = 16
+"""Shorter streams come in too few pieces to tell how fast their target is."""
 MAX_NAMES = 512
 """Names of which cells or speeds are kept; a policy has far fewer, but callers may name models of their own."""
 HEDGE_FLOOR_PER_SECOND = 0.1
@@ -75,9 +74,8 @@ class HealthTracker:
         self._cells: dict[str, Cell] = {}
         self._rules: dict[str, BreakerRule] = {}
         self._in_flight: dict[str, int] = {}
-        self._samples: dict[str, deque[float]] = {}
-        self._speeds: dict[str, Speed] = {}
-        self._fresh: dict[str, int] = {}
+        self._speeds = Samples(MAX_NAMES)
+        self._rates = Samples(MAX_NAMES)
         self._budget: Budget = FULL
         self._hedges: Budget = FULL
         self._queued = 0
@@ -107,7 +105,8 @@ class HealthTracker:
             if share < 1.0:
                 shares[name] = share
         busy = {name: count for name, count in self._in_flight.items() if count}
-        self._view = HealthView(benched, frozenset(asked), why, shares, busy, dict(self._speeds))
+        speeds, rates = self._speeds.sorted(), self._rates.sorted()
+        self._view = HealthView(benched, frozenset(asked), why, shares, busy, speeds, rates)
         self._dirty = False
         # Shares grow and benches end with time alone.
         self._growing = bool(shares or benched)
@@ -203,24 +202,12 @@ class HealthTracker:
 
     def seen_content(self, model: str, seconds: float, *, stream: bool) -> None:
         """Note a time to first content, or, for an answer that is not streamed, to all of it."""
-        name = model if stream else model + WHOLE
-        samples = self._samples.get(name)
-        if samples is None:
-            self._forget_speeds()
-            samples = self._samples[name] = deque(maxlen=KEPT_SAMPLES)
-        samples.append(seconds)
-        fresh = self._fresh.get(name, 0) + 1
-        if fresh >= REFRESH_SAMPLES or len(samples) < 4 * REFRESH_SAMPLES:
-            self._speeds[name] = Speed(tuple(sorted(samples)))
-            self._dirty, fresh = True, 0
-        self._fresh[name] = fresh
+        self._dirty = self._speeds.note(model if stream else model + WHOLE, seconds) or self._dirty
 
-    def _forget_speeds(self) -> None:
-        """Callers name models; what is kept of them is bounded. The longest known goes first."""
-        while len(self._samples) >= MAX_NAMES:
-            name = next(iter(self._samples))
-            for kept in (self._samples, self._speeds, self._fresh):
-                kept.pop(name, None)
+    def seen_rate(self, model: str, tokens: int, seconds: float) -> None:
+        """Note how many tokens a stream brought in the time after its first content; few tell nothing."""
+        if tokens >= LEAST_TOKENS and seconds > 0.0:
+            self._dirty = self._rates.note(model, tokens / seconds) or self._dirty
 
     def enter_queue(self, limit: int) -> bool:
         """Take a place among the requests that wait for a target; `leave_queue` gives it back."""

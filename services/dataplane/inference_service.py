@@ -15,9 +15,11 @@ from turnout.health.v1.health_service_pb2 import ListTargetHealthResponse
 from turnout.inference.v1 import chat_pb2, inference_service_pb2_grpc
 from turnout.inference.v1.inference_service_pb2 import (
     Api,
+    DescribeKeyRequest,
     InvokeEvent,
     InvokeRequest,
     InvokeResponse,
+    KeyInfo,
     ListModelsRequest,
     ListModelsResponse,
     ModelInfo,
@@ -33,6 +35,7 @@ from services.dataplane.engine import Call
 from services.dataplane.health_report import HealthReports
 from services.dataplane.joining import JOINED_HEADER, JoiningEngine
 from services.dataplane.policy_holder import NO_POLICY
+from services.dataplane.records import visible_record
 from services.dataplane.trail import PER_MILLION
 from services.dataplane.translation import MODEL_HEADER, STREAM_HEADER, Dialect
 from services.runtime.grpc_server import headers_of
@@ -67,6 +70,14 @@ class LocalInference:
         snapshot = self._policy.required()
         authenticate(snapshot, headers, INFERENCE, READ, ADMIN)
         return ListModelsResponse(models=models_of(snapshot))
+
+    async def describe_key(self, headers: Mapping[str, str]) -> KeyInfo:
+        key = authenticate(self._policy.required(), headers, INFERENCE, READ, ADMIN)
+        return KeyInfo(name=key.name, scopes=sorted(key.scopes))
+
+    async def generation(self, headers: Mapping[str, str], generation_id: str) -> RequestRecord:
+        key = authenticate(self._policy.required(), headers, INFERENCE, READ, ADMIN)
+        return visible_record(self._serving.engine.records, generation_id, key)
 
     async def target_health(self, headers: Mapping[str, str]) -> Mapping[str, ListTargetHealthResponse | RouterError]:
         authenticate(self._policy.required(), headers, READ, ADMIN)
@@ -140,6 +151,14 @@ class InferenceServicer(inference_service_pb2_grpc.InferenceServiceServicer):
         del request
         try:
             return await self._local.list_models(headers_of(context))
+        except RouterError as error:
+            await abort(context, error)
+            raise
+
+    async def DescribeKey(self, request: DescribeKeyRequest, context: Context) -> KeyInfo:
+        del request
+        try:
+            return await self._local.describe_key(headers_of(context))
         except RouterError as error:
             await abort(context, error)
             raise

@@ -39,8 +39,14 @@ def record_of(trail: Trail, node_id: str) -> RequestRecord:
         node_id=node_id,
         finish_reason=trail.finish_reason,
         response_id=trail.response_id,
+        native_finish_reason=trail.native_finish_reason,
+        app_title=trail.app_title,
+        referer=trail.referer,
+        user_agent=trail.user_agent,
     )
     if plan is not None:
+        for read in plan.measured:
+            record.measurements.add(model=read.model, metric=read.metric, percentile=read.p, value=read.value)
         record.router_id, record.route_id, record.variant_id = plan.router_id, plan.route_id, plan.variant_id
     if trail.content_at:
         record.time_to_first_token_ms = (trail.content_at - trail.started) * 1000.0

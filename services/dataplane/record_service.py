@@ -12,9 +12,10 @@ from turnout.record.v1.record_pb2 import RequestRecord
 from turnout.record.v1.record_service_pb2 import FollowRecordsRequest, GetRecordRequest
 
 from services.core.errors import RouterError
-from services.dataplane.auth import ADMIN, READ, admit
+from services.dataplane.auth import ADMIN, INFERENCE, READ, admit, authenticate
 from services.dataplane.policy_holder import PolicyHolder
-from services.dataplane.records import RecordLog
+from services.dataplane.records import RecordLog, visible_record
+from services.runtime.grpc_server import headers_of
 from services.wire.status import abort
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -22,7 +23,7 @@ MAX_TAIL = 1_000
 
 
 class RecordServicer(record_service_pb2_grpc.RecordServiceServicer):
-    """Serves records to keys of scope `read` or `admin`."""
+    """Serves records to keys of scope `read` or `admin`; to others one of their own at a time."""
 
     def __init__(self, policy: PolicyHolder, records: RecordLog) -> None:
         self._policy = policy
@@ -38,9 +39,9 @@ class RecordServicer(record_service_pb2_grpc.RecordServiceServicer):
                 yield record
 
     async def GetRecord(self, request: GetRecordRequest, context: Context) -> RequestRecord:
-        await admit(self._policy, context, READ, ADMIN)
         try:
-            return self._records.get(request.generation_id)
+            key = authenticate(self._policy.required(), headers_of(context), INFERENCE, READ, ADMIN)
+            return visible_record(self._records, request.generation_id, key)
         except RouterError as error:
             await abort(context, error)
             raise

@@ -14,6 +14,8 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from turnout.record.v1.record_pb2 import RequestRecord
 
 from services.core.errors import NotFound
+from services.core.policy.snapshot import CompiledKey
+from services.dataplane.auth import ADMIN, READ
 from services.dataplane.record_form import record_of
 from services.dataplane.trail import Trail
 
@@ -22,6 +24,10 @@ FOLLOWER_BACKLOG = 1_000
 
 RecordSink = Callable[[Trail], None]
 """Takes every finished trail; must return at once."""
+
+
+def _unknown(generation_id: str) -> NotFound:
+    return NotFound(f"no record of request {generation_id!r} on this worker; it keeps the last {KEPT}")
 
 
 class _Follower:
@@ -54,15 +60,15 @@ class RecordLog:
             follower.offer(trail)
 
     def get(self, generation_id: str) -> RequestRecord:
-        """The record of one request.
+        """The record of one request, by its own id or by the one that its answer carried; of several, the newest.
 
         Raises:
             NotFound: This worker does not have it, or not any more.
         """
         for trail in reversed(self._trails):
-            if trail.generation_id == generation_id:
+            if generation_id and generation_id in (trail.generation_id, trail.response_id):
                 return record_of(trail, self.node_id)
-        raise NotFound(f"no record of request {generation_id!r} on this worker; it keeps the last {KEPT}")
+        raise _unknown(generation_id)
 
     async def follow(self, tail: int, *, end: bool = False) -> AsyncGenerator[RequestRecord, None]:
         """The last `tail` records, oldest first, then new ones as requests end (unless `end`)."""
@@ -78,3 +84,15 @@ class RecordLog:
                     yield record_of(follower.backlog.popleft(), self.node_id)
         finally:
             self._followers.discard(follower)
+
+
+def visible_record(records: RecordLog, generation_id: str, key: CompiledKey) -> RequestRecord:
+    """A record that `key` may see: any of them with the scope read or admin, else its own.
+
+    Raises:
+        NotFound: There is none; of somebody else's record it is not even said that it exists.
+    """
+    record = records.get(generation_id)
+    if record.api_key_name != key.name and not key.scopes.intersection((READ, ADMIN)):
+        raise _unknown(generation_id)
+    return record

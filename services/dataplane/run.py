@@ -44,7 +44,7 @@ from services.dataplane.credentials import hide
 from services.dataplane.flights import Flight, Flights
 from services.dataplane.rehearsal import marked
 from services.dataplane.trail import AttemptTrail, Trail, evidence_of
-from services.dataplane.translation import Emitted, InboundRequest, Translation, Untranslatable
+from services.dataplane.translation import Emitted, InboundRequest, Translation, Untranslatable, tokens_of
 from services.dataplane.usage import settle
 from services.runtime.trace_context import span_id_of
 
@@ -322,12 +322,16 @@ class Run:
         settle(trail, flight.attempt, now)
         self._health.succeeded(flight.effect, trail.candidate.target.provider.breaker, now)
         flight.booked = True
+        model = trail.candidate.target.model
         if not self._inbound.stream:
-            self._health.seen_content(trail.candidate.target.model, now - trail.started, stream=False)
+            self._health.seen_content(model, now - trail.started, stream=False)
+        elif trail.content_at:
+            self._health.seen_rate(model, tokens_of(facts.chars), now - trail.content_at)
         total = self._trail
         total.outcome = Outcome.OK.value
-        total.model = trail.candidate.target.model
+        total.model, total.provider = model, trail.candidate.target.provider.name
         total.usage, total.cost_usd = trail.usage, trail.cost_usd
+        total.native_finish_reason = facts.native_finish_reason
         total.finish_reason, total.response_id = facts.finish_reason, facts.response_id
         total.warnings.extend(facts.warnings)
         if not total.content_at:
@@ -347,7 +351,8 @@ class Run:
             raise error
         shown = next(a for a in reversed(self._trail.attempts) if a.phase == "committed")
         self._trail.error_reason = error.reason
-        self._trail.model = shown.candidate.target.model
+        target = shown.candidate.target
+        self._trail.model, self._trail.provider = target.model, target.provider.name
         self._trail.usage, self._trail.cost_usd = shown.usage, shown.cost_usd
         assert self._broken is not None, "a broken stream had an answer"
         return self._broken.broken(error, evidence_of(self._trail, now))

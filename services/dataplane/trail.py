@@ -72,6 +72,12 @@ class Trail:
     usage: TokenUsage | None = None
     cost_usd: float | None = None
     model: str = ""
+    provider: str = ""
+    """Name of the provider that answered."""
+    native_finish_reason: str = ""
+    app_title: str = ""
+    referer: str = ""
+    user_agent: str = ""
     finish_reason: str = ""
     response_id: str = ""
     warnings: list[str] = field(default_factory=list)
@@ -106,7 +112,15 @@ def evidence_of(trail: Trail, now: float) -> Evidence:
         metadata["variant_id"] = plan.variant_id
     if trail.warnings:
         metadata["warnings"] = list(trail.warnings)
-    return Evidence(metadata, trail.cost_usd, trail.model, trail.generation_id)
+    return Evidence(
+        metadata,
+        trail.cost_usd,
+        trail.model,
+        trail.generation_id,
+        provider=trail.provider,
+        requested=trail.requested_model,
+        plan=plan,
+    )
 
 
 def _shown_attempt(attempt: AttemptTrail, now: float) -> dict[str, Any]:
@@ -138,6 +152,8 @@ def reasoning_of(trail: Trail) -> str:
         return "No decision was made."
     if plan.router_id:
         chosen = f"Router '{plan.router_id}' chose route '{plan.route_id}', variant '{plan.variant_id}'"
+    elif plan.automatic:
+        chosen = f"Automatic choice among {len(plan.candidates)} models"
     else:
         chosen = f"Using specified model: '{trail.requested_model or plan.candidates[0].target.model}'"
     told = [f"'{a.candidate.target.model}' {_told_outcome(a)}" for a in trail.attempts]

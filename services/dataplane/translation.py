@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from services.core.attempts.effects import Kind
 from services.core.errors import Failure, FailureKind, RouterError
 from services.core.routing.context import RequestContext
-from services.core.routing.plan import Candidate
+from services.core.routing.plan import Candidate, Plan
 from services.dataplane.transport.port import UpstreamRequest
 
 MODEL_HEADER = "x-turnout-model"
@@ -86,12 +86,18 @@ class Evidence:
         cost_usd: Cost in US dollars; None: not known.
         model: Model that answered, "provider/model".
         generation_id: Id of the request.
+        provider: Name of the provider that answered; empty: none did.
+        requested: `model` as the caller wrote it.
+        plan: The decision; None: there was none.
     """
 
     metadata: Mapping[str, Any]
     cost_usd: float | None
     model: str
     generation_id: str
+    provider: str = ""
+    requested: str = ""
+    plan: Plan | None = None
 
 
 CHARS_PER_TOKEN = 4
@@ -116,6 +122,8 @@ class Facts:
 
     usage: TokenUsage | None = None
     finish_reason: str = ""
+    native_finish_reason: str = ""
+    """In the provider's own words; empty: those of `finish_reason` are."""
     response_id: str = ""
     warnings: list[str] = field(default_factory=list)
     chars: int = 0

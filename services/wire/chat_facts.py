@@ -6,31 +6,63 @@ former first: curl users write the one, SDK users end up with the other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from services.core.errors import InvalidRequest
 from services.core.policy.durations import parse_duration
+from services.core.policy.preferences import NO_PREFERENCES
 from services.core.routing.context import RequestContext
+from services.core.routing.named import PRESET
+from services.wire.plugin_facts import used_parameters, with_plugins
+from services.wire.preference_facts import PreferenceReader
 
-ROUTING_FIELDS = ("models", "ignore", "provider", "fallback", "sort", "route", "transforms")
+ROUTING_FIELDS = (
+    "models", "ignore", "provider", "fallback", "sort",
+    "route", "transforms", "usage", "include_usage", "debug", "plugins", "preset", "trace", "session_id",
+)  # fmt: skip
 """Top-level members that are ours (or OpenRouter's) and never reach a provider."""
+
+FACT_FIELDS = (
+    "model",
+    "extra_body",
+    "metadata",
+    "user",
+    "models",
+    "ignore",
+    "provider",
+    "fallback",
+    "sort",
+    "preset",
+    "plugins",
+)
+"""The members that `read_facts` reads."""
+
+MIN_TTFT = 0.3
+"""Seconds; the least that `fallback.ttft_timeout` can be, as Inworld documents it."""
 
 _NOTHING: Mapping[str, Any] = {}
 
 
-def read_facts(body: Mapping[str, Any], *, user: str = "", needs: frozenset[str] = frozenset()) -> RequestContext:
+def read_facts(
+    body: Mapping[str, Any],
+    *,
+    user: str = "",
+    needs: frozenset[str] = frozenset(),
+    parameters: Iterable[str] = (),
+) -> RequestContext:
     """The routing facts of a decoded chat body.
 
     Args:
         user: Sticky unit when the body has none of its own.
+        parameters: Names of all members of the body; read only if the caller requires that they are supported.
 
     Raises:
         InvalidRequest: A routing field has the wrong type.
     """
     extra = _object(body, "extra_body") or _NOTHING
-    model = body.get("model")
-    if model is not None and not isinstance(model, str):
+    model = body.get("model") or _preset(body)
+    if not isinstance(model, str):
         raise InvalidRequest("`model` must be a string", param="model")
     models = _strings(extra, body, "models")
     if not model and not models:
@@ -38,17 +70,34 @@ def read_facts(body: Mapping[str, Any], *, user: str = "", needs: frozenset[str]
     own_user = extra.get("user") or body.get("user")
     provider = _object(extra, "provider") or _object(body, "provider") or _NOTHING
     fallback = _object(extra, "fallback") or _object(body, "fallback") or _NOTHING
+    ignore = _strings(extra, body, "ignore")
+    sort = extra.get("sort") or body.get("sort")
+    warnings: list[str] = []
+    preferences = NO_PREFERENCES
+    if provider or ignore or sort:
+        reader = PreferenceReader()
+        preferences, warnings = reader.read(provider, sort, ignore), reader.warnings
+    if body.get("plugins"):
+        models, preferences = with_plugins(body["plugins"], models, preferences, warnings)
+    if body.get("preset") and body.get("model"):
+        warnings.append("preset was dropped: the request names a model too")
     return RequestContext(
-        model=model or "",
+        model=model,
         models=models,
-        ignore=_strings(extra, body, "ignore") + _strings(provider, _NOTHING, "ignore"),
-        provider_order=_strings(provider, _NOTHING, "order"),
-        allow_fallbacks=provider.get("allow_fallbacks") is not False,
+        preferences=preferences,
+        parameters=used_parameters(parameters) if preferences.require_parameters else frozenset(),
         metadata=_metadata(extra, body),
         user=own_user if isinstance(own_user, str) and own_user else user,
         needs=needs,
-        clocks=_clocks(fallback) if fallback else {},
+        clocks=_clocks(fallback, warnings) if fallback else {},
+        warnings=tuple(warnings),
     )
+
+
+def _preset(body: Mapping[str, Any]) -> str:
+    """The router that stands for a preset, when the body names no model."""
+    preset = body.get("preset")
+    return f"{PRESET}{preset}" if isinstance(preset, str) and preset else ""
 
 
 def _metadata(extra: Mapping[str, Any], body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -59,7 +108,7 @@ def _metadata(extra: Mapping[str, Any], body: Mapping[str, Any]) -> Mapping[str,
     return inner or top or {}
 
 
-def _clocks(fallback: Mapping[str, Any]) -> Mapping[str, float]:
+def _clocks(fallback: Mapping[str, Any], warnings: list[str]) -> Mapping[str, float]:
     timeout = fallback.get("ttft_timeout")
     if timeout is None:
         return {}
@@ -68,6 +117,9 @@ def _clocks(fallback: Mapping[str, Any]) -> Mapping[str, float]:
         raise InvalidRequest(
             '`fallback.ttft_timeout` must be a duration such as "800ms"', param="fallback.ttft_timeout"
         )
+    if seconds < MIN_TTFT:
+        warnings.append(f"fallback.ttft_timeout was raised to {MIN_TTFT * 1000:.0f}ms, the least there is")
+        seconds = MIN_TTFT
     # A stream waits no longer for its headers either; a whole answer has no first token (ADR 0003).
     return {"first_content": seconds, "first_event": seconds}
 

@@ -27,6 +27,8 @@ from services.wire.policy import KIND_OF_ONEOF, ONEOF_OF_KIND, key_of_resource
 
 _INTEGERS = {FieldDescriptor.CPPTYPE_INT32: 32, FieldDescriptor.CPPTYPE_INT64: 64}
 _MAX_DEPTH = 32
+_ONE_WORD = {"turnout.policy.v1.SortRule": "metric"}
+"""Messages of which one word is enough, and the field that it stands for."""
 _LONGEST_TOLD = 16
 
 
@@ -134,6 +136,8 @@ def _read_child(reader: _Reader, child: Message, value: Any, path: str, depth: i
         child.seconds, child.nanos = divmod(nanos, 10**9)
     elif isinstance(value, Mapping):
         _read_message(reader, child, value, path, depth + 1)
+    elif isinstance(value, str) and child.DESCRIPTOR.full_name in _ONE_WORD:
+        setattr(child, _ONE_WORD[child.DESCRIPTOR.full_name], value)
     else:
         reader.wrong(path, f"expected a mapping, got {_told(value)}")
 

@@ -28,6 +28,7 @@ CODES: dict[type[RouterError], int] = {
     errors.AlreadyExists: code_pb2.ALREADY_EXISTS,
     errors.NoRoute: code_pb2.FAILED_PRECONDITION,
     errors.UnknownModel: code_pb2.NOT_FOUND,
+    errors.NoProvider: code_pb2.NOT_FOUND,
     errors.KeyInUse: code_pb2.INVALID_ARGUMENT,
     errors.PolicyNotReady: code_pb2.UNAVAILABLE,
     errors.Overloaded: code_pb2.UNAVAILABLE,

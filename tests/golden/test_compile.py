@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from services.core.errors import Problem
 from services.core.policy.compile import Problems
 from services.core.policy.snapshot import CompiledProvider, Snapshot, Target
+from services.core.values import Value
 from services.runtime.conditions import CelCondition
 from tests.support.golden import cases, check_json, check_text, rewriting
 from tests.support.policies import compiled
@@ -79,6 +81,9 @@ def _form(value: Any) -> Any:
         return value.model
     if isinstance(value, CelCondition):
         return {"source": value.source, "reads_messages": value.reads_messages}
+    if isinstance(value, Value):
+        names = (field.name for field in msgspec.structs.fields(value) if getattr(value, field.name) != field.default)
+        return {name: _form(getattr(value, name)) for name in names}
     if dataclasses.is_dataclass(value):
         return _fields_form(value)
     if isinstance(value, Mapping):

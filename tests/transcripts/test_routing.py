@@ -6,8 +6,11 @@ that says what was decided.
 Commands
     policy              The policy from now on. Input: documents in YAML; the providers openai, anthropic and mistral
                         are there in any case. Says what the compiler has to say.
+    seen MODEL [latency=S,S] [throughput=R,R]
+                        What the worker has measured of a model: seconds to first content, tokens per second.
     bench NAME until=T  A target or credential is benched until T.
     decide [model=M] [models=A,B] [user=U] [ignore=A,B] [order=P,Q] [fallbacks=no] [needs=tools,vision]
+           [provider=JSON] [sort=A,B] [parameters=A,B]
            [seed=1] [at=0] [deadline=SECONDS] [clock.NAME=SECONDS] [KEY=VALUE]
                         A request. Any other KEY is metadata; a VALUE that is JSON is read as such.
                         Input: its messages, `role: content` a line.
@@ -29,13 +32,15 @@ import pytest
 
 from services.core.errors import Clock
 from services.core.policy.compile import Problems, compile
+from services.core.policy.preferences import Preferences
 from services.core.policy.rules import BudgetRule, ClockRule, TtftRule
 from services.core.policy.snapshot import Snapshot
 from services.core.routing.context import RequestContext
 from services.core.routing.decide import decide
-from services.core.routing.health import HealthView
+from services.core.routing.health import HealthView, Speed
 from services.core.routing.plan import Plan, Undecided
 from services.core.values import changed
+from services.wire.preference_facts import PreferenceReader
 from tests.support.explain import explain
 from tests.support.golden import cases
 from tests.support.policies import CONDITIONS, SmallCatalogue, documents_in
@@ -56,9 +61,12 @@ class Scenario:
     def __init__(self) -> None:
         self.snapshot: Snapshot | None = None
         self.benched: dict[str, float] = {}
+        self.speeds: dict[str, Speed] = {}
+        self.rates: dict[str, Speed] = {}
         self.commands: dict[str, Command] = {
             "policy": self.policy,
             "bench": self.bench,
+            "seen": self.seen,
             "decide": self.decide,
             "clocks": self.clocks,
             "bounds": self.bounds,
@@ -77,6 +85,14 @@ class Scenario:
         self.benched[arguments.word()] = arguments.number("until")
         return ""
 
+    def seen(self, arguments: Arguments) -> str:
+        model = arguments.word()
+        for name, kept in (("latency", self.speeds), ("throughput", self.rates)):
+            values = arguments.listed(name)
+            if values:
+                kept[model] = Speed(tuple(sorted(map(float, values))))
+        return ""
+
     def decide(self, arguments: Arguments) -> str:
         found = self.decided(arguments)
         if isinstance(found, Undecided):
@@ -84,7 +100,8 @@ class Scenario:
         names = {"router": found.router_id, "route": found.route_id, "variant": found.variant_id}
         path = ", ".join(f"{name} {value}" for name, value in names.items() if value)
         errors = [f"failed conditions: {', '.join(found.condition_errors)}"] if found.condition_errors else []
-        return "\n".join([path or "no router", *explain(found), *errors])
+        warnings = [f"warning: {warning}" for warning in found.warnings]
+        return "\n".join([path or "no router", *explain(found), *warnings, *errors])
 
     def clocks(self, arguments: Arguments) -> str:
         lines = []
@@ -125,9 +142,13 @@ class Scenario:
         """The decision for the request that `arguments` describe; the same when it is made twice."""
         assert self.snapshot is not None, "policy comes first"
         now, seed = arguments.number("at", 0.0), int(arguments.number("seed", 1))
-        context, health = _context(arguments), HealthView(self.benched)
+        context, health = _context(arguments), HealthView(self.benched, speeds=self.speeds, rates=self.rates)
         found = decide(self.snapshot, context, health, now, seed)
         assert found == decide(self.snapshot, context, health, now, seed)
+        if isinstance(found, Plan):
+            replayed = decide(self.snapshot, context, HealthView.replaying(found.measured), now, seed)
+            assert isinstance(replayed, Plan)
+            assert replayed.candidates == found.candidates, "what the record keeps does not make the same plan"
         return found
 
 
@@ -136,9 +157,8 @@ def _context(arguments: Arguments) -> RequestContext:
     context = RequestContext(
         model=arguments.text("model", ""),
         models=arguments.listed("models"),
-        ignore=arguments.listed("ignore"),
-        provider_order=arguments.listed("order"),
-        allow_fallbacks=arguments.text("fallbacks", "yes") == "yes",
+        preferences=_preferences(arguments),
+        parameters=frozenset(arguments.listed("parameters")),
         messages=tuple(_message(line) for line in arguments.input()),
         user=arguments.text("user", ""),
         needs=frozenset(arguments.listed("needs")),
@@ -146,6 +166,15 @@ def _context(arguments: Arguments) -> RequestContext:
         deadline=deadline,
     )
     return changed(context, metadata={key: _value(text) for key, text in arguments.rest().items()})
+
+
+def _preferences(arguments: Arguments) -> Preferences:
+    """The preferences of a request, read as from a caller; those of a policy's own form have words of their own."""
+    body = json.loads(arguments.text("provider", "{}"))
+    body |= {"order": list(arguments.listed("order"))} if arguments.text("order", "") else {}
+    reader = PreferenceReader()
+    found = reader.read(body, list(arguments.listed("sort")), arguments.listed("ignore"))
+    return changed(found, allow_fallbacks=found.allow_fallbacks and arguments.text("fallbacks", "yes") == "yes")
 
 
 def _message(line: str) -> dict[str, str]:

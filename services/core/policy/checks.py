@@ -21,6 +21,7 @@ from services.core.policy.documents import (
     ApiKey,
     Document,
     Model,
+    ModelSelection,
     Provider,
     Route,
     Router,
@@ -30,6 +31,7 @@ from services.core.policy.documents import (
     key_of,
 )
 from services.core.policy.names import ID, PROVIDER, ROUTER, URL, split_model, valid_model
+from services.core.policy.preferences import METRICS, is_direction, metric_of
 from services.core.policy.provider_types import PROVIDER_TYPES, base_url_of
 
 SCOPES = ("inference", "read", "admin")
@@ -149,12 +151,29 @@ def _variant(variant: Variant, path: str, ids: set[str]) -> Found:
         if not ID.match(variant.variant_id):
             yield f"{path}.variant_id", "expected letters, digits, dots, dashes or underscores"
         ids.add(variant.variant_id)
+    yield from _selection(variant.model_selection, f"{path}.model_selection")
     yield from _generation(variant.text_generation_config, f"{path}.text_generation_config")
     yield from check_clocks(variant.clocks, f"{path}.clocks")
     yield from check_resilience(variant, f"{path}.")
     for number, template in enumerate(variant.message_templates):
         if template.role not in ROLES:
             yield f"{path}.message_templates[{number}].role", f"expected one of {', '.join(ROLES)}"
+
+
+def _selection(selection: ModelSelection | None, path: str) -> Found:
+    if selection is None:
+        return
+    for index, rule in enumerate(selection.sort):
+        if not metric_of(rule.metric):
+            yield f"{path}.sort[{index}].metric", f"expected one of {', '.join(METRICS)}, got {rule.metric!r}"
+        if not is_direction(rule.direction):
+            expected = "SORT_DIRECTION_ASCENDING or SORT_DIRECTION_DESCENDING"
+            yield f"{path}.sort[{index}].direction", f"expected {expected}, got {rule.direction!r}"
+    limit = selection.provider.max_price if selection.provider is not None else None
+    for field in fields(limit) if limit is not None else ():
+        value = getattr(limit, field.name)
+        if value is not None and not 0 <= value < math.inf:
+            yield f"{path}.provider.max_price.{field.name}", "expected a number that is not negative"
 
 
 def _generation(config: TextGenerationConfig | None, path: str) -> Found:

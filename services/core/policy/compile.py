@@ -23,7 +23,7 @@ from services.core.policy.documents import (
     Router,
     Settings,
 )
-from services.core.policy.names import split_model
+from services.core.policy.names import AUTO_NAMES, split_model
 from services.core.policy.ports import Catalogue, Condition, ConditionCompiler, ConditionProblem
 from services.core.policy.provider_types import base_url_of, protocol_of
 from services.core.policy.resolve import make_target, resolve
@@ -179,7 +179,7 @@ def _aliases(documents: Mapping[ResourceKey, Document], base: Snapshot, problems
             model = direct[model]  # noqa: PLW2901 - following the chain
         if model in seen:
             problems.append(Problem("Alias", name, "model", f"leads in a circle: {' → '.join([*seen, model])}"))
-        elif model not in routers and not resolve(base, model):
+        elif model not in routers and model not in AUTO_NAMES and not resolve(base, model):
             problems.append(Problem("Alias", name, "model", f"nothing in this policy serves {model!r}"))
         else:
             resolved[name] = model

@@ -198,20 +198,40 @@ class TextGenerationConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class MaxPrice:
+    """The most that a model may cost, in US dollars per million tokens; None: any price."""
+
+    prompt: float | None = None
+    completion: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderPreference:
     """Preferences among the providers of a model."""
 
     order: tuple[str, ...] = ()
     allow_fallbacks: bool | None = None
+    only: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    max_price: MaxPrice | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SortRule:
+    """One thing to sort models by."""
+
+    metric: str = ""
+    direction: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSelection:
-    """Which models may serve a variant after its first one."""
+    """Which models may serve a variant after its first one, and in which order."""
 
     models: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     provider: ProviderPreference | None = None
+    sort: tuple[SortRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

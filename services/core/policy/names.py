@@ -19,6 +19,9 @@ CREDENTIAL_FORMS = (
 )
 _MODEL = re.compile(r"\A[^\s/][^\s]{0,254}\Z")
 ROUTERS_PREFIX = "routers/"
+AUTO = "auto"
+"""Names no model: the one that suits the request best is chosen."""
+AUTO_NAMES = frozenset({AUTO, "openrouter/auto"})
 
 
 def split_model(model: str) -> tuple[str, str]:

@@ -9,15 +9,25 @@ from services.core.errors import Problem
 from services.core.policy.documents import (
     MessageTemplate,
     ModelSelection,
+    ProviderPreference,
     Route,
     Router,
     TextGenerationConfig,
     Variant,
 )
-from services.core.policy.names import split_model
+from services.core.policy.names import AUTO_NAMES, split_model
 from services.core.policy.ports import Condition, ConditionCompiler, ConditionProblem
+from services.core.policy.preferences import (
+    BY_FALLBACKS,
+    NO_PREFERENCES,
+    LabelDemand,
+    Preferences,
+    PriceLimit,
+    sort_key,
+)
 from services.core.policy.resolve import resolve
 from services.core.policy.rules import Resilience, resilience, set_clocks
+from services.core.policy.selection import names_any, rank_of, unwanted
 from services.core.policy.snapshot import (
     CompiledRoute,
     CompiledRouter,
@@ -92,10 +102,19 @@ class RouterCompiler:
             # A variant's own replaces the router's default whole; the two are never merged.
             generation = generation if generation is not None else defaults.text_generation_config
             templates = templates or defaults.message_templates
+        preferences = preferences_of(variant.model_selection)
+        auto = variant.model_id in AUTO_NAMES and not resolve(self._base, variant.model_id)
+        found = {} if auto else self._targets(variant, path, preferences)
+        if auto:
+            self._check_entries(variant, path)
         return CompiledVariant(
             variant_id=variant.variant_id or default_id,
             weight=weight,
-            targets=self._targets(variant, path),
+            targets=tuple(target for target, _ in found.values()),
+            places={model: place for model, (_, place) in found.items() if place},
+            preferences=preferences,
+            auto=auto,
+            entries=variant.model_selection.models if auto and variant.model_selection is not None else (),
             generation=generation,
             templates=templates,
             clocks=self._clocks(variant),
@@ -105,28 +124,35 @@ class RouterCompiler:
     def _clocks(self, variant: Variant) -> Mapping[str, Any]:
         return {**set_clocks(self._router.clocks), **set_clocks(variant.clocks)}
 
-    def _targets(self, variant: Variant, path: str) -> tuple[Target, ...]:
+    def _targets(self, variant: Variant, path: str, preferences: Preferences) -> dict[str, tuple[Target, int]]:
+        """The targets in order, each with the place of what named it; 0: `model_id`."""
         selection = variant.model_selection or ModelSelection()
-        found: dict[str, Target] = {}
+        named: dict[str, tuple[Target, int]] = {}
         if not variant.model_id and not selection.models:
             self._wrong(f"{path}.model_id", "is missing; expected a model id such as openai/gpt-5")
         if variant.model_id:
-            self._add(found, variant.model_id, f"{path}.model_id")
+            self._add(named, variant.model_id, f"{path}.model_id", 0)
         for index, model in enumerate(selection.models):
-            self._add(found, model, f"{path}.model_selection.models[{index}]")
-        ignored = set(selection.ignore)
-        targets = [t for t in found.values() if t.model not in ignored and t.provider.name not in ignored]
-        if found and not targets:
-            self._wrong(f"{path}.model_selection.ignore", "leaves no model")
-        preference = selection.provider
-        if preference is not None and preference.order:
-            rank = {name: place for place, name in enumerate(preference.order)}
-            targets.sort(key=lambda t: rank.get(t.provider.name, len(rank)))
-        if preference is not None and preference.allow_fallbacks is False:
-            targets = targets[:1]
-        return tuple(targets)
+            self._add(named, model, f"{path}.model_selection.models[{index}]", index + 1)
+        found = [pair for pair in named.values() if not unwanted(pair[0], preferences)]
+        if named and not found:
+            told = "; ".join(f"{t.model}: {unwanted(t, preferences)}" for t, _ in named.values())
+            self._wrong(f"{path}.model_selection", f"leaves no model ({told})")
+        if preferences.order:
+            found.sort(key=lambda pair: rank_of(pair[0].provider, preferences.order))
+        if not preferences.allow_fallbacks and not preferences.sort:
+            listed = [pair for pair in found if names_any(preferences.order, pair[0].provider)]
+            found = listed or found[:1]
+        return {target.model: (target, place) for target, place in found}
 
-    def _add(self, found: dict[str, Target], model: str, path: str) -> None:
+    def _check_entries(self, variant: Variant, path: str) -> None:
+        """What an automatic choice is among must be there; policy may name more models later."""
+        entries = variant.model_selection.models if variant.model_selection is not None else ()
+        for index, entry in enumerate(entries):
+            if entry not in self._base.providers and "*" not in entry:
+                self._add({}, entry, f"{path}.model_selection.models[{index}]", index + 1)
+
+    def _add(self, found: dict[str, tuple[Target, int]], model: str, path: str, place: int) -> None:
         name = split_model(model)[0]
         if name == self._base.namespace and name not in self._base.providers:
             self._wrong(path, f"{model!r} is a router; a variant names models")
@@ -138,7 +164,27 @@ class RouterCompiler:
             else:
                 self._wrong(path, f"no provider of this policy is known to serve {model!r}; write provider/model")
         for target in targets:
-            found.setdefault(target.model, target)
+            found.setdefault(target.model, (target, place))
 
     def _wrong(self, path: str, message: str) -> None:
         self.problems.append(Problem("Router", self._router.name, path, message))
+
+
+def preferences_of(selection: ModelSelection | None) -> Preferences:
+    """A document's preferences as those of a request; words that are not known are left out (the checks refuse them)."""
+    if selection is None:
+        return NO_PREFERENCES
+    keys = (sort_key(rule.metric, rule.direction) for rule in selection.sort)
+    provider = selection.provider or ProviderPreference()
+    limit = provider.max_price
+    found = Preferences(
+        only=provider.only,
+        ignore=selection.ignore,
+        order=provider.order,
+        allow_fallbacks=provider.allow_fallbacks is not False,
+        labels=tuple(LabelDemand(f"labels.{n}", n, (v.lower(),)) for n, v in sorted(provider.labels.items())),
+        max_price=PriceLimit(limit.prompt, limit.completion) if limit is not None else None,
+        sort=tuple(key for key in keys if key is not None),
+        together=BY_FALLBACKS,
+    )
+    return found if found != Preferences(together=BY_FALLBACKS) else NO_PREFERENCES

@@ -18,6 +18,7 @@ from services.core.policy.documents import (
     TextGenerationConfig,
 )
 from services.core.policy.ports import Catalogue, Condition
+from services.core.policy.preferences import NO_PREFERENCES, Preferences
 from services.core.policy.rules import BreakerRule, ClockRule, FaultRule, Resilience
 
 
@@ -70,6 +71,7 @@ class Target:
         provider: The provider.
         upstream_model: The name that the provider knows the model by.
         api: The provider's API that it is called by; empty: the caller's own where the provider speaks it.
+        parameters: Names of the parameters that it takes, as OpenRouter's catalogue spells them; None: not known.
     """
 
     model: str
@@ -79,11 +81,17 @@ class Target:
     capabilities: Capabilities = Capabilities()
     prices: Prices = Prices()
     api: str = ""
+    parameters: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledVariant:
-    """A variant with its targets resolved, in the order in which they are tried."""
+    """A variant with its targets resolved, in the order in which they are tried unless `preferences` sort them.
+
+    Attributes:
+        auto: Its models are chosen for each request, among `entries`; empty: among all. It has no `targets`.
+        places: By model: which of its fallbacks it belongs to, from 1; not there: to its first model.
+    """
 
     variant_id: str
     weight: int
@@ -93,6 +101,14 @@ class CompiledVariant:
     clocks: Mapping[str, Any] = field(default_factory=dict)
     """Clocks set by the router and the variant, merged, by name; provider clocks are below them."""
     resilience: Resilience = Resilience()
+    preferences: Preferences = NO_PREFERENCES
+    auto: bool = False
+    entries: tuple[str, ...] = ()
+    places: Mapping[str, int] = field(default_factory=dict)
+
+    def place_of(self, model: str) -> int:
+        """Which of the models that the variant names `model` is."""
+        return self.places.get(model, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from services.core.policy.preferences import NO_PREFERENCES, Preferences
 from services.core.values import Value
 
 
@@ -14,9 +15,8 @@ class RequestContext(Value, frozen=True):
     Attributes:
         model: `model` as the caller wrote it; empty when only `models` was given.
         models: Fallback models after `model`, in order.
-        ignore: Models or providers that must not be used.
-        provider_order: Providers to try first, in order.
-        allow_fallbacks: False: only the first candidate is tried.
+        preferences: Preferences among the targets that serve the models.
+        parameters: Names of the request's parameters; filled only if `preferences.require_parameters`.
         metadata: What conditions read, by key.
         messages: The messages as plain values, contents flattened to text; empty unless
             `CompiledRouter.reads_messages`.
@@ -24,16 +24,17 @@ class RequestContext(Value, frozen=True):
         needs: Capabilities that the request uses: "tools", "vision".
         clocks: Clocks of this request by name, in seconds, above all other levels.
         deadline: Seconds that the caller will wait; None: no bound of its own.
+        warnings: Routing fields that were understood and cannot be acted on, one sentence each.
     """
 
     model: str
     models: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
-    provider_order: tuple[str, ...] = ()
-    allow_fallbacks: bool = True
+    preferences: Preferences = NO_PREFERENCES
+    parameters: frozenset[str] = frozenset()
     metadata: Mapping[str, Any] = {}
     messages: tuple[Mapping[str, Any], ...] = ()
     user: str = ""
     needs: frozenset[str] = frozenset()
     clocks: Mapping[str, float] = {}
     deadline: float | None = None
+    warnings: tuple[str, ...] = ()

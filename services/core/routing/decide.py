@@ -3,20 +3,28 @@
 model "<namespace>/<router>"    the router's first true condition, else its default route; a variant by weight
 model "provider/model"          that target
 a bare model or an alias        the providers that serve it
-then the request's own `models` as further fallbacks. Weights come before health: benched
-targets are moved back by the attempt chain, and never change the assignment.
+model "auto"                    the best of `models`, or of all that policy names (`auto.py`)
+then the request's own `models` as further fallbacks. What the request rules out is skipped, what is left is
+put in order (`ordering.py`). Weights come before health: benched targets are moved back by the attempt chain,
+and never change the assignment. What names mean, with their suffixes, is in `named.py`.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from services.core.policy.ports import ConditionProblem
-from services.core.policy.resolve import resolve
+from services.core.policy.preferences import (
+    BY_MODEL,
+    NO_PREFERENCES,
+    Preferences,
+    SortKey,
+)
 from services.core.policy.rules import ClockRule, Recovery, Resilience, RetryRule
+from services.core.policy.selection import unpriced, unwanted
 from services.core.policy.snapshot import (
     CompiledRoute,
     CompiledRouter,
@@ -25,115 +33,210 @@ from services.core.policy.snapshot import (
     Target,
 )
 from services.core.routing.assign import SLOTS, drawn_slot, slot_of, variant_at
+from services.core.routing.auto import DEFAULT_SORT, MAX_CANDIDATES, pool, ranked
 from services.core.routing.context import RequestContext
 from services.core.routing.health import HealthView, target_name
+from services.core.routing.measures import Readings
+from services.core.routing.named import Named, named
+from services.core.routing.ordering import Place, ordered, unscored
 from services.core.routing.plan import Candidate, Plan, Skipped, Undecided
+from services.core.values import changed
 
 NO_ROUTE = "No route matched. Configure a default route or adjust conditions."
+
+_TOLD = 8
+"""Skipped models that an error names."""
 
 
 class _Draft:
     """A plan in the making."""
 
-    def __init__(self, snapshot: Snapshot, context: RequestContext) -> None:
+    def __init__(self, snapshot: Snapshot, context: RequestContext, health: HealthView) -> None:
         self.snapshot = snapshot
         self.context = context
+        self.readings = Readings(health)
         self.candidates: dict[str, Candidate] = {}
+        self.places: dict[str, Place] = {}
         self.reasons: list[str] = []
+        self.warnings: list[str] = list(context.warnings)
         self.skipped: list[Skipped] = []
+        self.ruled_out = False
+        """Something that would serve the request was skipped, for a reason of the request's."""
         self.condition_errors: list[str] = []
         self.rule: Resilience = snapshot.resilience
+        self.router_id = self.route_id = ""
+        self.variant: CompiledVariant | None = None
+        self.route_clocks: Mapping[str, Any] = {}
+        self.suffix_sort: tuple[SortKey, ...] = ()
+        self.automatic = False
 
-    def add(
-        self,
-        targets: Iterable[Target],
-        variant: CompiledVariant | None = None,
-        clocks: Mapping[str, Any] | None = None,
-    ) -> None:
+    def add(self, targets: Iterable[Target], place: Place, variant: CompiledVariant | None = None) -> None:
         """Add targets in order; one that is there already, ignored or known to be incapable is left out.
 
         Args:
-            clocks: Those of the route, for a target that the request brought itself.
+            variant: The one that they belong to; None: the request brought them itself.
         """
-        upper = variant.clocks if variant is not None else clocks or {}
+        upper = variant.clocks if variant is not None else self.route_clocks
         keeps = self.rule.recovery is not Recovery.HONEST_ERROR or self.rule.commit.sentence
         for target in targets:
-            if target.model in self.candidates:
+            if target.model in self.candidates or self._skips(target):
                 continue
-            why = _unfit(target, self.context)
-            if why:
-                self.skipped.append(Skipped(target.model, why))
-                continue
-            merged, named = _clocks(self.snapshot, target, upper, self.context)
+            merged, named_clocks = _clocks(self.snapshot, target, upper, self.context)
+            self.places[target.model] = place
             self.candidates[target.model] = Candidate(
                 target=target,
                 clocks=merged,
-                named_clocks=named,
+                named_clocks=named_clocks,
                 generation=variant.generation if variant is not None else None,
                 templates=variant.templates if variant is not None else (),
                 keeps_text=keeps,
             )
 
+    def _skips(self, target: Target) -> bool:
+        why = unfit(target, self.context)
+        if why:
+            self.skipped.append(Skipped(target.model, why))
+            self.ruled_out = True
+        return bool(why)
+
+    def add_named(self, found: Named, place: Place) -> None:
+        """Add what the request named itself."""
+        self.warnings.extend(found.warnings)
+        if found.router is not None or found.auto:
+            self.skipped.append(Skipped(found.model, "only `model` may name a router, or ask for an automatic choice"))
+            return
+        if not found.targets:
+            self.skipped.append(Skipped(found.model, found.refusal or "nothing serves it"))
+        self.add(found.targets, place)
+
+    def add_automatic(self, entries: Sequence[str], preferences: Preferences, variant: CompiledVariant | None) -> None:
+        """Add the best of what `entries` name, or of everything."""
+        targets, empty = pool(self.snapshot, entries)
+        for entry in empty:
+            self.skipped.append(Skipped(entry, "nothing serves it"))
+        why = {t.model: unwanted(t, preferences) or unfit(t, self.context) for t in targets}
+        fitting = [t for t in targets if not why[t.model]]
+        self.skipped += [Skipped(t.model, why[t.model]) for t in targets if why[t.model]]
+        self.ruled_out = self.ruled_out or len(fitting) < len(targets)
+        sort = preferences.sort or DEFAULT_SORT
+        best = ranked(fitting, sort, self.readings)[:MAX_CANDIDATES]
+        told = "; ".join(f"{target.model} {found}" for target, found in best)
+        few = f", of {len(fitting)}" if len(fitting) > len(best) else ""
+        self.reasons.append(f"automatic choice by {', then '.join(map(str, sort))}{few}: {told or 'nothing is left'}")
+        for place, (target, _) in enumerate(best):
+            # Each at a place of its own, so that a later sort by fallbacks or models keeps this order.
+            self.add((target,), (0, place), variant)
+        self.automatic = True
+
+    def preferences(self) -> Preferences:
+        """What candidates are put in order by: the request's own preferences over those of its variant."""
+        own, policy = self.context.preferences, self.variant.preferences if self.variant else NO_PREFERENCES
+        if own is NO_PREFERENCES and policy is NO_PREFERENCES and not self.suffix_sort:
+            return own
+        sort, together = own.sort, own.together
+        if not sort:
+            sort, together = (self.suffix_sort, BY_MODEL) if self.suffix_sort else (policy.sort, policy.together)
+        return changed(
+            own,
+            sort=() if self.automatic else sort,
+            together=together,
+            order=own.order or policy.order,
+            allow_fallbacks=own.allow_fallbacks and policy.allow_fallbacks,
+        )
+
 
 def router_named(snapshot: Snapshot, model: str) -> CompiledRouter | None:
     """The router that `model` names; None: it names a model."""
-    model = snapshot.aliases.get(model, model)
-    namespace, _, name = model.partition("/")
-    if name and namespace == snapshot.namespace:
-        return snapshot.routers.get(name)
-    if not name and model in snapshot.routers and not resolve(snapshot, model):
-        return snapshot.routers[model]
-    return None
+    return named(snapshot, model).router
 
 
 def decide(snapshot: Snapshot, context: RequestContext, health: HealthView, now: float, seed: int) -> Plan | Undecided:
     """The plan for a request; equal arguments give an equal plan."""
-    draft = _Draft(snapshot, context)
-    router = router_named(snapshot, context.model) if context.model else None
-    route_id = variant_id = ""
-    route_clocks: Mapping[str, Any] = {}
+    draft = _Draft(snapshot, context, health)
+    found = named(snapshot, context.model) if context.model else Named("")
+    draft.suffix_sort = found.sort
+    router = found.router
     if router is not None:
+        draft.warnings.extend(found.warnings)
+        draft.router_id = router.name
         route = _route(draft, router)
         if route is None:
             return Undecided("NO_ROUTE", NO_ROUTE, tuple(draft.reasons))
-        variant = _variant(draft, router, route, seed)
-        route_id, variant_id = route.route_id, variant.variant_id
-        draft.rule = variant.resilience
-        route_clocks = variant.clocks
-        draft.add(variant.targets, variant)
+        draft.route_id = route.route_id
+        _add_variant(draft, _variant(draft, router, route, seed))
+    elif found.auto:
+        automatic = changed(context.preferences, sort=context.preferences.sort or found.sort)
+        draft.add_automatic(context.models, automatic, None)
     elif context.model:
-        found = resolve(snapshot, context.model)
-        if not found and not context.models:
-            return Undecided("UNKNOWN_MODEL", _unknown(snapshot, context.model), tuple(draft.reasons))
-        draft.reasons.append(f"model {context.model!r} is served by {_listed(found)}")
-        draft.add(found)
-    for model in context.models:
-        found = resolve(snapshot, model)
-        if not found:
-            draft.skipped.append(Skipped(model, "nothing serves it"))
-        draft.add(found, clocks=route_clocks)
-    candidates = _ordered(draft)
+        if not found.targets and not context.models:
+            told = found.refusal or _unknown(snapshot, context.model)
+            return Undecided("UNKNOWN_MODEL", told, tuple(draft.reasons))
+        draft.reasons.append(f"model {context.model!r} is served by {_listed(found.targets)}")
+        draft.add_named(found, (0, 0))
+    for index, model in enumerate(() if found.auto else context.models, 1):
+        draft.add_named(named(snapshot, model), (1 if router is not None else 0, index))
+    candidates = _candidates(draft)
     if not candidates:
-        return Undecided("UNKNOWN_MODEL", _nothing_left(draft), tuple(draft.reasons))
+        reason = "NO_PROVIDER" if draft.ruled_out else "UNKNOWN_MODEL"
+        return Undecided(reason, _nothing_left(draft), tuple(draft.reasons))
     _tell_benched(draft, candidates, health, now)
+    return _plan(draft, candidates, seed)
+
+
+def _plan(draft: _Draft, candidates: tuple[Candidate, ...], seed: int) -> Plan:
     rule = draft.rule
     return Plan(
         candidates=candidates,
-        retry=_bounded(rule.retry, context),
+        retry=_bounded(rule.retry, draft.context),
         hedge=rule.hedge,
         commit=rule.commit,
         recovery=rule.recovery,
         on_exhausted=rule.on_exhausted,
-        policy_version=snapshot.version,
-        policy_revision=snapshot.revision,
+        policy_version=draft.snapshot.version,
+        policy_revision=draft.snapshot.revision,
         seed=seed,
-        router_id=router.name if router is not None else "",
-        route_id=route_id,
-        variant_id=variant_id,
+        router_id=draft.router_id,
+        route_id=draft.route_id,
+        variant_id=draft.variant.variant_id if draft.variant is not None else "",
         reasons=tuple(draft.reasons),
         skipped=tuple(draft.skipped),
+        measured=draft.readings.taken,
+        warnings=tuple(draft.warnings),
+        automatic=draft.automatic,
         condition_errors=tuple(draft.condition_errors),
     )
+
+
+def _add_variant(draft: _Draft, variant: CompiledVariant) -> None:
+    draft.variant = variant
+    draft.rule = variant.resilience
+    draft.route_clocks = variant.clocks
+    if variant.auto:
+        own = draft.context.preferences.sort or draft.suffix_sort
+        draft.add_automatic(
+            variant.entries, changed(variant.preferences, sort=own or variant.preferences.sort), variant
+        )
+        return
+    for target in variant.targets:
+        draft.add((target,), (0, variant.place_of(target.model)), variant)
+
+
+def _candidates(draft: _Draft) -> tuple[Candidate, ...]:
+    """The candidates in order; nothing to do is the common case."""
+    found = tuple(draft.candidates.values())
+    preferences = draft.preferences()
+    limit = preferences.max_price
+    if limit is not None:
+        dark = [c.target.model for c in found if unpriced(c.target, limit)]
+        if dark:
+            draft.warnings.append(f"max_price was not checked where no price is known: {', '.join(dark)}")
+    sort = preferences.sort or (draft.context.preferences.sort if draft.automatic else ())
+    if sort and found:
+        unknown = unscored(sort, draft.readings, found)
+        draft.warnings += [f"sort by {metric} had no effect: no score is known of these models" for metric in unknown]
+    if preferences is NO_PREFERENCES or not found:
+        return found
+    return ordered(found, draft.places, preferences, draft.readings, draft.reasons.append)
 
 
 def _route(draft: _Draft, router: CompiledRouter) -> CompiledRoute | None:
@@ -172,24 +275,20 @@ def _variant(draft: _Draft, router: CompiledRouter, route: CompiledRoute, seed: 
     return variant
 
 
-def _unfit(target: Target, context: RequestContext) -> str:
+def unfit(target: Target, context: RequestContext) -> str:
     """Why `target` cannot serve the request; empty: it can."""
-    if context.ignore and (target.model in context.ignore or target.provider.name in context.ignore):
-        return "the request ignores it"
-    if "tools" in context.needs and target.capabilities.tools is False:
-        return "it cannot call tools"
-    if "vision" in context.needs and target.capabilities.vision is False:
-        return "it cannot read images"
-    return ""
-
-
-def _ordered(draft: _Draft) -> tuple[Candidate, ...]:
-    candidates = list(draft.candidates.values())
-    context = draft.context
-    if context.provider_order:
-        rank = {name: place for place, name in enumerate(context.provider_order)}
-        candidates.sort(key=lambda c: rank.get(c.target.provider.name, len(rank)))
-    return tuple(candidates if context.allow_fallbacks else candidates[:1])
+    if context.needs:
+        if "tools" in context.needs and target.capabilities.tools is False:
+            return "it cannot call tools"
+        if "vision" in context.needs and target.capabilities.vision is False:
+            return "it cannot read images"
+    if context.preferences is NO_PREFERENCES:
+        return ""
+    if context.preferences.require_parameters and target.parameters is not None:
+        missing = context.parameters - target.parameters
+        if missing:
+            return f"require_parameters: it does not take {', '.join(sorted(missing))}"
+    return unwanted(target, context.preferences)
 
 
 def _tell_benched(draft: _Draft, candidates: tuple[Candidate, ...], health: HealthView, now: float) -> None:
@@ -235,8 +334,10 @@ def _listed(targets: tuple[Target, ...]) -> str:
 
 def _nothing_left(draft: _Draft) -> str:
     if draft.skipped:
-        told = "; ".join(f"{s.model}: {s.why}" for s in draft.skipped)
-        return f"no model can serve this request ({told})"
+        told = "; ".join(f"{s.model}: {s.why}" for s in draft.skipped[:_TOLD])
+        more = len(draft.skipped) - _TOLD
+        told += f"; and {more} more" if more > 0 else ""
+        return f"no provider can serve this request ({told})"
     return _unknown(draft.snapshot, draft.context.model or ", ".join(draft.context.models))
 
 

@@ -7,13 +7,18 @@ Cells (`core/attempts/breaker.py`) and this view are named alike: a target's
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+
+from services.core.policy.preferences import LATENCY, THROUGHPUT
+
+WHOLE = "/whole"
+"""Suffix of the speed of answers that are not streamed: it measures all of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """How fast a target was of late: its times to first content, sorted, in seconds."""
+    """How fast a target was of late: its times to first content in seconds, or its rates; sorted."""
 
     samples: tuple[float, ...] = ()
 
@@ -23,6 +28,21 @@ class Speed:
             return 0.0
         # The small number keeps a product such as 0.07 * 100 from being more than 7.
         return self.samples[max(0, math.ceil(p * len(self.samples) - 1e-9) - 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A measured value that a decision read.
+
+    Attributes:
+        metric: "latency", seconds to the first content, or "throughput", tokens per second after it.
+        p: Share of requests, 0 to 1, that did as well as `value`.
+    """
+
+    model: str
+    metric: str
+    p: float
+    value: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +56,8 @@ class HealthView:
         shares: Share of traffic of names that come back or are overloaded, below 1.
         in_flight: Attempts that run now, by target name.
         speeds: By model, and by "model/whole" for answers that are not streamed.
+        rates: By model: tokens per second after the first content, sorted.
+        replayed: What an earlier decision measured; it takes the place of `speeds` and `rates`.
     """
 
     benched_until: Mapping[str, float] = field(default_factory=dict)
@@ -44,6 +66,26 @@ class HealthView:
     shares: Mapping[str, float] = field(default_factory=dict)
     in_flight: Mapping[str, int] = field(default_factory=dict)
     speeds: Mapping[str, Speed] = field(default_factory=dict)
+    rates: Mapping[str, Speed] = field(default_factory=dict)
+    replayed: Mapping[tuple[str, str, float], float] | None = None
+
+    @classmethod
+    def replaying(cls, measurements: Iterable[Measurement]) -> HealthView:
+        """A view in which a decision reads what an earlier one read."""
+        return cls(replayed={(m.model, m.metric, m.p): m.value for m in measurements})
+
+    def measured(self, model: str, metric: str, p: float) -> float | None:
+        """What the share `p` of a target's requests did as well as; None: nothing is known.
+
+        Times to first content, for "latency", are those of streams; without any, those of whole answers.
+        """
+        if self.replayed is not None:
+            return self.replayed.get((model, metric, p))
+        if metric == LATENCY:
+            speed = self.speeds.get(model) or self.speeds.get(model + WHOLE)
+            return speed.percentile(p) if speed is not None else None
+        rate = self.rates.get(model) if metric == THROUGHPUT else None
+        return rate.percentile(1.0 - p) if rate is not None else None
 
     def benched(self, name: str, now: float) -> bool:
         """Whether `name` is set aside at `now`."""
@@ -51,9 +93,6 @@ class HealthView:
 
 
 HEALTHY = HealthView()
-
-WHOLE = "/whole"
-"""Suffix of the speed of answers that are not streamed: it measures all of the answer."""
 
 
 def credential_name(provider: str, reference: str) -> str:

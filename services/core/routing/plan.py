@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.core.policy.documents import MessageTemplate, TextGenerationConfig
 from services.core.policy.rules import ClockRule, CommitRule, ExhaustedRule, HedgeRule, Recovery, RetryRule
 from services.core.policy.snapshot import Target
+from services.core.routing.health import Measurement
 from services.core.values import Value
 
 
@@ -38,6 +39,9 @@ class Plan(Value, frozen=True):
     Attributes:
         seed: The draw's seed; the same snapshot, context, health, now and seed give the same plan.
         reasons: One line per step of the decision, for people.
+        measured: What of the health decided on the order; `HealthView.replaying` makes the same plan of it.
+        warnings: What the caller asked for and did not get.
+        automatic: The models were chosen, and not named by anybody.
     """
 
     candidates: tuple[Candidate, ...]
@@ -54,12 +58,15 @@ class Plan(Value, frozen=True):
     commit: CommitRule = CommitRule()
     recovery: Recovery = Recovery.HONEST_ERROR
     on_exhausted: ExhaustedRule = ExhaustedRule()
+    measured: tuple[Measurement, ...] = ()
+    warnings: tuple[str, ...] = ()
+    automatic: bool = False
     condition_errors: tuple[str, ...] = ()
     """Conditions that failed at run time and so did not match; counted by the worker."""
 
 
 class Undecided(Value, frozen=True):
-    """No plan. `reason` is UPPER_SNAKE: NO_ROUTE or UNKNOWN_MODEL; `message` is what the caller sees."""
+    """No plan. `reason` is UPPER_SNAKE: NO_ROUTE, UNKNOWN_MODEL or NO_PROVIDER; `message` is what the caller sees."""
 
     reason: str
     message: str

@@ -21,9 +21,7 @@ from services.dataplane.mending import asks_restart, is_mendable, mended
 from services.dataplane.sse import frame
 from services.dataplane.translate import CrossTranslation, laid_over
 from services.dataplane.translation import EVENT_STREAM, Emitted, Evidence, InboundRequest, Translation
-from services.wire.chat_facts import condition_messages, read_facts
-
-_FACTS = ("model", "models", "ignore", "provider", "fallback", "extra_body", "metadata", "user")
+from services.wire.chat_facts import FACT_FIELDS, condition_messages, read_facts
 
 
 class AnthropicMessages:
@@ -41,11 +39,13 @@ class AnthropicMessages:
             raise InvalidRequest("messages: Field required, a list of messages", param="messages")
         if "max_tokens" not in members:
             raise InvalidRequest("max_tokens: Field required", param="max_tokens")
-        facts = decoded(members, _FACTS)
+        facts = decoded(members, FACT_FIELDS)
         metadata = facts.get("metadata")
         user = metadata.get("user_id") if isinstance(metadata, Mapping) else None
         session = headers.get("x-claude-code-session-id") or headers.get("x-session-id", "")
-        context = read_facts(facts, user=user if isinstance(user, str) and user else session, needs=_needs(members))
+        context = read_facts(
+            facts, user=user if isinstance(user, str) and user else session, needs=_needs(members), parameters=members
+        )
         stream = bytes(members.get("stream", b"false")) == b"true"
         return _AnthropicRequest(self._codec_for, members, context, headers, stream=stream)
 

@@ -24,20 +24,9 @@ from services.dataplane.mending import asks_restart, is_mendable, mended
 from services.dataplane.sse import frame
 from services.dataplane.translate import CrossTranslation, laid_over
 from services.dataplane.translation import EVENT_STREAM, Emitted, Evidence, InboundRequest, Translation
-from services.wire.chat_facts import condition_messages, read_facts
+from services.wire.chat_facts import FACT_FIELDS, condition_messages, read_facts
 
-_FACTS = (
-    "model",
-    "models",
-    "ignore",
-    "provider",
-    "fallback",
-    "extra_body",
-    "metadata",
-    "user",
-    "session_id",
-    "reasoning",
-)
+_FACTS = (*FACT_FIELDS, "session_id", "reasoning")
 _NOT_NULL = b"null"
 
 
@@ -64,7 +53,10 @@ class OpenAiChat:
         user = headers.get("x-session-id", "")
         session = facts.get("session_id")
         context = read_facts(
-            facts, user=session if isinstance(session, str) and session else user, needs=_needs(members)
+            facts,
+            user=session if isinstance(session, str) and session else user,
+            needs=_needs(members),
+            parameters=members,
         )
         return _OpenAiRequest(self, members, context, facts, headers, stream=stream == b"true")
 

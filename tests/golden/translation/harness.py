@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import msgspec
 from google.protobuf import json_format
 from turnout.inference.v1 import chat_pb2
 
@@ -119,9 +120,11 @@ def told_request(api: str, provider_type: str, case: Case) -> Any:
 def _told_context(request: InboundRequest) -> Any:
     """The facts of a request that are set."""
     context = request.context
-    names = ("model", "models", "ignore", "provider_order", "metadata", "user", "needs", "clocks")
+    names = ("model", "models", "metadata", "user", "needs", "clocks", "warnings")
     told = {name: value for name in names if (value := getattr(context, name))}
-    told |= {} if context.allow_fallbacks else {"allow_fallbacks": False}
+    preferences = context.preferences
+    told |= {f.name: v for f in msgspec.structs.fields(preferences) if (v := getattr(preferences, f.name)) != f.default}
+    told |= {"sort": [str(key) for key in preferences.sort]} if preferences.sort else {}
     told |= {"stream": True} if request.stream else {}
     return {name: sorted(v) if isinstance(v, frozenset) else v for name, v in told.items()}
 

@@ -44,6 +44,7 @@ def test_each_error_has_the_http_status_of_its_meaning() -> None:
         "KeyInUse": 422,
         "InvalidRequest": 400,
         "NoRoute": 400,
+        "NoProvider": 404,
         "NotFound": 404,
         "Overloaded": 503,
         "PermissionDenied": 403,

@@ -29,11 +29,11 @@ def test_the_nested_place_wins_and_metadata_merge_key_by_key() -> None:
         }
     )
     assert facts.models == ("in/x",)
-    assert facts.ignore == ("top/y",)
+    assert facts.preferences.ignore == ("top/y",)
     assert facts.metadata == {"a": 1, "b": 2}
     assert facts.clocks == {"first_content": 0.5, "first_event": 0.5}
-    assert facts.provider_order == ("p",)
-    assert facts.allow_fallbacks is False
+    assert facts.preferences.order == ("p",)
+    assert facts.preferences.allow_fallbacks is False
     assert facts.user == "inner"
 
 
@@ -61,7 +61,7 @@ def test_fallback_models_alone_are_enough() -> None:
         ({"model": "m", "extra_body": "x"}, "extra_body"),
         ({"model": "m", "extra_body": {"metadata": "x"}}, "metadata"),
         ({"model": "m", "provider": "openai"}, "provider"),
-        ({"model": "m", "provider": {"order": "openai"}}, "order"),
+        ({"model": "m", "provider": {"order": "openai"}}, "provider.order"),
         ({"model": "m", "fallback": "1s"}, "fallback"),
         ({"model": "m", "fallback": {"ttft_timeout": 800}}, "fallback.ttft_timeout"),
         ({"model": "m", "fallback": {"ttft_timeout": "soon"}}, "fallback.ttft_timeout"),

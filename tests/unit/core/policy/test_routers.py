@@ -43,7 +43,9 @@ def test_the_order_of_providers_is_stable_and_comes_before_the_ban_on_fallbacks(
     ordered = f"{{model_selection: {{{models}, provider: {{order: [mistral]}}}}}}"
     assert models_of(ordered) == ["mistral/large", "mistral/gpt-5", "openai/gpt-5", "anthropic/claude"]
     single = f"{{model_selection: {{{models}, provider: {{order: [mistral], allow_fallbacks: false}}}}}}"
-    assert models_of(single) == ["mistral/large"]
+    assert models_of(single) == ["mistral/large", "mistral/gpt-5"]
+    first = f"{{model_selection: {{{models}, provider: {{allow_fallbacks: false}}}}}}"
+    assert models_of(first) == ["openai/gpt-5"]
     free = f"{{model_selection: {{{models}, provider: {{allow_fallbacks: true}}}}}}"
     assert len(models_of(free)) == 4
 

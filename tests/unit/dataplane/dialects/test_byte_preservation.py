@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from services.core.policy.documents import MessageTemplate
 from services.dataplane.dialects.registry import dialect_of
 from services.dataplane.translation import Evidence, Translation
+from services.wire.chat_facts import ROUTING_FIELDS
 from tests.support.upstream import anthropic_answer, anthropic_events, openai_answer, openai_events
 from tests.unit.dataplane.build import candidate
 from tests.unit.dataplane.dialects.scan import members
 
 EVIDENCE = Evidence({"generation_id": "g"}, 0.125, "openai/gpt-5", "g")
 PROVIDERS = {"chat.completions": "openai", "messages": "anthropic"}
-OURS = {"model", "models", "ignore", "provider", "fallback", "sort", "route", "transforms", "extra_body"}
+OURS = {"model", "extra_body", *ROUTING_FIELDS}
 
 ODD_MESSAGES = r"""[ {"content" :	"caf\u00e9 \ud83d\ude42 \/ \b\f" , "role":"user",
    "role" : "user"},{"role":"assistant","content":[ ]}, {"role":"user","content":"\u0000é"} ]""".encode()

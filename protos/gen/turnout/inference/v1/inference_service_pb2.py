@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from turnout.inference.v1 import chat_pb2 as turnout_dot_inference_dot_v1_dot_chat__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,turnout/inference/v1/inference_service.proto\x12\x14turnout.inference.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fturnout/inference/v1/chat.proto\"\x94\x02\n\rInvokeRequest\x12&\n\x03\x61pi\x18\x01 \x01(\x0e\x32\x19.turnout.inference.v1.Api\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\x12\x41\n\x07headers\x18\x03 \x03(\x0b\x32\x30.turnout.inference.v1.InvokeRequest.HeadersEntry\x12\x13\n\x0btraceparent\x18\x04 \x01(\t\x12\x12\n\ntracestate\x18\x05 \x01(\t\x12\x12\n\ntimeout_ms\x18\x06 \x01(\x03\x12\r\n\x05model\x18\x07 \x01(\t\x12\x0e\n\x06stream\x18\x08 \x01(\x08\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa2\x01\n\x0eInvokeResponse\x12\x0e\n\x06status\x18\x01 \x01(\x05\x12\x42\n\x07headers\x18\x02 \x03(\x0b\x32\x31.turnout.inference.v1.InvokeResponse.HeadersEntry\x12\x0c\n\x04\x62ody\x18\x03 \x01(\x0c\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x9c\x01\n\x0bInvokeEvent\x12\x0e\n\x06status\x18\x01 \x01(\x05\x12?\n\x07headers\x18\x02 \x03(\x0b\x32..turnout.inference.v1.InvokeEvent.HeadersEntry\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x13\n\x11ListModelsRequest\"E\n\x12ListModelsResponse\x12/\n\x06models\x18\x01 \x03(\x0b\x32\x1f.turnout.inference.v1.ModelInfo\"\x86\x02\n\tModelInfo\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08owned_by\x18\x02 \x01(\t\x12\x16\n\x0e\x63ontext_length\x18\x03 \x01(\x03\x12\x18\n\x0binput_price\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0coutput_price\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x14\n\x0c\x64isplay_name\x18\x06 \x01(\t\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x06labels\x18\x08 \x01(\x0b\x32\x17.google.protobuf.StructB\x0e\n\x0c_input_priceB\x0f\n\r_output_price*\x95\x02\n\x03\x41pi\x12\x13\n\x0f\x41PI_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41PI_CHAT_COMPLETIONS\x10\x01\x12\x10\n\x0c\x41PI_MESSAGES\x10\x02\x12\x11\n\rAPI_RESPONSES\x10\x03\x12\x18\n\x14\x41PI_GENERATE_CONTENT\x10\x04\x12\x12\n\x0e\x41PI_EMBEDDINGS\x10\x05\x12\x13\n\x0f\x41PI_MODERATIONS\x10\x06\x12\x0e\n\nAPI_IMAGES\x10\x07\x12\x13\n\x0f\x41PI_IMAGE_EDITS\x10\x08\x12\x0e\n\nAPI_SPEECH\x10\t\x12\x16\n\x12\x41PI_TRANSCRIPTIONS\x10\n\x12\x14\n\x10\x41PI_TRANSLATIONS\x10\x0b\x12\x14\n\x10\x41PI_COUNT_TOKENS\x10\x0c\x32\xe4\x03\n\x10InferenceService\x12S\n\x06Invoke\x12#.turnout.inference.v1.InvokeRequest\x1a$.turnout.inference.v1.InvokeResponse\x12X\n\x0cInvokeStream\x12#.turnout.inference.v1.InvokeRequest\x1a!.turnout.inference.v1.InvokeEvent0\x01\x12]\n\x14\x43reateChatCompletion\x12!.turnout.inference.v1.ChatRequest\x1a\".turnout.inference.v1.ChatResponse\x12\\\n\x14StreamChatCompletion\x12!.turnout.inference.v1.ChatRequest\x1a\x1f.turnout.inference.v1.ChatEvent0\x01\x12\x64\n\nListModels\x12\'.turnout.inference.v1.ListModelsRequest\x1a(.turnout.inference.v1.ListModelsResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,turnout/inference/v1/inference_service.proto\x12\x14turnout.inference.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fturnout/inference/v1/chat.proto\"\x94\x02\n\rInvokeRequest\x12&\n\x03\x61pi\x18\x01 \x01(\x0e\x32\x19.turnout.inference.v1.Api\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\x12\x41\n\x07headers\x18\x03 \x03(\x0b\x32\x30.turnout.inference.v1.InvokeRequest.HeadersEntry\x12\x13\n\x0btraceparent\x18\x04 \x01(\t\x12\x12\n\ntracestate\x18\x05 \x01(\t\x12\x12\n\ntimeout_ms\x18\x06 \x01(\x03\x12\r\n\x05model\x18\x07 \x01(\t\x12\x0e\n\x06stream\x18\x08 \x01(\x08\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa2\x01\n\x0eInvokeResponse\x12\x0e\n\x06status\x18\x01 \x01(\x05\x12\x42\n\x07headers\x18\x02 \x03(\x0b\x32\x31.turnout.inference.v1.InvokeResponse.HeadersEntry\x12\x0c\n\x04\x62ody\x18\x03 \x01(\x0c\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x9c\x01\n\x0bInvokeEvent\x12\x0e\n\x06status\x18\x01 \x01(\x05\x12?\n\x07headers\x18\x02 \x03(\x0b\x32..turnout.inference.v1.InvokeEvent.HeadersEntry\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x14\n\x12\x44\x65scribeKeyRequest\"\'\n\x07KeyInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06scopes\x18\x02 \x03(\t\"\x13\n\x11ListModelsRequest\"E\n\x12ListModelsResponse\x12/\n\x06models\x18\x01 \x03(\x0b\x32\x1f.turnout.inference.v1.ModelInfo\"\x86\x02\n\tModelInfo\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08owned_by\x18\x02 \x01(\t\x12\x16\n\x0e\x63ontext_length\x18\x03 \x01(\x03\x12\x18\n\x0binput_price\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0coutput_price\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x14\n\x0c\x64isplay_name\x18\x06 \x01(\t\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x06labels\x18\x08 \x01(\x0b\x32\x17.google.protobuf.StructB\x0e\n\x0c_input_priceB\x0f\n\r_output_price*\xae\x02\n\x03\x41pi\x12\x13\n\x0f\x41PI_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41PI_CHAT_COMPLETIONS\x10\x01\x12\x10\n\x0c\x41PI_MESSAGES\x10\x02\x12\x11\n\rAPI_RESPONSES\x10\x03\x12\x18\n\x14\x41PI_GENERATE_CONTENT\x10\x04\x12\x12\n\x0e\x41PI_EMBEDDINGS\x10\x05\x12\x13\n\x0f\x41PI_MODERATIONS\x10\x06\x12\x0e\n\nAPI_IMAGES\x10\x07\x12\x13\n\x0f\x41PI_IMAGE_EDITS\x10\x08\x12\x0e\n\nAPI_SPEECH\x10\t\x12\x16\n\x12\x41PI_TRANSCRIPTIONS\x10\n\x12\x14\n\x10\x41PI_TRANSLATIONS\x10\x0b\x12\x14\n\x10\x41PI_COUNT_TOKENS\x10\x0c\x12\x17\n\x13\x41PI_OPENROUTER_CHAT\x10\r2\xc1\x04\n\x10InferenceService\x12S\n\x06Invoke\x12#.turnout.inference.v1.InvokeRequest\x1a$.turnout.inference.v1.InvokeResponse\x12X\n\x0cInvokeStream\x12#.turnout.inference.v1.InvokeRequest\x1a!.turnout.inference.v1.InvokeEvent0\x01\x12]\n\x14\x43reateChatCompletion\x12!.turnout.inference.v1.ChatRequest\x1a\".turnout.inference.v1.ChatResponse\x12\\\n\x14StreamChatCompletion\x12!.turnout.inference.v1.ChatRequest\x1a\x1f.turnout.inference.v1.ChatEvent0\x01\x12\x64\n\nListModels\x12\'.turnout.inference.v1.ListModelsRequest\x1a(.turnout.inference.v1.ListModelsResponse\"\x03\x90\x02\x01\x12[\n\x0b\x44\x65scribeKey\x12(.turnout.inference.v1.DescribeKeyRequest\x1a\x1d.turnout.inference.v1.KeyInfo\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,8 +42,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INVOKEEVENT_HEADERSENTRY']._serialized_options = b'8\001'
   _globals['_INFERENCESERVICE'].methods_by_name['ListModels']._loaded_options = None
   _globals['_INFERENCESERVICE'].methods_by_name['ListModels']._serialized_options = b'\220\002\001'
-  _globals['_API']._serialized_start=1127
-  _globals['_API']._serialized_end=1404
+  _globals['_INFERENCESERVICE'].methods_by_name['DescribeKey']._loaded_options = None
+  _globals['_INFERENCESERVICE'].methods_by_name['DescribeKey']._serialized_options = b'\220\002\001'
+  _globals['_API']._serialized_start=1190
+  _globals['_API']._serialized_end=1492
   _globals['_INVOKEREQUEST']._serialized_start=167
   _globals['_INVOKEREQUEST']._serialized_end=443
   _globals['_INVOKEREQUEST_HEADERSENTRY']._serialized_start=397
@@ -56,12 +58,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INVOKEEVENT']._serialized_end=767
   _globals['_INVOKEEVENT_HEADERSENTRY']._serialized_start=397
   _globals['_INVOKEEVENT_HEADERSENTRY']._serialized_end=443
-  _globals['_LISTMODELSREQUEST']._serialized_start=769
-  _globals['_LISTMODELSREQUEST']._serialized_end=788
-  _globals['_LISTMODELSRESPONSE']._serialized_start=790
-  _globals['_LISTMODELSRESPONSE']._serialized_end=859
-  _globals['_MODELINFO']._serialized_start=862
-  _globals['_MODELINFO']._serialized_end=1124
-  _globals['_INFERENCESERVICE']._serialized_start=1407
-  _globals['_INFERENCESERVICE']._serialized_end=1891
+  _globals['_DESCRIBEKEYREQUEST']._serialized_start=769
+  _globals['_DESCRIBEKEYREQUEST']._serialized_end=789
+  _globals['_KEYINFO']._serialized_start=791
+  _globals['_KEYINFO']._serialized_end=830
+  _globals['_LISTMODELSREQUEST']._serialized_start=832
+  _globals['_LISTMODELSREQUEST']._serialized_end=851
+  _globals['_LISTMODELSRESPONSE']._serialized_start=853
+  _globals['_LISTMODELSRESPONSE']._serialized_end=922
+  _globals['_MODELINFO']._serialized_start=925
+  _globals['_MODELINFO']._serialized_end=1187
+  _globals['_INFERENCESERVICE']._serialized_start=1495
+  _globals['_INFERENCESERVICE']._serialized_end=2072
 # @@protoc_insertion_point(module_scope)

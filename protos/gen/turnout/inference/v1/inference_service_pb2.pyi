@@ -53,6 +53,8 @@ class _ApiEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Api.ValueType], _
     """OpenAI English text from speech, as a form."""
     API_COUNT_TOKENS: _Api.ValueType  # 12
     """Anthropic's count of a message's tokens."""
+    API_OPENROUTER_CHAT: _Api.ValueType  # 13
+    """OpenRouter's chat completions."""
 
 class Api(_Api, metaclass=_ApiEnumTypeWrapper):
     """The API, and with it the dialect, of a request in bytes."""
@@ -83,6 +85,8 @@ API_TRANSLATIONS: Api.ValueType  # 11
 """OpenAI English text from speech, as a form."""
 API_COUNT_TOKENS: Api.ValueType  # 12
 """Anthropic's count of a message's tokens."""
+API_OPENROUTER_CHAT: Api.ValueType  # 13
+"""OpenRouter's chat completions."""
 Global___Api: _TypeAlias = Api  # noqa: Y015
 
 @_typing.final
@@ -260,6 +264,51 @@ class InvokeEvent(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___InvokeEvent: _TypeAlias = InvokeEvent  # noqa: Y015
+
+@_typing.final
+class DescribeKeyRequest(_message.Message):
+    """Asks about the caller's key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DescribeKeyRequest: _TypeAlias = DescribeKeyRequest  # noqa: Y015
+
+@_typing.final
+class KeyInfo(_message.Message):
+    """A caller's key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SCOPES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of the key."""
+    @_builtins.property
+    def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the key may do: inference, read, admin."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        scopes: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "scopes", b"scopes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeyInfo: _TypeAlias = KeyInfo  # noqa: Y015
 
 @_typing.final
 class ListModelsRequest(_message.Message):

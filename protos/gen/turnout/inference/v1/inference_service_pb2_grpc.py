@@ -61,6 +61,11 @@ class InferenceServiceStub:
                 request_serializer=turnout_dot_inference_dot_v1_dot_inference__service__pb2.ListModelsRequest.SerializeToString,
                 response_deserializer=turnout_dot_inference_dot_v1_dot_inference__service__pb2.ListModelsResponse.FromString,
                 _registered_method=True)
+        self.DescribeKey = channel.unary_unary(
+                '/turnout.inference.v1.InferenceService/DescribeKey',
+                request_serializer=turnout_dot_inference_dot_v1_dot_inference__service__pb2.DescribeKeyRequest.SerializeToString,
+                response_deserializer=turnout_dot_inference_dot_v1_dot_inference__service__pb2.KeyInfo.FromString,
+                _registered_method=True)
 
 
 class InferenceServiceServicer:
@@ -103,6 +108,13 @@ class InferenceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DescribeKey(self, request, context):
+        """Returns what the policy says of the caller's own key.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_InferenceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -130,6 +142,11 @@ def add_InferenceServiceServicer_to_server(servicer, server):
                     servicer.ListModels,
                     request_deserializer=turnout_dot_inference_dot_v1_dot_inference__service__pb2.ListModelsRequest.FromString,
                     response_serializer=turnout_dot_inference_dot_v1_dot_inference__service__pb2.ListModelsResponse.SerializeToString,
+            ),
+            'DescribeKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.DescribeKey,
+                    request_deserializer=turnout_dot_inference_dot_v1_dot_inference__service__pb2.DescribeKeyRequest.FromString,
+                    response_serializer=turnout_dot_inference_dot_v1_dot_inference__service__pb2.KeyInfo.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -268,6 +285,33 @@ class InferenceService:
             '/turnout.inference.v1.InferenceService/ListModels',
             turnout_dot_inference_dot_v1_dot_inference__service__pb2.ListModelsRequest.SerializeToString,
             turnout_dot_inference_dot_v1_dot_inference__service__pb2.ListModelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DescribeKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/turnout.inference.v1.InferenceService/DescribeKey',
+            turnout_dot_inference_dot_v1_dot_inference__service__pb2.DescribeKeyRequest.SerializeToString,
+            turnout_dot_inference_dot_v1_dot_inference__service__pb2.KeyInfo.FromString,
             options,
             channel_credentials,
             insecure,

@@ -46,6 +46,8 @@ class InferenceServiceStub:
     """Like CreateChatCompletion, for answers that stream."""
     ListModels: _grpc.UnaryUnaryMultiCallable[_inference_service_pb2.ListModelsRequest, _inference_service_pb2.ListModelsResponse]
     """Returns the models that the policy can reach."""
+    DescribeKey: _grpc.UnaryUnaryMultiCallable[_inference_service_pb2.DescribeKeyRequest, _inference_service_pb2.KeyInfo]
+    """Returns what the policy says of the caller's own key."""
 
 @_typing.type_check_only
 class InferenceServiceAsyncStub(InferenceServiceStub):
@@ -64,6 +66,8 @@ class InferenceServiceAsyncStub(InferenceServiceStub):
     """Like CreateChatCompletion, for answers that stream."""
     ListModels: _aio.UnaryUnaryMultiCallable[_inference_service_pb2.ListModelsRequest, _inference_service_pb2.ListModelsResponse]  # type: ignore[assignment]
     """Returns the models that the policy can reach."""
+    DescribeKey: _aio.UnaryUnaryMultiCallable[_inference_service_pb2.DescribeKeyRequest, _inference_service_pb2.KeyInfo]  # type: ignore[assignment]
+    """Returns what the policy says of the caller's own key."""
 
 class InferenceServiceServicer(metaclass=_abc_1.ABCMeta):
     """Serves inference requests. Every method goes through the same attempt engine."""
@@ -109,5 +113,13 @@ class InferenceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_inference_service_pb2.ListModelsResponse, _abc.Awaitable[_inference_service_pb2.ListModelsResponse]]:
         """Returns the models that the policy can reach."""
+
+    @_abc_1.abstractmethod
+    def DescribeKey(
+        self,
+        request: _inference_service_pb2.DescribeKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_inference_service_pb2.KeyInfo, _abc.Awaitable[_inference_service_pb2.KeyInfo]]:
+        """Returns what the policy says of the caller's own key."""
 
 def add_InferenceServiceServicer_to_server(servicer: InferenceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -638,12 +638,14 @@ class Variant(_message.Message):
     variant_id: _builtins.str
     """Name of the variant, unique within the route. Derived from its place when missing."""
     model_id: _builtins.str
-    """Model tried first, "provider/model" or bare."""
+    """Model tried first, "provider/model" or bare. "auto": the best of `model_selection.models` for each request, or,
+    without those, of all models that policy names.
+    """
     recovery: _builtins.str
     """What follows when an answer breaks after its first content; empty: as the router says."""
     @_builtins.property
     def model_selection(self) -> Global___ModelSelection:
-        """Fallback models."""
+        """Fallback models, and which of all models come first."""
 
     @_builtins.property
     def text_generation_config(self) -> Global___TextGenerationConfig:
@@ -698,16 +700,19 @@ Global___Variant: _TypeAlias = Variant  # noqa: Y015
 
 @_typing.final
 class ModelSelection(_message.Message):
-    """Which models may serve a variant after its first one."""
+    """Which models may serve a variant after its first one, and in which order."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MODELS_FIELD_NUMBER: _builtins.int
     IGNORE_FIELD_NUMBER: _builtins.int
     PROVIDER_FIELD_NUMBER: _builtins.int
+    SORT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Fallback models in order."""
+        """Fallback models in order. With `model_id: auto`: the models to choose from; also names of providers, and
+        patterns such as "openai/*", for all models of theirs that policy names.
+        """
 
     @_builtins.property
     def ignore(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -717,50 +722,158 @@ class ModelSelection(_message.Message):
     def provider(self) -> Global___ProviderPreference:
         """Which providers, in which order."""
 
+    @_builtins.property
+    def sort(self) -> _containers.RepeatedCompositeFieldContainer[Global___SortRule]:
+        """What the fallbacks are sorted by, or with `model_id: auto` all models; the later ones decide between equals.
+        A word such as "price" is enough for one. Empty: as listed; with "auto": latency where it is known, then price.
+        """
+
     def __init__(
         self,
         *,
         models: _abc.Iterable[_builtins.str] | None = ...,
         ignore: _abc.Iterable[_builtins.str] | None = ...,
         provider: Global___ProviderPreference | None = ...,
+        sort: _abc.Iterable[Global___SortRule] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["provider", b"provider"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ignore", b"ignore", "models", b"models", "provider", b"provider"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ignore", b"ignore", "models", b"models", "provider", b"provider", "sort", b"sort"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ModelSelection: _TypeAlias = ModelSelection  # noqa: Y015
 
 @_typing.final
-class ProviderPreference(_message.Message):
-    """Preferences among the providers of a model."""
+class SortRule(_message.Message):
+    """One thing to sort models by."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    METRIC_FIELD_NUMBER: _builtins.int
+    DIRECTION_FIELD_NUMBER: _builtins.int
+    metric: _builtins.str
+    """"price", "latency" (time to first content), "throughput" (tokens per second), "intelligence", "math" or
+    "coding"; or as in the Inworld Router API, such as "SORT_METRIC_PRICE". Speeds are what the worker has seen.
+    """
+    direction: _builtins.str
+    """"SORT_DIRECTION_ASCENDING" or "SORT_DIRECTION_DESCENDING"; empty: the better first."""
+    def __init__(
+        self,
+        *,
+        metric: _builtins.str = ...,
+        direction: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["direction", b"direction", "metric", b"metric"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SortRule: _TypeAlias = SortRule  # noqa: Y015
+
+@_typing.final
+class ProviderPreference(_message.Message):
+    """Preferences among the providers of a model. Providers are meant by name, by type, by a word of their label
+    `slug`, or by any of those with a region or quantization behind a slash, such as "google-vertex/eu".
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ORDER_FIELD_NUMBER: _builtins.int
     ALLOW_FALLBACKS_FIELD_NUMBER: _builtins.int
+    ONLY_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    MAX_PRICE_FIELD_NUMBER: _builtins.int
     allow_fallbacks: _builtins.bool
-    """False: only the first candidate is tried."""
+    """False: only the providers of `order` are tried, or, without an order, the first candidate."""
     @_builtins.property
     def order(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Providers tried first, in this order."""
+
+    @_builtins.property
+    def only(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The only providers that may be used; empty: all."""
+
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Labels that a provider must have, such as `zdr: "true"` or `region: eu`."""
+
+    @_builtins.property
+    def max_price(self) -> Global___MaxPrice:
+        """The most that a model may cost. Models whose price is not known stay."""
 
     def __init__(
         self,
         *,
         order: _abc.Iterable[_builtins.str] | None = ...,
         allow_fallbacks: _builtins.bool | None = ...,
+        only: _abc.Iterable[_builtins.str] | None = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        max_price: Global___MaxPrice | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_allow_fallbacks", b"_allow_fallbacks", "allow_fallbacks", b"allow_fallbacks"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_allow_fallbacks", b"_allow_fallbacks", "allow_fallbacks", b"allow_fallbacks", "max_price", b"max_price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_allow_fallbacks", b"_allow_fallbacks", "allow_fallbacks", b"allow_fallbacks", "order", b"order"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_allow_fallbacks", b"_allow_fallbacks", "allow_fallbacks", b"allow_fallbacks", "labels", b"labels", "max_price", b"max_price", "only", b"only", "order", b"order"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__allow_fallbacks: _TypeAlias = _typing.Literal["allow_fallbacks"]  # noqa: Y015
     _WhichOneofArgType__allow_fallbacks: _TypeAlias = _typing.Literal["_allow_fallbacks", b"_allow_fallbacks"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__allow_fallbacks) -> _WhichOneofReturnType__allow_fallbacks | None: ...
 
 Global___ProviderPreference: _TypeAlias = ProviderPreference  # noqa: Y015
+
+@_typing.final
+class MaxPrice(_message.Message):
+    """The most that a model may cost, in US dollars; unset: any price."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROMPT_FIELD_NUMBER: _builtins.int
+    COMPLETION_FIELD_NUMBER: _builtins.int
+    prompt: _builtins.float
+    """Per million input tokens."""
+    completion: _builtins.float
+    """Per million output tokens."""
+    def __init__(
+        self,
+        *,
+        prompt: _builtins.float | None = ...,
+        completion: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_completion", b"_completion", "_prompt", b"_prompt", "completion", b"completion", "prompt", b"prompt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_completion", b"_completion", "_prompt", b"_prompt", "completion", b"completion", "prompt", b"prompt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__completion: _TypeAlias = _typing.Literal["completion"]  # noqa: Y015
+    _WhichOneofArgType__completion: _TypeAlias = _typing.Literal["_completion", b"_completion"]  # noqa: Y015
+    _WhichOneofReturnType__prompt: _TypeAlias = _typing.Literal["prompt"]  # noqa: Y015
+    _WhichOneofArgType__prompt: _TypeAlias = _typing.Literal["_prompt", b"_prompt"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__completion) -> _WhichOneofReturnType__completion | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__prompt) -> _WhichOneofReturnType__prompt | None: ...
+
+Global___MaxPrice: _TypeAlias = MaxPrice  # noqa: Y015
 
 @_typing.final
 class TextGenerationConfig(_message.Message):

@@ -15,10 +15,10 @@ import builtins as _builtins
 import sys
 import typing as _typing
 
-if sys.version_info >= (3, 10):
-    from typing import TypeAlias as _TypeAlias
+if sys.version_info >= (3, 11):
+    from typing import TypeAlias as _TypeAlias, Never as _Never
 else:
-    from typing_extensions import TypeAlias as _TypeAlias
+    from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -58,6 +58,11 @@ class RequestRecord(_message.Message):
     NODE_ID_FIELD_NUMBER: _builtins.int
     FINISH_REASON_FIELD_NUMBER: _builtins.int
     RESPONSE_ID_FIELD_NUMBER: _builtins.int
+    MEASUREMENTS_FIELD_NUMBER: _builtins.int
+    APP_TITLE_FIELD_NUMBER: _builtins.int
+    REFERER_FIELD_NUMBER: _builtins.int
+    USER_AGENT_FIELD_NUMBER: _builtins.int
+    NATIVE_FINISH_REASON_FIELD_NUMBER: _builtins.int
     generation_id: _builtins.str
     """Id of the request, a UUID; callers see it as `metadata.generation_id`."""
     trace_id: _builtins.str
@@ -112,6 +117,14 @@ class RequestRecord(_message.Message):
     """Why the model stopped, in OpenAI's words; empty: unknown."""
     response_id: _builtins.str
     """Id that the provider gave its answer."""
+    app_title: _builtins.str
+    """Name of the calling application, as it gave it (X-Title); empty: it did not."""
+    referer: _builtins.str
+    """Address of the calling application, as it gave it (HTTP-Referer); empty: it did not."""
+    user_agent: _builtins.str
+    """What the caller's HTTP client calls itself; empty: it did not say."""
+    native_finish_reason: _builtins.str
+    """Why the model stopped, in the provider's own words; empty: unknown, or the same as `finish_reason`."""
     @_builtins.property
     def started_at(self) -> _timestamp_pb2.Timestamp:
         """When the request arrived."""
@@ -127,6 +140,12 @@ class RequestRecord(_message.Message):
     @_builtins.property
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What was changed or dropped on the way to the provider."""
+
+    @_builtins.property
+    def measurements(self) -> _containers.RepeatedCompositeFieldContainer[Global___Measurement]:
+        """What the worker had measured of targets and the decision's order was made of; with these, the policy's
+        version and the seed it can be made again.
+        """
 
     def __init__(
         self,
@@ -161,16 +180,55 @@ class RequestRecord(_message.Message):
         node_id: _builtins.str = ...,
         finish_reason: _builtins.str = ...,
         response_id: _builtins.str = ...,
+        measurements: _abc.Iterable[Global___Measurement] | None = ...,
+        app_title: _builtins.str = ...,
+        referer: _builtins.str = ...,
+        user_agent: _builtins.str = ...,
+        native_finish_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_time_to_first_token_ms", b"_time_to_first_token_ms", "started_at", b"started_at", "time_to_first_token_ms", b"time_to_first_token_ms", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_time_to_first_token_ms", b"_time_to_first_token_ms", "api", b"api", "api_key_name", b"api_key_name", "attempts", b"attempts", "duration_ms", b"duration_ms", "error_reason", b"error_reason", "finish_reason", b"finish_reason", "generation_id", b"generation_id", "model", b"model", "node_id", b"node_id", "outcome", b"outcome", "parent_span_id", b"parent_span_id", "policy_revision", b"policy_revision", "policy_version", b"policy_version", "reasoning", b"reasoning", "requested_model", b"requested_model", "response_id", b"response_id", "route_id", b"route_id", "router_id", b"router_id", "sampled", b"sampled", "seed", b"seed", "span_id", b"span_id", "started_at", b"started_at", "status", b"status", "stream", b"stream", "time_to_first_token_ms", b"time_to_first_token_ms", "trace_id", b"trace_id", "usage", b"usage", "user_hash", b"user_hash", "variant_id", b"variant_id", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_time_to_first_token_ms", b"_time_to_first_token_ms", "api", b"api", "api_key_name", b"api_key_name", "app_title", b"app_title", "attempts", b"attempts", "duration_ms", b"duration_ms", "error_reason", b"error_reason", "finish_reason", b"finish_reason", "generation_id", b"generation_id", "measurements", b"measurements", "model", b"model", "native_finish_reason", b"native_finish_reason", "node_id", b"node_id", "outcome", b"outcome", "parent_span_id", b"parent_span_id", "policy_revision", b"policy_revision", "policy_version", b"policy_version", "reasoning", b"reasoning", "referer", b"referer", "requested_model", b"requested_model", "response_id", b"response_id", "route_id", b"route_id", "router_id", b"router_id", "sampled", b"sampled", "seed", b"seed", "span_id", b"span_id", "started_at", b"started_at", "status", b"status", "stream", b"stream", "time_to_first_token_ms", b"time_to_first_token_ms", "trace_id", b"trace_id", "usage", b"usage", "user_agent", b"user_agent", "user_hash", b"user_hash", "variant_id", b"variant_id", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__time_to_first_token_ms: _TypeAlias = _typing.Literal["time_to_first_token_ms"]  # noqa: Y015
     _WhichOneofArgType__time_to_first_token_ms: _TypeAlias = _typing.Literal["_time_to_first_token_ms", b"_time_to_first_token_ms"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__time_to_first_token_ms) -> _WhichOneofReturnType__time_to_first_token_ms | None: ...
 
 Global___RequestRecord: _TypeAlias = RequestRecord  # noqa: Y015
+
+@_typing.final
+class Measurement(_message.Message):
+    """One measured value that a decision read."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    METRIC_FIELD_NUMBER: _builtins.int
+    PERCENTILE_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Model that it is of, "provider/model"."""
+    metric: _builtins.str
+    """"latency", seconds to the first content, or "throughput", tokens per second after it."""
+    percentile: _builtins.float
+    """Share of requests, 0 to 1, that did as well as `value`."""
+    value: _builtins.float
+    """The value."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        metric: _builtins.str = ...,
+        percentile: _builtins.float = ...,
+        value: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["metric", b"metric", "model", b"model", "percentile", b"percentile", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Measurement: _TypeAlias = Measurement  # noqa: Y015
 
 @_typing.final
 class AttemptRecord(_message.Message):

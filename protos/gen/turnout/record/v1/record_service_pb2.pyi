@@ -50,7 +50,7 @@ class GetRecordRequest(_message.Message):
 
     GENERATION_ID_FIELD_NUMBER: _builtins.int
     generation_id: _builtins.str
-    """Id of the request."""
+    """Id of the request, or of its answer."""
     def __init__(
         self,
         *,

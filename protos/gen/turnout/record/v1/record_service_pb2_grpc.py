@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class RecordServiceStub:
-    """Serves the records of a worker. Needs a key of scope `read` or `admin`.
+    """Serves the records of a worker to keys of scope `read` or `admin`.
     """
 
     def __init__(self, channel):
@@ -49,7 +49,7 @@ class RecordServiceStub:
 
 
 class RecordServiceServicer:
-    """Serves the records of a worker. Needs a key of scope `read` or `admin`.
+    """Serves the records of a worker to keys of scope `read` or `admin`.
     """
 
     def FollowRecords(self, request, context):
@@ -60,7 +60,7 @@ class RecordServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetRecord(self, request, context):
-        """Returns one record that the worker still has.
+        """Returns one record that the worker still has. A key of scope `inference` gets those of its own requests.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -88,7 +88,7 @@ def add_RecordServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RecordService:
-    """Serves the records of a worker. Needs a key of scope `read` or `admin`.
+    """Serves the records of a worker to keys of scope `read` or `admin`.
     """
 
     @staticmethod

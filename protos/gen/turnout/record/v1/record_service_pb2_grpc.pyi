@@ -28,7 +28,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RecordServiceStub:
-    """Serves the records of a worker. Needs a key of scope `read` or `admin`."""
+    """Serves the records of a worker to keys of scope `read` or `admin`."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -37,20 +37,20 @@ class RecordServiceStub:
     FollowRecords: _grpc.UnaryStreamMultiCallable[_record_service_pb2.FollowRecordsRequest, _record_pb2.RequestRecord]
     """Streams records as requests end, newest ones of the past first if asked."""
     GetRecord: _grpc.UnaryUnaryMultiCallable[_record_service_pb2.GetRecordRequest, _record_pb2.RequestRecord]
-    """Returns one record that the worker still has."""
+    """Returns one record that the worker still has. A key of scope `inference` gets those of its own requests."""
 
 @_typing.type_check_only
 class RecordServiceAsyncStub(RecordServiceStub):
-    """Serves the records of a worker. Needs a key of scope `read` or `admin`."""
+    """Serves the records of a worker to keys of scope `read` or `admin`."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     FollowRecords: _aio.UnaryStreamMultiCallable[_record_service_pb2.FollowRecordsRequest, _record_pb2.RequestRecord]  # type: ignore[assignment]
     """Streams records as requests end, newest ones of the past first if asked."""
     GetRecord: _aio.UnaryUnaryMultiCallable[_record_service_pb2.GetRecordRequest, _record_pb2.RequestRecord]  # type: ignore[assignment]
-    """Returns one record that the worker still has."""
+    """Returns one record that the worker still has. A key of scope `inference` gets those of its own requests."""
 
 class RecordServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Serves the records of a worker. Needs a key of scope `read` or `admin`."""
+    """Serves the records of a worker to keys of scope `read` or `admin`."""
 
     @_abc_1.abstractmethod
     def FollowRecords(
@@ -66,6 +66,6 @@ class RecordServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _record_service_pb2.GetRecordRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_record_pb2.RequestRecord, _abc.Awaitable[_record_pb2.RequestRecord]]:
-        """Returns one record that the worker still has."""
+        """Returns one record that the worker still has. A key of scope `inference` gets those of its own requests."""
 
 def add_RecordServiceServicer_to_server(servicer: RecordServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,137 @@
+"""What a request or a policy prefers among targets: which of them may serve, and which comes first.
+
+Values only. `selection.py` says what they rule out; the order is made in `core/routing/ordering.py`, where
+live measurements are at hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from services.core.values import Value
+
+PRICE, LATENCY, THROUGHPUT = "price", "latency", "throughput"
+MEASURED = (LATENCY, THROUGHPUT)
+METRICS: Mapping[str, bool] = {
+    PRICE: True,
+    LATENCY: True,
+    THROUGHPUT: False,
+    "intelligence": False,
+    "math": False,
+    "coding": False,
+}
+"""What targets can be sorted by, and whether less of it is better."""
+
+BY_MODEL, BY_FALLBACKS, TOGETHER = "model", "fallbacks", "none"
+"""What is sorted together: the targets of each model that was named; the first model's, and all fallbacks'; all."""
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    """One thing to sort by; `ascending`: less comes first."""
+
+    metric: str
+    ascending: bool
+
+    def __str__(self) -> str:
+        natural = METRICS[self.metric] is self.ascending
+        return self.metric if natural else f"{self.metric} ({'ascending' if self.ascending else 'descending'})"
+
+
+_PREFIXES = ("sort_metric_", "sort_direction_")
+_DIRECTIONS: Mapping[str, bool | None] = {"": None, "unspecified": None, "ascending": True, "descending": False}
+
+
+def _bare(word: str) -> str:
+    found = word.strip().lower()
+    for prefix in _PREFIXES:
+        found = found.removeprefix(prefix)
+    return found
+
+
+def metric_of(word: str) -> str:
+    """The metric that `word` means ("price", "SORT_METRIC_PRICE"); empty: none."""
+    name = _bare(word)
+    return name if name in METRICS else ""
+
+
+def is_direction(word: str) -> bool:
+    """Whether `word` is a direction, or empty."""
+    return _bare(word) in _DIRECTIONS
+
+
+def sort_key(metric: str, direction: str = "") -> SortKey | None:
+    """The key of two words in either spelling; None: the first is no metric, or asks for nothing."""
+    name = metric_of(metric)
+    if not name:
+        return None
+    ascending = _DIRECTIONS.get(_bare(direction))
+    return by(name) if ascending is None else SortKey(name, ascending)
+
+
+def by(metric: str) -> SortKey:
+    """A key for `metric` with the better first."""
+    return SortKey(metric, METRICS[metric])
+
+
+@dataclass(frozen=True, slots=True)
+class PriceLimit:
+    """The most that a target may cost, in US dollars; None: no limit.
+
+    Attributes:
+        prompt: Per million input tokens.
+        completion: Per million output tokens.
+    """
+
+    prompt: float | None = None
+    completion: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelDemand:
+    """A label that a target's provider must have. `option` is what the caller called it."""
+
+    option: str
+    label: str
+    accepted: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cutoff:
+    """A limit on a percentile: of the share `p` (0 to 1) of requests, at least. Seconds, or tokens per second."""
+
+    p: float
+    value: float
+
+
+class Preferences(Value, frozen=True):
+    """Preferences among targets. Empty: none.
+
+    Attributes:
+        only: Providers that may serve, by name, slug or "slug/region".
+        ignore: Providers or models that may not.
+        order: Providers that come first, in this order.
+        allow_fallbacks: False: only the providers of `order` are tried, or, without an order, the first candidate.
+        require_parameters: Targets that are known not to take a parameter of the request are left out.
+        labels: What the labels of providers must say.
+        sort: What candidates are sorted by; later ones decide between equals.
+        together: Which of them are sorted together: `BY_MODEL`, `BY_FALLBACKS` or `TOGETHER`.
+        max_latency: Targets that are slower come behind the others; seconds to first content.
+        min_throughput: As `max_latency`; tokens per second.
+    """
+
+    only: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    order: tuple[str, ...] = ()
+    allow_fallbacks: bool = True
+    require_parameters: bool = False
+    labels: tuple[LabelDemand, ...] = ()
+    max_price: PriceLimit | None = None
+    sort: tuple[SortKey, ...] = ()
+    together: str = BY_MODEL
+    max_latency: tuple[Cutoff, ...] = ()
+    min_throughput: tuple[Cutoff, ...] = ()
+
+
+NO_PREFERENCES = Preferences()
