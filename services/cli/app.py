@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from services.cli import policy_commands
+from services.cli.catalogue import catalogue
 from services.cli.connection import DEFAULT_DATA_DIR
 from services.cli.doctor import doctor
 from services.cli.health import health
@@ -26,6 +27,7 @@ app.command(logs)
 app.command(health)
 app.command(doctor)
 app.command(keys)
+app.command(catalogue)
 
 
 @app.command

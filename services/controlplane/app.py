@@ -21,7 +21,7 @@ from services.controlplane.policy_service import PolicyServicer
 from services.controlplane.publish import Publisher
 from services.controlplane.store.base import PolicyStore
 from services.controlplane.store.etcd import EtcdOptions, EtcdStore
-from services.runtime.catalogue import GenaiPricesCatalogue
+from services.runtime.catalogue.shipped import ShippedCatalogue
 from services.runtime.clock import Clock, SystemClock
 from services.runtime.conditions import CelCompiler
 from services.runtime.grpc_server import RunningServer, start_server
@@ -66,7 +66,7 @@ class ControlPlane:
         replica = settings.replica or f"{socket.gethostname()}-{os.getpid()}"
         self.nodes = Nodes(store, replica, clock)
         authoriser = Authoriser(self.board, hash_key(settings.admin_key) if settings.admin_key else "")
-        admin = PolicyAdmin(store, CelCompiler(), GenaiPricesCatalogue())
+        admin = PolicyAdmin(store, CelCompiler(), ShippedCatalogue())
         self._policy = PolicyServicer(admin, authoriser, self.board, self.nodes)
         self._discovery = DiscoveryServicer(self.board, self.nodes)
         self._settings = settings

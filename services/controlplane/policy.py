@@ -25,7 +25,7 @@ from services.core.errors import (
 from services.core.policy.compile import Problems, compile
 from services.core.policy.documents import KINDS, Document, ResourceKey, Router, key_of
 from services.core.policy.names import bare_router_name, derive_name
-from services.core.policy.ports import Catalogue, ConditionCompiler
+from services.core.policy.ports import ConditionCompiler, ModelCatalogue
 from services.core.policy.snapshot import Snapshot
 
 MAX_TRIES = 8
@@ -60,7 +60,7 @@ class Applied:
 class PolicyAdmin:
     """Reads and writes policy."""
 
-    def __init__(self, store: PolicyStore, conditions: ConditionCompiler, catalogue: Catalogue) -> None:
+    def __init__(self, store: PolicyStore, conditions: ConditionCompiler, catalogue: ModelCatalogue) -> None:
         self._store = store
         self._conditions = conditions
         self._catalogue = catalogue

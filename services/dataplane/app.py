@@ -36,7 +36,7 @@ from services.dataplane.snapshot_file import SnapshotFile
 from services.dataplane.token_sources import source_of
 from services.dataplane.tokens import Tokens
 from services.dataplane.transport.aiohttp_transport import AiohttpTransport
-from services.runtime.catalogue import GenaiPricesCatalogue
+from services.runtime.catalogue.shipped import ShippedCatalogue
 from services.runtime.clock import SystemClock
 from services.runtime.conditions import CelCompiler
 from services.runtime.grpc_server import RunningServer, start_server
@@ -86,7 +86,7 @@ class Worker:
     def __init__(self, settings: WorkerSettings, metrics: Metrics) -> None:
         self.settings = settings
         clock = SystemClock()
-        self.holder = PolicyHolder(CelCompiler(), GenaiPricesCatalogue())
+        self.holder = PolicyHolder(CelCompiler(), ShippedCatalogue())
         self.policy = PolicyClient(
             settings.controlplane,
             NodeIdentity(settings.node_id, settings.advertise or settings.listen),

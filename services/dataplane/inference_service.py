@@ -28,6 +28,7 @@ from turnout.record.v1.record_pb2 import RequestRecord
 
 from services.core.errors import ChainFailed, Failure, FailureKind, InvalidRequest, PolicyNotReady, RouterError
 from services.core.policy.snapshot import Snapshot, Target
+from services.core.pricing import PER_MILLION
 from services.dataplane.auth import ADMIN, INFERENCE, READ, authenticate
 from services.dataplane.dialects.registry import TYPED, dialect_of
 from services.dataplane.dialects.typed_chat import split_events
@@ -36,7 +37,6 @@ from services.dataplane.health_report import HealthReports
 from services.dataplane.joining import JOINED_HEADER, JoiningEngine
 from services.dataplane.policy_holder import NO_POLICY
 from services.dataplane.records import visible_record
-from services.dataplane.trail import PER_MILLION
 from services.dataplane.translation import MODEL_HEADER, STREAM_HEADER, Dialect
 from services.runtime.grpc_server import headers_of
 from services.wire.status import abort

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from services.core.discovery.messages import PolicySet, documents_of
 from services.core.errors import PolicyNotReady, Problem
 from services.core.policy.compile import Problems, compile
-from services.core.policy.ports import Catalogue, ConditionCompiler
+from services.core.policy.ports import ConditionCompiler, ModelCatalogue
 from services.core.policy.snapshot import Snapshot
 
 NO_POLICY = "this worker has no policy yet; it is waiting for the control plane"
@@ -16,7 +16,7 @@ NO_POLICY = "this worker has no policy yet; it is waiting for the control plane"
 class PolicyHolder:
     """Holds the present snapshot and the set it was compiled from."""
 
-    def __init__(self, conditions: ConditionCompiler, catalogue: Catalogue) -> None:
+    def __init__(self, conditions: ConditionCompiler, catalogue: ModelCatalogue) -> None:
         self._conditions = conditions
         self._catalogue = catalogue
         self._snapshot: Snapshot | None = None

@@ -266,7 +266,7 @@ class Run:
         if committed and flight.attempt is not None:
             self._broken = flight.attempt.translation
             remains = self._remains(flight, flight.attempt.translation)
-        settle(trail, flight.attempt, now)
+        settle(trail, flight.attempt, now, self._clock.wall())
         breaker = trail.candidate.target.provider.breaker
         if self._is_callers_own(failure.clock):
             self._health.released(flight.effect, breaker, now)
@@ -306,7 +306,7 @@ class Run:
                 self._health.seen_content(
                     trail.candidate.target.model, now - trail.started, stream=self._inbound.stream
                 )
-        settle(trail, flight.attempt, now)
+        settle(trail, flight.attempt, now, self._clock.wall())
         if not flight.booked:
             self._health.released(flight.effect, trail.candidate.target.provider.breaker, now)
             flight.booked = True
@@ -319,7 +319,7 @@ class Run:
         assert flight.attempt is not None, "a chain that is OK has an attempt"
         now, trail, facts = self._clock.monotonic(), flight.trail, flight.attempt.translation.facts
         trail.success = True
-        settle(trail, flight.attempt, now)
+        settle(trail, flight.attempt, now, self._clock.wall())
         self._health.succeeded(flight.effect, trail.candidate.target.provider.breaker, now)
         flight.booked = True
         model = trail.candidate.target.model
@@ -330,7 +330,7 @@ class Run:
         total = self._trail
         total.outcome = Outcome.OK.value
         total.model, total.provider = model, trail.candidate.target.provider.name
-        total.usage, total.cost_usd = trail.usage, trail.cost_usd
+        total.usage, total.cost_usd, total.cost_is_providers = trail.usage, trail.cost_usd, trail.cost_is_providers
         total.native_finish_reason = facts.native_finish_reason
         total.finish_reason, total.response_id = facts.finish_reason, facts.response_id
         total.warnings.extend(facts.warnings)
@@ -354,6 +354,7 @@ class Run:
         target = shown.candidate.target
         self._trail.model, self._trail.provider = target.model, target.provider.name
         self._trail.usage, self._trail.cost_usd = shown.usage, shown.cost_usd
+        self._trail.cost_is_providers = shown.cost_is_providers
         assert self._broken is not None, "a broken stream had an answer"
         return self._broken.broken(error, evidence_of(self._trail, now))
 

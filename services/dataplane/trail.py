@@ -11,12 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.core.errors import Clock, Failure
-from services.core.policy.documents import Prices
 from services.core.routing.plan import Candidate, Plan
 from services.dataplane.translation import Evidence, TokenUsage
 from services.runtime.trace_context import TraceContext
-
-PER_MILLION = 1_000_000.0
 
 
 @dataclass(slots=True)
@@ -42,6 +39,8 @@ class AttemptTrail:
     """Kind of the fault that policy injected into it; empty: none."""
     usage: TokenUsage | None = None
     cost_usd: float | None = None
+    cost_is_providers: bool = False
+    """True: the provider told the cost; else it is reckoned from the price list."""
 
 
 @dataclass(slots=True)
@@ -71,6 +70,8 @@ class Trail:
     content_at: float = 0.0
     usage: TokenUsage | None = None
     cost_usd: float | None = None
+    cost_is_providers: bool = False
+    """True: the provider told the cost; else it is reckoned from the price list."""
     model: str = ""
     provider: str = ""
     """Name of the provider that answered."""
@@ -83,17 +84,6 @@ class Trail:
     warnings: list[str] = field(default_factory=list)
     inbound_span: bool = False
     """True: no bridge made a SERVER span, so the record's spans begin with one."""
-
-
-def cost(prices: Prices, usage: TokenUsage | None) -> float | None:
-    """US dollars for `usage`; None when a price that it needs is not known. Cached tokens fall back to the input price."""
-    if usage is None or prices.input_per_million is None or prices.output_per_million is None:
-        return None
-    total = usage.fresh_tokens * prices.input_per_million + usage.output_tokens * prices.output_per_million
-    read, write = prices.cache_read_per_million, prices.cache_write_per_million
-    total += usage.cache_read_tokens * (prices.input_per_million if read is None else read)
-    total += usage.cache_write_tokens * (prices.input_per_million if write is None else write)
-    return total / PER_MILLION
 
 
 def evidence_of(trail: Trail, now: float) -> Evidence:
@@ -110,6 +100,8 @@ def evidence_of(trail: Trail, now: float) -> Evidence:
         metadata["router_id"] = plan.router_id
         metadata["route_id"] = plan.route_id
         metadata["variant_id"] = plan.variant_id
+    if trail.cost_is_providers:
+        metadata["cost_source"] = "provider"
     if trail.warnings:
         metadata["warnings"] = list(trail.warnings)
     return Evidence(

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from services.core.attempts.effects import Kind
 from services.core.errors import Failure, FailureKind, RouterError
+from services.core.pricing import TokenUsage as TokenUsage  # noqa: PLC0414 - a part of this port, from the core
 from services.core.routing.context import RequestContext
 from services.core.routing.plan import Candidate, Plan
 from services.dataplane.transport.port import UpstreamRequest
@@ -39,42 +40,6 @@ CALLERS_FAULT = frozenset(
     }
 )
 """Failures that the caller can act on, and so is told of in the provider's words."""
-
-
-@dataclass(slots=True)
-class TokenUsage:
-    """Tokens of one answer, in OpenAI's sense: input includes cached and audio tokens, output reasoning and audio.
-
-    What is not counted in tokens has its own unit, beside or instead of them.
-
-    Attributes:
-        cache_write_1h_tokens: Those of `cache_write_tokens` that are kept for an hour.
-        characters: Text that was spoken.
-        seconds: Sound that was written down.
-        images: Pictures that were made.
-        searches: Web searches that the provider ran.
-    """
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_read_tokens: int = 0
-    cache_write_tokens: int = 0
-    reasoning_tokens: int = 0
-    estimated: bool = False
-    cache_write_1h_tokens: int = 0
-    input_audio_tokens: int = 0
-    output_audio_tokens: int = 0
-    characters: int = 0
-    seconds: float = 0.0
-    images: int = 0
-    searches: int = 0
-
-    @property
-    def fresh_tokens(self) -> int:
-        """Input that came from no cache and went into none. Some providers read what they have just written."""
-        read, write = self.cache_read_tokens, self.cache_write_tokens
-        cached = read + write if read + write <= self.input_tokens else max(read, write)
-        return max(0, self.input_tokens - cached)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from services.core.pricing import TokenUsage, cost, prices_at
+from services.core.values import changed
 from services.dataplane.attempt import Attempt
-from services.dataplane.trail import AttemptTrail, cost
-from services.dataplane.translation import TokenUsage, tokens_of
+from services.dataplane.trail import AttemptTrail
+from services.dataplane.translation import tokens_of
 
 
-def settle(trail: AttemptTrail, attempt: Attempt | None, now: float) -> None:
-    """Close the books of an attempt, once: its end, its tokens, its cost."""
+def settle(trail: AttemptTrail, attempt: Attempt | None, now: float, wall: float) -> None:
+    """Close the books of an attempt, once: its end, its tokens, its cost.
+
+    Args:
+        now: Monotonic instant.
+        wall: Seconds since the Unix epoch, for prices that change.
+    """
     if trail.ended:
         return
     trail.ended = now
     if attempt is None:
         return
     trail.usage = _usage(attempt, whole=trail.success)
-    trail.cost_usd = cost(trail.candidate.target.prices, trail.usage)
+    target = trail.candidate.target
+    if trail.usage is not None and trail.usage.cost_usd is not None:
+        trail.cost_usd, trail.cost_is_providers = trail.usage.cost_usd, True
+    else:
+        trail.cost_usd = cost(prices_at(target.prices, target.spans, wall), trail.usage)
 
 
 def _usage(attempt: Attempt, *, whole: bool) -> TokenUsage | None:
@@ -24,11 +35,4 @@ def _usage(attempt: Attempt, *, whole: bool) -> TokenUsage | None:
     if whole or not facts.chars:
         return facts.usage
     known = facts.usage or TokenUsage(input_tokens=tokens_of(attempt.sent))
-    return TokenUsage(
-        input_tokens=known.input_tokens,
-        output_tokens=max(known.output_tokens, tokens_of(facts.chars)),
-        cache_read_tokens=known.cache_read_tokens,
-        cache_write_tokens=known.cache_write_tokens,
-        reasoning_tokens=known.reasoning_tokens,
-        estimated=True,
-    )
+    return changed(known, output_tokens=max(known.output_tokens, tokens_of(facts.chars)), cost_usd=None, estimated=True)

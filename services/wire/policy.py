@@ -22,6 +22,7 @@ ONEOF_OF_KIND = {
     "ApiKey": "api_key",
     "Alias": "alias",
     "Settings": "settings",
+    "Catalogue": "catalogue",
 }
 KIND_OF_ONEOF = {field: kind for kind, field in ONEOF_OF_KIND.items()}
 

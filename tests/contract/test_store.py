@@ -14,7 +14,7 @@ from services.controlplane.store.etcd import EtcdOptions, EtcdStore
 from services.controlplane.store.memory import MemoryStore
 from services.core.errors import InUse, PolicyRejected, StoreConflict, StoreUnavailable
 from services.core.policy.documents import Alias, Document, Provider, ResourceKey, key_of
-from services.runtime.catalogue import GenaiPricesCatalogue
+from services.runtime.catalogue.shipped import ShippedCatalogue
 from services.runtime.clock import SystemClock
 from services.runtime.conditions import CelCompiler
 from tests.support.etcd import Etcd
@@ -81,7 +81,7 @@ async def test_a_watch_sees_every_write_once_and_in_order(store: PolicyStore) ->
 
 
 async def test_fifty_writers_lose_nothing(store: PolicyStore) -> None:
-    admin = PolicyAdmin(store, CelCompiler(), GenaiPricesCatalogue())
+    admin = PolicyAdmin(store, CelCompiler(), ShippedCatalogue())
     await admin.apply([Write(OPENAI)])
 
     async def write(number: int) -> None:
@@ -98,7 +98,7 @@ async def test_fifty_writers_lose_nothing(store: PolicyStore) -> None:
 
 
 async def test_of_many_writers_of_one_revision_exactly_one_wins(store: PolicyStore) -> None:
-    admin = PolicyAdmin(store, CelCompiler(), GenaiPricesCatalogue())
+    admin = PolicyAdmin(store, CelCompiler(), ShippedCatalogue())
     revision = (await admin.apply([Write(OPENAI)])).revision
 
     async def write(number: int) -> Any:
@@ -115,7 +115,7 @@ async def test_of_many_writers_of_one_revision_exactly_one_wins(store: PolicySto
 
 
 async def test_two_writes_that_are_only_good_apart_cannot_both_land(store: PolicyStore) -> None:
-    admins = [PolicyAdmin(store, CelCompiler(), GenaiPricesCatalogue()) for _ in range(2)]
+    admins = [PolicyAdmin(store, CelCompiler(), ShippedCatalogue()) for _ in range(2)]
     await admins[0].apply([Write(OPENAI)])
     alias = admins[0].apply([Write(Alias(name="best", model="openai/gpt-5"))])
     delete = admins[1].delete(key_of(OPENAI), None)

@@ -12,7 +12,7 @@ from services.core.policy import documents
 from services.core.policy.compile import Problems, compile
 from services.core.policy.documents import KINDS
 from services.core.policy.durations import format_duration, parse_duration
-from services.runtime.catalogue import GenaiPricesCatalogue
+from services.runtime.catalogue.shipped import ShippedCatalogue
 from services.runtime.conditions import CelCompiler
 from services.wire.document_form import read_form, read_yaml, to_yaml
 from services.wire.policy import to_document, to_resource
@@ -122,7 +122,7 @@ def test_bad_yaml_is_a_problem_and_not_a_traceback(text: str) -> None:
 
 def problems_of(*forms: dict[str, Any]) -> list[str]:
     entries = policy_set(*forms).entries
-    found = compile({k: e.document for k, e in entries.items()}, CelCompiler(), GenaiPricesCatalogue())
+    found = compile({k: e.document for k, e in entries.items()}, CelCompiler(), ShippedCatalogue())
     return [str(p) for p in (found.problems if isinstance(found, Problems) else found.warnings)]
 
 

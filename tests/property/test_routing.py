@@ -15,11 +15,11 @@ from services.core.routing.context import RequestContext
 from services.core.routing.decide import NO_ROUTE, decide
 from services.core.routing.health import HEALTHY
 from services.core.routing.plan import Plan, Undecided
-from services.runtime.catalogue import GenaiPricesCatalogue
+from services.runtime.catalogue.shipped import ShippedCatalogue
 from services.runtime.conditions import CelCompiler
 from tests.support.inprocess import policy_set
 
-CATALOGUE, CONDITIONS = GenaiPricesCatalogue(), CelCompiler()
+CATALOGUE, CONDITIONS = ShippedCatalogue(), CelCompiler()
 PROVIDERS: list[dict[str, Any]] = [
     {"kind": "Provider", "name": "openai", "type": "openai"},
     {"kind": "Provider", "name": "anthropic", "type": "anthropic"},

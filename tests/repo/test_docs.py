@@ -163,6 +163,7 @@ def base() -> dict[str, dict[str, Any]]:
     """One document of each kind, with every part that a bound or a required field is tried on."""
     settings: dict[str, Any] = {part: {} for part in ("breaker", "hedge", "commit_after", "on_exhausted")}
     settings |= {"clocks": {"ttft": {}}, "retry": {"budget": {}}}
+    tier = {"above_tokens": 1}
     endpoint, fault = {"name": "eu", "base_url": "https://eu.example.com"}, {"kind": "status"}
     template = {"role": "system", "content": "x"}
     config: dict[str, Any] = {"max_tokens": 1, "reasoning": {"effort": "low"}}
@@ -171,7 +172,8 @@ def base() -> dict[str, dict[str, Any]]:
     return {
         "Settings": {"kind": "Settings", "name": "default", **settings},
         "Provider": {"kind": "Provider", "name": "p", "type": "openai", "endpoints": [endpoint], "fault": fault},
-        "Model": {"kind": "Model", "name": "p/m", "prices": {}},
+        "Model": {"kind": "Model", "name": "p/m", "prices": {"tiers": [tier]}, "price_periods": [{"prices": {}}]},
+        "Catalogue": {"kind": "Catalogue", "name": "openai"},
         "Router": {"kind": "Router", "name": "r", "routes": [rule]},
         "Alias": {"kind": "Alias", "name": "a", "model": "p/m"},
         "ApiKey": {"kind": "ApiKey", "name": "k", "hash": f"blake2b:{'0' * 64}", "scopes": ["read"]},
@@ -196,6 +198,8 @@ def place(forms: dict[str, dict[str, Any]], message: str) -> dict[str, Any]:
         "Endpoint": provider["endpoints"][0],
         "Fault": provider["fault"],
         "Prices": forms["Model"]["prices"],
+        "PriceTier": forms["Model"]["prices"]["tiers"][0],
+        "PricePeriod": forms["Model"]["price_periods"][0],
         "ConditionalRoute": rule,
         "Condition": rule["condition"],
         "Route": rule["route"],

@@ -18,7 +18,7 @@ from services.core.policy.documents import Document
 from services.dataplane.policy_client import NodeIdentity, PolicyClient
 from services.dataplane.policy_holder import PolicyHolder
 from services.dataplane.snapshot_file import SnapshotFile
-from services.runtime.catalogue import GenaiPricesCatalogue
+from services.runtime.catalogue.shipped import ShippedCatalogue
 from services.runtime.clock import SystemClock
 from services.runtime.conditions import CelCompiler
 from services.runtime.supervise import Background, Stop
@@ -43,7 +43,7 @@ class Node:
     """A worker's policy half. `revisions` is what was in force, in order, with the store it came from."""
 
     def __init__(self, name: str, ports: Sequence[int], folder: Path) -> None:
-        self.holder = PolicyHolder(CelCompiler(), GenaiPricesCatalogue())
+        self.holder = PolicyHolder(CelCompiler(), ShippedCatalogue())
         addresses = [f"127.0.0.1:{port}" for port in ports]
         self.file = SnapshotFile(folder / name / "policy.snapshot")
         identity = NodeIdentity(name, f"{name}:1")
@@ -75,7 +75,7 @@ class Node:
 
 async def apply(store: PolicyStore, *documents: Document) -> int:
     """Write as an administrator does; a store that is away is tried again."""
-    admin = PolicyAdmin(store, CelCompiler(), GenaiPricesCatalogue())
+    admin = PolicyAdmin(store, CelCompiler(), ShippedCatalogue())
     async with asyncio.timeout(20):
         while True:
             try:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
+from services.core.errors import Problem
 from services.core.policy.compile import Problems, compile
-from services.core.policy.documents import Capabilities, Document, Prices, ResourceKey, key_of
-from services.core.policy.ports import CatalogueEntry
+from services.core.policy.documents import Capabilities, Catalogue, Document, Prices, ResourceKey, key_of
+from services.core.policy.ports import CatalogueEntry, Located
 from services.core.policy.snapshot import Snapshot
 from services.runtime.conditions import CelCompiler
 from services.wire.document_form import read_yaml
@@ -15,26 +16,41 @@ from services.wire.policy import to_document
 CONDITIONS = CelCompiler()
 
 
+def _entry(
+    model: str, context: int, capabilities: Capabilities | None = None, prices: Prices | None = None
+) -> CatalogueEntry:
+    return CatalogueEntry(model, context, capabilities or Capabilities(), prices or Prices())
+
+
 class SmallCatalogue:
     """A catalogue of six models at three providers. The shipped one changes with its releases."""
 
+    version = "small"
     entries: Mapping[str, CatalogueEntry] = {
-        "openai/gpt-5": CatalogueEntry(400_000, Capabilities(tools=True, vision=True), Prices(1.25, 10.0, 0.125)),
-        "openai/gpt-5-mini": CatalogueEntry(400_000, Capabilities(tools=True, vision=True), Prices(0.25, 2.0)),
-        "openai/whisper": CatalogueEntry(0, Capabilities(tools=False, vision=False)),
-        "anthropic/claude": CatalogueEntry(
-            200_000, Capabilities(tools=True, prefill=True), Prices(3.0, 15.0, 0.3, 3.75)
+        "openai/gpt-5": _entry("gpt-5", 400_000, Capabilities(tools=True, vision=True), Prices(1.25, 10.0, 0.125)),
+        "openai/gpt-5-mini": _entry("gpt-5-mini", 400_000, Capabilities(tools=True, vision=True), Prices(0.25, 2.0)),
+        "openai/whisper": _entry("whisper", 0, Capabilities(tools=False, vision=False)),
+        "anthropic/claude": _entry(
+            "claude", 200_000, Capabilities(tools=True, prefill=True), Prices(3.0, 15.0, 0.3, 3.75)
         ),
-        "mistral/large": CatalogueEntry(128_000, Capabilities(tools=True, vision=False), Prices(2.0, 6.0)),
-        "mistral/gpt-5": CatalogueEntry(100_000),
+        "mistral/large": _entry("large", 128_000, Capabilities(tools=True, vision=False), Prices(2.0, 6.0)),
+        "mistral/gpt-5": _entry("gpt-5", 100_000),
     }
 
-    def look_up(self, provider_type: str, provider_name: str, base_url: str, model: str) -> CatalogueEntry | None:
-        del provider_type, base_url
-        return self.entries.get(f"{provider_name}/{model}")
+    def look_up(self, provider: Located, model: str) -> CatalogueEntry | None:
+        return self.entries.get(f"{provider.name}/{model}")
 
-    def providers_of(self, model: str) -> tuple[str, ...]:
-        return tuple(name.partition("/")[0] for name in self.entries if name.partition("/")[2] == model)
+    def models_of(self, provider: Located) -> tuple[CatalogueEntry, ...]:
+        return tuple(entry for name, entry in self.entries.items() if name.partition("/")[0] == provider.name)
+
+    def serving(self, model: str, providers: Iterable[Located]) -> tuple[tuple[str, str], ...]:
+        names = {provider.name for provider in providers}
+        found = (name.partition("/")[0] for name in self.entries if name.partition("/")[2] == model)
+        return tuple((name, model) for name in found if name in names)
+
+    def overlaid(self, documents: Sequence[Catalogue]) -> tuple[SmallCatalogue, Sequence[Problem]]:
+        del documents
+        return self, ()
 
 
 def documents_in(text: str) -> dict[ResourceKey, Document]:

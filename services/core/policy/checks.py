@@ -19,6 +19,7 @@ from services.core.policy.attempt_checks import (
 from services.core.policy.documents import (
     Alias,
     ApiKey,
+    Catalogue,
     Document,
     Model,
     ModelSelection,
@@ -30,6 +31,7 @@ from services.core.policy.documents import (
     Variant,
     key_of,
 )
+from services.core.policy.model_checks import check_facts
 from services.core.policy.names import ID, PROVIDER, ROUTER, URL, split_model, valid_model
 from services.core.policy.preferences import METRICS, is_direction, metric_of
 from services.core.policy.provider_types import PROVIDER_TYPES, base_url_of
@@ -84,13 +86,12 @@ def _model(document: Model) -> Found:
     provider, rest = split_model(document.name)
     if not provider or not rest or not valid_model(document.name):
         yield "name", "expected a model id, provider/model"
-    if document.context_length < 0:
-        yield "context_length", "must not be negative"
-    prices = document.prices
-    for field in fields(prices) if prices is not None else ():
-        value = getattr(prices, field.name)
-        if value is not None and not 0 <= value < math.inf:
-            yield f"prices.{field.name}", "expected a number that is not negative"
+    yield from check_facts(document)
+
+
+def _catalogue(document: Catalogue) -> Found:
+    if not PROVIDER.match(document.name):
+        yield "name", "expected a provider of the catalogue, such as openai"
 
 
 def _router(document: Router) -> Found:
@@ -233,4 +234,5 @@ _CHECKS: dict[str, Callable[..., Found]] = {
     "ApiKey": _api_key,
     "Alias": _alias,
     "Settings": _settings,
+    "Catalogue": _catalogue,
 }

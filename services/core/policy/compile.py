@@ -16,6 +16,7 @@ from services.core.policy.checks import check
 from services.core.policy.documents import (
     Alias,
     ApiKey,
+    Catalogue,
     Document,
     Model,
     Provider,
@@ -24,7 +25,7 @@ from services.core.policy.documents import (
     Settings,
 )
 from services.core.policy.names import AUTO_NAMES, split_model
-from services.core.policy.ports import Catalogue, Condition, ConditionCompiler, ConditionProblem
+from services.core.policy.ports import Condition, ConditionCompiler, ConditionProblem, ModelCatalogue
 from services.core.policy.provider_types import base_url_of, protocol_of
 from services.core.policy.resolve import make_target, resolve
 from services.core.policy.routers import RouterCompiler
@@ -60,24 +61,19 @@ class Problems:
 def compile(  # noqa: A001 - the field's word, and the design's
     documents: Mapping[ResourceKey, Document],
     conditions: ConditionCompiler,
-    catalogue: Catalogue,
+    catalogue: ModelCatalogue,
     *,
     revision: int = 0,
     previous: Snapshot | None = None,
 ) -> Snapshot | Problems:
     """The snapshot of `documents`, or all their problems."""
     problems = [problem for document in documents.values() for problem in check(document)]
+    catalogue, wrong = catalogue.overlaid([d for d in documents.values() if isinstance(d, Catalogue)])
+    problems.extend(wrong)
     settings = _settings(documents)
     breaker = laid_over(BreakerRule(), settings.breaker)
     providers = {d.name: compiled_provider(d, breaker) for d in documents.values() if isinstance(d, Provider)}
-    models: dict[str, Target] = {}
-    for document in documents.values():
-        if isinstance(document, Model):
-            name, rest = split_model(document.name)
-            if name in providers:
-                models[document.name] = make_target(providers[name], rest, document, catalogue)
-            elif name:
-                problems.append(Problem("Model", document.name, "name", f"there is no Provider {name!r}"))
+    models = _models(documents, providers, catalogue, problems)
     base = Snapshot(
         version=content_version(documents.values()),
         revision=revision,
@@ -146,6 +142,25 @@ def compiled_provider(document: Provider, breaker: BreakerRule) -> CompiledProvi
         labels=document.labels,
         clocks=set_clocks(document.clocks),
     )
+
+
+def _models(
+    documents: Mapping[ResourceKey, Document],
+    providers: Mapping[str, CompiledProvider],
+    catalogue: ModelCatalogue,
+    problems: list[Problem],
+) -> dict[str, Target]:
+    """The models that have a document of their own."""
+    unreadable = {p.name for p in problems if p.kind == Model.__name__}
+    models: dict[str, Target] = {}
+    for document in documents.values():
+        if isinstance(document, Model):
+            name, rest = split_model(document.name)
+            if name and name not in providers:
+                problems.append(Problem("Model", document.name, "name", f"there is no Provider {name!r}"))
+            elif name and document.name not in unreadable:
+                models[document.name] = make_target(providers[name], rest, document, catalogue)
+    return models
 
 
 def _keys(documents: Mapping[ResourceKey, Document], problems: list[Problem]) -> dict[str, CompiledKey]:

@@ -11,6 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+# The documents about models have a file of their own, and their place here.
+from services.core.policy.models import Capabilities as Capabilities  # noqa: PLC0414
+from services.core.policy.models import Catalogue as Catalogue  # noqa: PLC0414
+from services.core.policy.models import Model as Model  # noqa: PLC0414
+from services.core.policy.models import PricePeriod as PricePeriod  # noqa: PLC0414
+from services.core.policy.models import Prices as Prices  # noqa: PLC0414
+from services.core.policy.models import PriceTier as PriceTier  # noqa: PLC0414
+
 
 @dataclass(frozen=True, slots=True)
 class AdaptiveTtft:
@@ -133,37 +141,6 @@ class Provider:
     endpoints: tuple[Endpoint, ...] = ()
     breaker: Breaker | None = None
     fault: Fault | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What a model can do; None: not known, so not checked."""
-
-    tools: bool | None = None
-    vision: bool | None = None
-    prefill: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Prices:
-    """US dollars per million tokens; None: not known."""
-
-    input_per_million: float | None = None
-    output_per_million: float | None = None
-    cache_read_per_million: float | None = None
-    cache_write_per_million: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """Facts about one model that overlay the shipped catalogue."""
-
-    name: str = ""
-    context_length: int = 0
-    capabilities: Capabilities | None = None
-    prices: Prices | None = None
-    upstream_model: str = ""
-    api: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,7 +316,7 @@ class Settings:
     on_exhausted: OnExhausted | None = None
 
 
-Document = Provider | Model | Router | ApiKey | Alias | Settings
+Document = Provider | Model | Router | ApiKey | Alias | Settings | Catalogue
 
 KINDS: Mapping[str, type[Document]] = {
     "Provider": Provider,
@@ -348,6 +325,7 @@ KINDS: Mapping[str, type[Document]] = {
     "ApiKey": ApiKey,
     "Alias": Alias,
     "Settings": Settings,
+    "Catalogue": Catalogue,
 }
 """Kind in the spelling of policy files, to its document type."""
 

@@ -1,16 +1,18 @@
 """What the compiler needs from outside: conditions that can be evaluated, and a model catalogue.
 
 Both are passed in, so the core stays free of libraries; the adapters are
-`runtime/conditions.py` (CEL) and `runtime/catalogue.py` (prices and limits).
+`runtime/conditions.py` (CEL) and `runtime/catalogue/` (prices and limits).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from services.core.policy.documents import Capabilities, Prices
+from services.core.errors import Problem
+from services.core.policy.documents import Capabilities, Catalogue, Prices
+from services.core.pricing import PriceSpan
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +46,66 @@ class ConditionCompiler(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CatalogueEntry:
-    """What the shipped catalogue knows of one model; None or 0: nothing."""
+    """What the catalogue knows of one model at one provider; None, 0 or empty: nothing.
 
+    Attributes:
+        model: The name that the provider knows the model by.
+        context_length: Context window in tokens.
+        max_output_tokens: Most tokens of one answer.
+        spans: Prices that hold in place of `prices` at some times.
+        api: The provider's API that it is called by, where it has no other.
+        kind: What it is: chat, embedding, image, speech, transcription, moderation, rerank.
+        released: Day it came out, YYYY-MM-DD.
+        deprecated: Its provider says that it will go, or it is gone.
+    """
+
+    model: str = ""
     context_length: int = 0
     capabilities: Capabilities = Capabilities()
     prices: Prices = Prices()
+    max_output_tokens: int = 0
+    spans: tuple[PriceSpan, ...] = ()
+    api: str = ""
+    display_name: str = ""
+    kind: str = "chat"
+    released: str = ""
+    deprecated: bool = False
 
 
-class Catalogue(Protocol):
-    """The shipped model catalogue."""
+class Located(Protocol):
+    """What the catalogue needs to know of a provider of the policy."""
 
-    def look_up(self, provider_type: str, provider_name: str, base_url: str, model: str) -> CatalogueEntry | None:
-        """Facts about `model` at this provider; None: not in the catalogue."""
+    @property
+    def name(self) -> str:
+        """Its name in the policy."""
 
-    def providers_of(self, model: str) -> tuple[str, ...]:
-        """Provider names that the catalogue knows to serve the bare `model`, best known first."""
+    @property
+    def type(self) -> str:
+        """Its type."""
+
+    @property
+    def base_url(self) -> str:
+        """Where it listens."""
+
+
+class ModelCatalogue(Protocol):
+    """The models that are known, by provider. Immutable."""
+
+    @property
+    def version(self) -> str:
+        """Content id of what is shipped."""
+
+    def look_up(self, provider: Located, model: str) -> CatalogueEntry | None:
+        """Facts about `model` at this provider, however the caller spells it; None: not in the catalogue.
+
+        `CatalogueEntry.model` is the provider's own name where there is no doubt about it, else `model`.
+        """
+
+    def models_of(self, provider: Located) -> tuple[CatalogueEntry, ...]:
+        """Every model that this provider is known to serve, by name."""
+
+    def serving(self, model: str, providers: Iterable[Located]) -> tuple[tuple[str, str], ...]:
+        """Who of `providers` serves `model`, bare or as "author/model", best known first: (provider, its name for it)."""
+
+    def overlaid(self, documents: Sequence[Catalogue]) -> tuple[ModelCatalogue, Sequence[Problem]]:
+        """The catalogue with these providers' models in place of the shipped ones, and what is wrong with them."""

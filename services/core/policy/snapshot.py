@@ -17,9 +17,10 @@ from services.core.policy.documents import (
     Prices,
     TextGenerationConfig,
 )
-from services.core.policy.ports import Catalogue, Condition
+from services.core.policy.ports import Condition, ModelCatalogue
 from services.core.policy.preferences import NO_PREFERENCES, Preferences
 from services.core.policy.rules import BreakerRule, ClockRule, FaultRule, Resilience
+from services.core.pricing import PriceSpan
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,10 @@ class Target:
         upstream_model: The name that the provider knows the model by.
         api: The provider's API that it is called by; empty: the caller's own where the provider speaks it.
         parameters: Names of the parameters that it takes, as OpenRouter's catalogue spells them; None: not known.
+        spans: Prices that hold in place of `prices` at some times.
+        max_output_tokens: Most tokens of one answer; 0: unknown.
+        kind: What it is, as in `CatalogueEntry`.
+        released: Day it came out, YYYY-MM-DD; empty: unknown.
     """
 
     model: str
@@ -82,6 +87,11 @@ class Target:
     prices: Prices = Prices()
     api: str = ""
     parameters: frozenset[str] | None = None
+    spans: tuple[PriceSpan, ...] = ()
+    max_output_tokens: int = 0
+    display_name: str = ""
+    kind: str = "chat"
+    released: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,5 +179,5 @@ class Snapshot:
     aliases: Mapping[str, str]
     keys: Mapping[str, CompiledKey]
     bare_models: Mapping[str, tuple[str, ...]]
-    catalogue: Catalogue
+    catalogue: ModelCatalogue
     warnings: tuple[Problem, ...] = ()

@@ -49,7 +49,7 @@ def _types() -> str:
 
 
 INTRO = """
-    A policy is a set of documents of six kinds. They are kept in git as YAML or JSON and written with `turnout apply -f`.
+    A policy is a set of documents of seven kinds. They are kept in git as YAML or JSON and written with `turnout apply -f`.
     Workers have them a moment later, each worker all of them or, if it has to refuse them, none. One policy that uses all
     kinds:
 """
@@ -75,12 +75,17 @@ endpoints:                                                # the same models at t
 - {name: rack-2, base_url: "http://10.0.0.8:8000/v1"}
 clocks: {first_content: 30s}                              # slower than the others, and known to be
 ---
-kind: Model                                               # only where the shipped catalogue is silent or wrong
+kind: Model                                               # only where the catalogue is silent or wrong
 name: local/qwen
 upstream_model: Qwen/Qwen3-8B
 context_length: 32768
 capabilities: {tools: true, vision: false, prefill: true}
 prices: {input_per_million: 0, output_per_million: 0}
+---
+kind: Catalogue                                           # newer than the release: `turnout catalogue push` writes it
+name: groq
+models: |
+  {"id":"openai/gpt-oss-120b","context_length":131072,"prices":{"input_per_million":0.15,"output_per_million":0.6}}
 ---
 kind: Router
 name: support

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from services.core.policy.attempt_checks import FAULTS, MODES
 from services.core.policy.checks import EFFORTS, ROLES, SCOPES
 from services.core.policy.compile import DEFAULT_NAMESPACE
+from services.core.policy.documents import Prices, PriceTier
 from services.core.policy.durations import format_duration
 from services.core.policy.rules import (
     BreakerRule,
@@ -93,7 +95,10 @@ LIMITS: dict[tuple[str, str], str] = {
     ("TextGenerationConfig", "presence_penalty"): "-2 to 2",
     ("WeightedVariant", "weight"): "0 to 100",
     ("Model", "context_length"): "at least 0",
-    **{("Prices", f"{name}_per_million"): "at least 0" for name in ("input", "output", "cache_read", "cache_write")},
+    ("Model", "max_output_tokens"): "at least 0",
+    **{("Prices", f.name): "at least 0" for f in dataclasses.fields(Prices) if f.name != "tiers"},
+    **{("PriceTier", f.name): "at least 0" for f in dataclasses.fields(PriceTier) if f.name != "above_tokens"},
+    ("PriceTier", "above_tokens"): "at least 1",
     ("ApiKey", "scopes"): ", ".join(SCOPES),
     ("MessageTemplate", "role"): ", ".join(ROLES),
     ("Reasoning", "effort"): ", ".join(EFFORTS),
@@ -105,7 +110,8 @@ REQUIRED = {
     ("Alias", "model"), ("ApiKey", "name"), ("ApiKey", "hash"), ("ApiKey", "scopes"), ("Settings", "name"),
     ("ConditionalRoute", "condition"), ("ConditionalRoute", "route"), ("Condition", "cel_expression"),
     ("Route", "variants"), ("WeightedVariant", "variant"), ("MessageTemplate", "role"),
-    ("Endpoint", "name"), ("Endpoint", "base_url"), ("Fault", "kind"),
+    ("Endpoint", "name"), ("Endpoint", "base_url"), ("Fault", "kind"), ("Catalogue", "name"),
+    ("PriceTier", "above_tokens"), ("PricePeriod", "prices"),
 }  # fmt: skip
 """Fields without which a document is refused; the tests leave each one out."""
 

@@ -32,7 +32,7 @@ from services.core.policy.documents import (
     WeightedVariant,
     key_of,
 )
-from services.runtime.catalogue import GenaiPricesCatalogue
+from services.runtime.catalogue.shipped import ShippedCatalogue
 from services.runtime.conditions import CelCompiler
 
 OPENAI = Provider(name="openai", type="openai")
@@ -51,7 +51,7 @@ def store() -> MemoryStore:
 
 @pytest.fixture
 def admin(store: MemoryStore) -> PolicyAdmin:
-    return PolicyAdmin(store, CelCompiler(), GenaiPricesCatalogue())
+    return PolicyAdmin(store, CelCompiler(), ShippedCatalogue())
 
 
 async def stored(store: MemoryStore) -> dict[str, int]:
@@ -219,13 +219,13 @@ class Busy(MemoryStore):
 @pytest.mark.parametrize("error", [GenerationMoved, StoreConflict])
 async def test_a_writer_without_a_revision_reads_again_when_somebody_else_was_first(error: type[Exception]) -> None:
     busy = Busy(3, error)
-    admin = PolicyAdmin(busy, CelCompiler(), GenaiPricesCatalogue())
+    admin = PolicyAdmin(busy, CelCompiler(), ShippedCatalogue())
     assert (await admin.apply([Write(OPENAI)])).revision == 1
     assert busy.tried == 4
 
 
 async def test_a_writer_gives_up_when_there_are_too_many(admin: PolicyAdmin) -> None:
-    crowded = PolicyAdmin(Busy(99, GenerationMoved), CelCompiler(), GenaiPricesCatalogue())
+    crowded = PolicyAdmin(Busy(99, GenerationMoved), CelCompiler(), ShippedCatalogue())
     with pytest.raises(StoreUnavailable, match="too many writers") as caught:
         await crowded.apply([Write(OPENAI)])
     assert caught.value.retry_after == 0.5
@@ -233,14 +233,14 @@ async def test_a_writer_gives_up_when_there_are_too_many(admin: PolicyAdmin) -> 
 
 async def test_a_writer_with_a_revision_is_told_of_the_conflict_at_once() -> None:
     busy = Busy(1, StoreConflict)
-    admin = PolicyAdmin(busy, CelCompiler(), GenaiPricesCatalogue())
+    admin = PolicyAdmin(busy, CelCompiler(), ShippedCatalogue())
     with pytest.raises(StoreConflict):
         await admin.apply([Write(OPENAI, 0)])
     assert busy.tried == 1
 
 
 async def test_two_creators_of_one_name_cannot_both_win(store: MemoryStore) -> None:
-    admins = [PolicyAdmin(store, CelCompiler(), GenaiPricesCatalogue()) for _ in range(2)]
+    admins = [PolicyAdmin(store, CelCompiler(), ShippedCatalogue()) for _ in range(2)]
     results = await asyncio.gather(
         *(a.create(Provider(name="openai", type="openai", labels={"n": str(n)})) for n, a in enumerate(admins)),
         return_exceptions=True,

@@ -19,7 +19,7 @@ from services.dataplane.records import RecordLog
 from services.dataplane.runner import Runner
 from services.dataplane.trail import Trail
 from services.dataplane.transport.port import TransportFailed, UpstreamRequest
-from services.runtime.catalogue import GenaiPricesCatalogue
+from services.runtime.catalogue.shipped import ShippedCatalogue
 from services.runtime.clock import SystemClock
 from services.runtime.conditions import CelCompiler
 from services.runtime.trace_context import Sampler
@@ -109,7 +109,7 @@ class Rig:
 
 
 def rig(transport: FakeTransport, *forms: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Rig:
-    holder = PolicyHolder(CelCompiler(), GenaiPricesCatalogue())
+    holder = PolicyHolder(CelCompiler(), ShippedCatalogue())
     policy = policy_set(*forms)
     compiled = holder.compile(policy)
     assert not isinstance(compiled, Problems), compiled

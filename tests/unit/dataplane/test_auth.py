@@ -9,7 +9,7 @@ from services.core.policy.compile import Problems, compile
 from services.core.policy.documents import ApiKey, key_of
 from services.core.policy.snapshot import Snapshot
 from services.dataplane.auth import ADMIN, INFERENCE, READ, authenticate
-from services.runtime.catalogue import GenaiPricesCatalogue
+from services.runtime.catalogue.shipped import ShippedCatalogue
 from services.runtime.conditions import CelCompiler
 from services.runtime.keys import hash_key
 
@@ -19,7 +19,7 @@ KEYS = {"infer": (INFERENCE,), "read": (READ,), "admin": (ADMIN,), "all": (INFER
 @pytest.fixture(scope="module")
 def snapshot() -> Snapshot:
     documents = [ApiKey(name, hash_key(f"to-{name}"), scopes) for name, scopes in KEYS.items()]
-    found = compile({key_of(d): d for d in documents}, CelCompiler(), GenaiPricesCatalogue())
+    found = compile({key_of(d): d for d in documents}, CelCompiler(), ShippedCatalogue())
     assert not isinstance(found, Problems), found
     return found
 

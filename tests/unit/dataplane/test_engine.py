@@ -14,7 +14,7 @@ from services.core.errors import Failure, FailureKind
 from services.dataplane.dialects.registry import dialect_of
 from services.dataplane.engine import Call, Reply
 from services.dataplane.policy_holder import PolicyHolder
-from services.runtime.catalogue import GenaiPricesCatalogue
+from services.runtime.catalogue.shipped import ShippedCatalogue
 from services.runtime.conditions import CelCompiler
 from tests.support.inprocess import KEY
 from tests.support.upstream import anthropic_answer, openai_answer, openai_events
@@ -130,7 +130,7 @@ async def test_authentication_comes_before_the_body_is_looked_at() -> None:
 
 async def test_without_a_policy_a_worker_says_so() -> None:
     found = rig(FakeTransport(), *GOOD)
-    found.engine.policy = PolicyHolder(CelCompiler(), GenaiPricesCatalogue())
+    found.engine.policy = PolicyHolder(CelCompiler(), ShippedCatalogue())
     reply = await found.engine.whole(CHAT, call())
     assert reply.status == 503
     assert reply.headers["retry-after"] == "1"

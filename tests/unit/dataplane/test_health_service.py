@@ -30,7 +30,7 @@ from services.dataplane.health_service import HealthServicer
 from services.dataplane.health_tracker import HealthTracker
 from services.dataplane.policy_holder import PolicyHolder
 from services.dataplane.tokens import Failing
-from services.runtime.catalogue import GenaiPricesCatalogue
+from services.runtime.catalogue.shipped import ShippedCatalogue
 from services.runtime.clock import Clock, SystemClock
 from services.runtime.conditions import CelCompiler
 from services.runtime.keys import hash_key
@@ -90,7 +90,7 @@ class Bench:
 
 
 def bench(clock: Clock, *, backlog: int = 1_000) -> Bench:
-    policy = PolicyHolder(CelCompiler(), GenaiPricesCatalogue())
+    policy = PolicyHolder(CelCompiler(), ShippedCatalogue())
     found = policy_set(*PROVIDERS)
     compiled = policy.compile(found)
     assert not isinstance(compiled, Problems), compiled
@@ -150,7 +150,7 @@ def test_a_report_says_what_is_set_aside_why_and_until_when_on_the_walls_clock()
 
 def test_a_credential_whose_secret_cannot_be_made_is_set_aside_until_the_next_try() -> None:
     clock = FakeClock()
-    policy = PolicyHolder(CelCompiler(), GenaiPricesCatalogue())
+    policy = PolicyHolder(CelCompiler(), ShippedCatalogue())
     provider = {**PROVIDERS[0], "credentials": ["google:default", "env:KEY"]}
     found = policy_set(provider, PROVIDERS[1])
     compiled = policy.compile(found)

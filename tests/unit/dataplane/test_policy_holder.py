@@ -8,13 +8,13 @@ from services.core.discovery.messages import PolicySet
 from services.core.errors import PolicyNotReady, Problem
 from services.core.policy.snapshot import Snapshot
 from services.dataplane.policy_holder import PolicyHolder
-from services.runtime.catalogue import GenaiPricesCatalogue
+from services.runtime.catalogue.shipped import ShippedCatalogue
 from services.runtime.conditions import CelCompiler
 
 
 @pytest.fixture
 def holder() -> PolicyHolder:
-    return PolicyHolder(CelCompiler(), GenaiPricesCatalogue())
+    return PolicyHolder(CelCompiler(), ShippedCatalogue())
 
 
 def test_no_policy_is_told_as_what_it_is(holder: PolicyHolder) -> None:

@@ -15,7 +15,7 @@ from services.core.errors import FailureKind
 from services.dataplane.credentials import Credentials
 from services.dataplane.policy_holder import PolicyHolder
 from services.dataplane.tokens import Minted, MintFailed, Tokens
-from services.runtime.catalogue import GenaiPricesCatalogue
+from services.runtime.catalogue.shipped import ShippedCatalogue
 from services.runtime.conditions import CelCompiler
 from services.runtime.testing import FakeClock
 from tests.support.inprocess import eventually, policy_set
@@ -186,7 +186,7 @@ async def test_a_policy_that_is_put_in_force_has_its_secrets_made() -> None:
     source.gate.set()
     tokens = Tokens(clock, lambda reference: source if reference.startswith("google:") else None)
     credentials = Credentials(clock.monotonic, {"KEY": "plain"}, tokens)
-    holder = PolicyHolder(CelCompiler(), GenaiPricesCatalogue())
+    holder = PolicyHolder(CelCompiler(), ShippedCatalogue())
     holder.on_change = credentials.prepare
     endpoint = {"name": "eu", "base_url": "http://eu.test", "credentials": ["env:KEY", REFERENCE]}
     policy = policy_set({"kind": "Provider", "name": "p", "type": "openai_compatible", "endpoints": [endpoint]})

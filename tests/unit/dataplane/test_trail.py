@@ -1,63 +1,10 @@
-"""A request's evidence while it runs: cost, and what the caller is shown."""
+"""A request's evidence while it runs: what the caller is shown."""
 
 from __future__ import annotations
 
-from fractions import Fraction
-
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from services.core.errors import Clock, Failure, FailureKind
-from services.core.policy.documents import Prices
-from services.dataplane.trail import cost, evidence_of, reasoning_of
-from services.dataplane.translation import TokenUsage
+from services.dataplane.trail import evidence_of, reasoning_of
 from tests.unit.dataplane.build import attempt, candidate, plan, trail
-
-PRICES = Prices(2.5, 10.0, 1.25, 3.125)
-
-
-@pytest.mark.parametrize(
-    ("prices", "usage", "dollars"),
-    [
-        (PRICES, TokenUsage(1_000_000, 0), 2.5),
-        (PRICES, TokenUsage(0, 1_000_000), 10.0),
-        (PRICES, TokenUsage(1_200, 50, cache_read_tokens=1_024, cache_write_tokens=100), 0.0022825),
-        (PRICES, TokenUsage(9, 40, reasoning_tokens=32), 0.0004225),
-        (PRICES, TokenUsage(0, 0), 0.0),
-        # Without a price of its own, cached input costs what input costs.
-        (Prices(2.5, 10.0), TokenUsage(1_200, 50, cache_read_tokens=1_024, cache_write_tokens=100), 0.0035),
-        (Prices(0.0, 0.0), TokenUsage(1_000, 1_000), 0.0),
-        # A provider that counts more cached tokens than input never makes a request cheaper than its cache.
-        (PRICES, TokenUsage(100, 0, cache_read_tokens=200), 0.00025),
-        (PRICES, None, None),
-        (Prices(), TokenUsage(1, 1), None),
-        (Prices(2.5), TokenUsage(1, 1), None),
-        (Prices(None, 10.0), TokenUsage(1, 1), None),
-    ],
-)
-def test_a_cost_is_right_to_a_billionth(prices: Prices, usage: TokenUsage | None, dollars: float | None) -> None:
-    found = cost(prices, usage)
-    assert found == (dollars if dollars is None else pytest.approx(dollars, abs=1e-9, rel=0))
-
-
-@given(
-    st.integers(0, 2_000_000),
-    st.integers(0, 2_000_000),
-    st.integers(0, 2_000_000),
-    st.integers(0, 200_000),
-    st.tuples(*[st.integers(0, 100_000)] * 4),
-)
-def test_a_cost_agrees_with_exact_arithmetic(
-    fresh: int, read: int, write: int, output: int, prices: tuple[int, int, int, int]
-) -> None:
-    usage = TokenUsage(fresh + read + write, output, cache_read_tokens=read, cache_write_tokens=write)
-    exact = sum(
-        Fraction(tokens) * Fraction(price, 1_000) / 1_000_000
-        for tokens, price in zip((fresh, output, read, write), prices, strict=True)
-    )
-    per_million = [price / 1_000 for price in prices]
-    assert cost(Prices(*per_million), usage) == pytest.approx(float(exact), abs=1e-9, rel=1e-12)
 
 
 def test_a_caller_is_shown_every_attempt_with_its_times() -> None:

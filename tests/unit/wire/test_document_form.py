@@ -75,7 +75,7 @@ def test_what_is_no_mapping_is_no_document(form: Any) -> None:
 
 def test_an_unknown_kind_is_told_with_the_one_that_was_meant() -> None:
     assert told({"kind": "Ruoter", "name": "r"}) == [
-        "Ruoter/r kind: expected one of Provider, Model, Router, ApiKey, Alias, Settings; did you mean 'Router'?"
+        "Ruoter/r kind: expected one of Provider, Model, Router, ApiKey, Alias, Settings, Catalogue; did you mean 'Router'?"
     ]
     assert "expected one of" in told({"name": "r"})[0]
 

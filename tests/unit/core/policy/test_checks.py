@@ -12,11 +12,14 @@ from services.core.policy.checks import EFFORTS, ROLES, SCOPES, check
 from services.core.policy.documents import (
     KINDS,
     ApiKey,
+    Catalogue,
     Clocks,
     Document,
     MessageTemplate,
     Model,
+    PricePeriod,
     Prices,
+    PriceTier,
     Provider,
     Reasoning,
     Retry,
@@ -162,11 +165,29 @@ def test_every_role_is_fine(role: str) -> None:
     assert fields_of(router(defaults=RouterDefaults((MessageTemplate(role, "x"),)))) == []
 
 
-@pytest.mark.parametrize("name", [f.name for f in dataclasses.fields(Prices)])
+@pytest.mark.parametrize("name", [f.name for f in dataclasses.fields(Prices) if f.name != "tiers"])
 def test_every_price_is_a_number_that_is_not_negative(name: str) -> None:
     assert fields_of(Model("p/m", prices=Prices(**{name: 0.0}))) == []
     for value in (-0.01, math.nan, math.inf):
         assert fields_of(Model("p/m", prices=Prices(**{name: value}))) == [f"prices.{name}"]
+
+
+def test_what_holds_for_prices_holds_for_tiers_and_periods() -> None:
+    tier, period = PriceTier(1, -1.0), PricePeriod("2026-13-01", prices=Prices(output_per_million=-1.0))
+    model = Model("p/m", prices=Prices(tiers=(tier, PriceTier())), price_periods=(period, PricePeriod()))
+    assert fields_of(model) == [
+        "prices.tiers[0].input_per_million",
+        "prices.tiers[1].above_tokens",
+        "price_periods[0]",
+        "price_periods[0].prices.output_per_million",
+        "price_periods[1].prices",
+    ]
+    assert fields_of(Model("p/m", max_output_tokens=-1)) == ["max_output_tokens"]
+
+
+def test_a_catalogue_is_a_providers() -> None:
+    assert fields_of(Catalogue("amazon-bedrock")) == []
+    assert fields_of(Catalogue("No Provider")) == ["name"]
 
 
 @pytest.mark.parametrize("scope", SCOPES)

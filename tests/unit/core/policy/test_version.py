@@ -28,7 +28,8 @@ def filled(kind: Any, name: str = "x") -> Any:
         return (filled(arguments[0], f"{name}-1"), filled(arguments[0], f"{name}-2"))
     if origin is Mapping:
         return {f"{name}-key": f"{name}-value"}
-    return {str: name, int: 3, float: 1.5, bool: True}[kind]
+    number = sum(name.encode())
+    return {str: name, int: number, float: number + 0.5, bool: True}[kind]
 
 
 def changed(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -38,6 +38,7 @@ class Resource(_message.Message):
     API_KEY_FIELD_NUMBER: _builtins.int
     ALIAS_FIELD_NUMBER: _builtins.int
     SETTINGS_FIELD_NUMBER: _builtins.int
+    CATALOGUE_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     etag: _builtins.str
     """Store revision of the last write (decimal). On writes: the revision that the
@@ -67,6 +68,10 @@ class Resource(_message.Message):
     def settings(self) -> Global___Settings:
         """Deployment-wide defaults."""
 
+    @_builtins.property
+    def catalogue(self) -> Global___Catalogue:
+        """What is known of one provider's models."""
+
     def __init__(
         self,
         *,
@@ -76,13 +81,14 @@ class Resource(_message.Message):
         api_key: Global___ApiKey | None = ...,
         alias: Global___Alias | None = ...,
         settings: Global___Settings | None = ...,
+        catalogue: Global___Catalogue | None = ...,
         etag: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "api_key", b"api_key", "document", b"document", "model", b"model", "provider", b"provider", "router", b"router", "settings", b"settings"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "api_key", b"api_key", "catalogue", b"catalogue", "document", b"document", "model", b"model", "provider", b"provider", "router", b"router", "settings", b"settings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "api_key", b"api_key", "document", b"document", "etag", b"etag", "model", b"model", "provider", b"provider", "router", b"router", "settings", b"settings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "api_key", b"api_key", "catalogue", b"catalogue", "document", b"document", "etag", b"etag", "model", b"model", "provider", b"provider", "router", b"router", "settings", b"settings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_document: _TypeAlias = _typing.Literal["provider", "model", "router", "api_key", "alias", "settings"]  # noqa: Y015
+    _WhichOneofReturnType_document: _TypeAlias = _typing.Literal["provider", "model", "router", "api_key", "alias", "settings", "catalogue"]  # noqa: Y015
     _WhichOneofArgType_document: _TypeAlias = _typing.Literal["document", b"document"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_document) -> _WhichOneofReturnType_document | None: ...
 
@@ -97,7 +103,9 @@ class ResourceName(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
-    """Kind in the spelling of policy files: "Provider", "Model", "Router", "ApiKey", "Alias", "Settings"."""
+    """Kind in the spelling of policy files: "Provider", "Model", "Router", "ApiKey", "Alias", "Settings",
+    "Catalogue".
+    """
     name: _builtins.str
     """Name, unique within the kind."""
     def __init__(
@@ -274,6 +282,9 @@ class Model(_message.Message):
     PRICES_FIELD_NUMBER: _builtins.int
     UPSTREAM_MODEL_FIELD_NUMBER: _builtins.int
     API_FIELD_NUMBER: _builtins.int
+    MAX_OUTPUT_TOKENS_FIELD_NUMBER: _builtins.int
+    PRICE_PERIODS_FIELD_NUMBER: _builtins.int
+    DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Model id "provider/model"."""
     context_length: _builtins.int
@@ -284,6 +295,10 @@ class Model(_message.Message):
     """The provider's API that the model is called by, such as "responses" for a model that has no other.
     Empty: the caller's own API where the provider speaks it, else the provider's first.
     """
+    max_output_tokens: _builtins.int
+    """Most tokens that the model gives in one answer; 0: unknown. A request that asks for more is cut to it."""
+    display_name: _builtins.str
+    """Name for people."""
     @_builtins.property
     def capabilities(self) -> Global___Capabilities:
         """What the model can do."""
@@ -291,6 +306,10 @@ class Model(_message.Message):
     @_builtins.property
     def prices(self) -> Global___Prices:
         """Prices per million tokens, in US dollars."""
+
+    @_builtins.property
+    def price_periods(self) -> _containers.RepeatedCompositeFieldContainer[Global___PricePeriod]:
+        """Prices that hold from a day on or at a time of day, in place of `prices`; the last one that holds counts."""
 
     def __init__(
         self,
@@ -301,10 +320,13 @@ class Model(_message.Message):
         prices: Global___Prices | None = ...,
         upstream_model: _builtins.str = ...,
         api: _builtins.str = ...,
+        max_output_tokens: _builtins.int = ...,
+        price_periods: _abc.Iterable[Global___PricePeriod] | None = ...,
+        display_name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "prices", b"prices"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "capabilities", b"capabilities", "context_length", b"context_length", "name", b"name", "prices", b"prices", "upstream_model", b"upstream_model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "capabilities", b"capabilities", "context_length", b"context_length", "display_name", b"display_name", "max_output_tokens", b"max_output_tokens", "name", b"name", "price_periods", b"price_periods", "prices", b"prices", "upstream_model", b"upstream_model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -319,41 +341,115 @@ class Capabilities(_message.Message):
     TOOLS_FIELD_NUMBER: _builtins.int
     VISION_FIELD_NUMBER: _builtins.int
     PREFILL_FIELD_NUMBER: _builtins.int
+    AUDIO_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
+    VIDEO_FIELD_NUMBER: _builtins.int
+    JSON_SCHEMA_FIELD_NUMBER: _builtins.int
+    REASONING_FIELD_NUMBER: _builtins.int
+    WEB_SEARCH_FIELD_NUMBER: _builtins.int
+    IMAGE_OUTPUT_FIELD_NUMBER: _builtins.int
+    AUDIO_OUTPUT_FIELD_NUMBER: _builtins.int
+    TEMPERATURE_FIELD_NUMBER: _builtins.int
     tools: _builtins.bool
     """Calls tools."""
     vision: _builtins.bool
     """Reads images."""
     prefill: _builtins.bool
     """Continues an assistant message that the caller began."""
+    audio: _builtins.bool
+    """Hears sound."""
+    files: _builtins.bool
+    """Reads files, such as PDF."""
+    video: _builtins.bool
+    """Sees video."""
+    json_schema: _builtins.bool
+    """Answers in the form of a JSON schema."""
+    reasoning: _builtins.bool
+    """Reasons before it answers."""
+    web_search: _builtins.bool
+    """Searches the web at its provider."""
+    image_output: _builtins.bool
+    """Makes images."""
+    audio_output: _builtins.bool
+    """Makes sound."""
+    temperature: _builtins.bool
+    """Takes a temperature."""
     def __init__(
         self,
         *,
         tools: _builtins.bool | None = ...,
         vision: _builtins.bool | None = ...,
         prefill: _builtins.bool | None = ...,
+        audio: _builtins.bool | None = ...,
+        files: _builtins.bool | None = ...,
+        video: _builtins.bool | None = ...,
+        json_schema: _builtins.bool | None = ...,
+        reasoning: _builtins.bool | None = ...,
+        web_search: _builtins.bool | None = ...,
+        image_output: _builtins.bool | None = ...,
+        audio_output: _builtins.bool | None = ...,
+        temperature: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_prefill", b"_prefill", "_tools", b"_tools", "_vision", b"_vision", "prefill", b"prefill", "tools", b"tools", "vision", b"vision"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_audio", b"_audio", "_audio_output", b"_audio_output", "_files", b"_files", "_image_output", b"_image_output", "_json_schema", b"_json_schema", "_prefill", b"_prefill", "_reasoning", b"_reasoning", "_temperature", b"_temperature", "_tools", b"_tools", "_video", b"_video", "_vision", b"_vision", "_web_search", b"_web_search", "audio", b"audio", "audio_output", b"audio_output", "files", b"files", "image_output", b"image_output", "json_schema", b"json_schema", "prefill", b"prefill", "reasoning", b"reasoning", "temperature", b"temperature", "tools", b"tools", "video", b"video", "vision", b"vision", "web_search", b"web_search"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_prefill", b"_prefill", "_tools", b"_tools", "_vision", b"_vision", "prefill", b"prefill", "tools", b"tools", "vision", b"vision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_audio", b"_audio", "_audio_output", b"_audio_output", "_files", b"_files", "_image_output", b"_image_output", "_json_schema", b"_json_schema", "_prefill", b"_prefill", "_reasoning", b"_reasoning", "_temperature", b"_temperature", "_tools", b"_tools", "_video", b"_video", "_vision", b"_vision", "_web_search", b"_web_search", "audio", b"audio", "audio_output", b"audio_output", "files", b"files", "image_output", b"image_output", "json_schema", b"json_schema", "prefill", b"prefill", "reasoning", b"reasoning", "temperature", b"temperature", "tools", b"tools", "video", b"video", "vision", b"vision", "web_search", b"web_search"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__audio: _TypeAlias = _typing.Literal["audio"]  # noqa: Y015
+    _WhichOneofArgType__audio: _TypeAlias = _typing.Literal["_audio", b"_audio"]  # noqa: Y015
+    _WhichOneofReturnType__audio_output: _TypeAlias = _typing.Literal["audio_output"]  # noqa: Y015
+    _WhichOneofArgType__audio_output: _TypeAlias = _typing.Literal["_audio_output", b"_audio_output"]  # noqa: Y015
+    _WhichOneofReturnType__files: _TypeAlias = _typing.Literal["files"]  # noqa: Y015
+    _WhichOneofArgType__files: _TypeAlias = _typing.Literal["_files", b"_files"]  # noqa: Y015
+    _WhichOneofReturnType__image_output: _TypeAlias = _typing.Literal["image_output"]  # noqa: Y015
+    _WhichOneofArgType__image_output: _TypeAlias = _typing.Literal["_image_output", b"_image_output"]  # noqa: Y015
+    _WhichOneofReturnType__json_schema: _TypeAlias = _typing.Literal["json_schema"]  # noqa: Y015
+    _WhichOneofArgType__json_schema: _TypeAlias = _typing.Literal["_json_schema", b"_json_schema"]  # noqa: Y015
     _WhichOneofReturnType__prefill: _TypeAlias = _typing.Literal["prefill"]  # noqa: Y015
     _WhichOneofArgType__prefill: _TypeAlias = _typing.Literal["_prefill", b"_prefill"]  # noqa: Y015
+    _WhichOneofReturnType__reasoning: _TypeAlias = _typing.Literal["reasoning"]  # noqa: Y015
+    _WhichOneofArgType__reasoning: _TypeAlias = _typing.Literal["_reasoning", b"_reasoning"]  # noqa: Y015
+    _WhichOneofReturnType__temperature: _TypeAlias = _typing.Literal["temperature"]  # noqa: Y015
+    _WhichOneofArgType__temperature: _TypeAlias = _typing.Literal["_temperature", b"_temperature"]  # noqa: Y015
     _WhichOneofReturnType__tools: _TypeAlias = _typing.Literal["tools"]  # noqa: Y015
     _WhichOneofArgType__tools: _TypeAlias = _typing.Literal["_tools", b"_tools"]  # noqa: Y015
+    _WhichOneofReturnType__video: _TypeAlias = _typing.Literal["video"]  # noqa: Y015
+    _WhichOneofArgType__video: _TypeAlias = _typing.Literal["_video", b"_video"]  # noqa: Y015
     _WhichOneofReturnType__vision: _TypeAlias = _typing.Literal["vision"]  # noqa: Y015
     _WhichOneofArgType__vision: _TypeAlias = _typing.Literal["_vision", b"_vision"]  # noqa: Y015
+    _WhichOneofReturnType__web_search: _TypeAlias = _typing.Literal["web_search"]  # noqa: Y015
+    _WhichOneofArgType__web_search: _TypeAlias = _typing.Literal["_web_search", b"_web_search"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__audio) -> _WhichOneofReturnType__audio | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__audio_output) -> _WhichOneofReturnType__audio_output | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__files) -> _WhichOneofReturnType__files | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__image_output) -> _WhichOneofReturnType__image_output | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__json_schema) -> _WhichOneofReturnType__json_schema | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__prefill) -> _WhichOneofReturnType__prefill | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reasoning) -> _WhichOneofReturnType__reasoning | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__temperature) -> _WhichOneofReturnType__temperature | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__tools) -> _WhichOneofReturnType__tools | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__video) -> _WhichOneofReturnType__video | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__vision) -> _WhichOneofReturnType__vision | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__web_search) -> _WhichOneofReturnType__web_search | None: ...
 
 Global___Capabilities: _TypeAlias = Capabilities  # noqa: Y015
 
 @_typing.final
 class Prices(_message.Message):
-    """Prices in US dollars per million tokens; unset means: not known."""
+    """Prices in US dollars; unset means: not known. Tokens of a class without a price of its own
+    cost what the class around it costs: cached input as input, audio and images as text.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -361,6 +457,19 @@ class Prices(_message.Message):
     OUTPUT_PER_MILLION_FIELD_NUMBER: _builtins.int
     CACHE_READ_PER_MILLION_FIELD_NUMBER: _builtins.int
     CACHE_WRITE_PER_MILLION_FIELD_NUMBER: _builtins.int
+    CACHE_WRITE_1H_PER_MILLION_FIELD_NUMBER: _builtins.int
+    INPUT_AUDIO_PER_MILLION_FIELD_NUMBER: _builtins.int
+    OUTPUT_AUDIO_PER_MILLION_FIELD_NUMBER: _builtins.int
+    CACHE_AUDIO_READ_PER_MILLION_FIELD_NUMBER: _builtins.int
+    INPUT_IMAGE_PER_MILLION_FIELD_NUMBER: _builtins.int
+    OUTPUT_IMAGE_PER_MILLION_FIELD_NUMBER: _builtins.int
+    REASONING_PER_MILLION_FIELD_NUMBER: _builtins.int
+    PER_REQUEST_FIELD_NUMBER: _builtins.int
+    PER_IMAGE_FIELD_NUMBER: _builtins.int
+    PER_MILLION_CHARACTERS_FIELD_NUMBER: _builtins.int
+    PER_HOUR_FIELD_NUMBER: _builtins.int
+    PER_SEARCH_FIELD_NUMBER: _builtins.int
+    TIERS_FIELD_NUMBER: _builtins.int
     input_per_million: _builtins.float
     """Per million input tokens."""
     output_per_million: _builtins.float
@@ -369,6 +478,34 @@ class Prices(_message.Message):
     """Per million input tokens read from the provider's prompt cache."""
     cache_write_per_million: _builtins.float
     """Per million input tokens written to the provider's prompt cache."""
+    cache_write_1h_per_million: _builtins.float
+    """Per million input tokens written to the provider's prompt cache to be kept for an hour."""
+    input_audio_per_million: _builtins.float
+    """Per million input tokens that are sound."""
+    output_audio_per_million: _builtins.float
+    """Per million output tokens that are sound."""
+    cache_audio_read_per_million: _builtins.float
+    """Per million input tokens that are sound and come from the prompt cache."""
+    input_image_per_million: _builtins.float
+    """Per million input tokens that are images."""
+    output_image_per_million: _builtins.float
+    """Per million output tokens that are images."""
+    reasoning_per_million: _builtins.float
+    """Per million output tokens of reasoning, where they have a price of their own."""
+    per_request: _builtins.float
+    """Per request, beside its tokens."""
+    per_image: _builtins.float
+    """Per image that is made."""
+    per_million_characters: _builtins.float
+    """Per million characters that are spoken."""
+    per_hour: _builtins.float
+    """Per hour of sound."""
+    per_search: _builtins.float
+    """Per web search of the provider."""
+    @_builtins.property
+    def tiers(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriceTier]:
+        """Prices of requests with long prompts; the highest tier that is reached holds for all tokens."""
+
     def __init__(
         self,
         *,
@@ -376,13 +513,133 @@ class Prices(_message.Message):
         output_per_million: _builtins.float | None = ...,
         cache_read_per_million: _builtins.float | None = ...,
         cache_write_per_million: _builtins.float | None = ...,
+        cache_write_1h_per_million: _builtins.float | None = ...,
+        input_audio_per_million: _builtins.float | None = ...,
+        output_audio_per_million: _builtins.float | None = ...,
+        cache_audio_read_per_million: _builtins.float | None = ...,
+        input_image_per_million: _builtins.float | None = ...,
+        output_image_per_million: _builtins.float | None = ...,
+        reasoning_per_million: _builtins.float | None = ...,
+        per_request: _builtins.float | None = ...,
+        per_image: _builtins.float | None = ...,
+        per_million_characters: _builtins.float | None = ...,
+        per_hour: _builtins.float | None = ...,
+        per_search: _builtins.float | None = ...,
+        tiers: _abc.Iterable[Global___PriceTier] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cache_read_per_million", b"_cache_read_per_million", "_cache_write_per_million", b"_cache_write_per_million", "_input_per_million", b"_input_per_million", "_output_per_million", b"_output_per_million", "cache_read_per_million", b"cache_read_per_million", "cache_write_per_million", b"cache_write_per_million", "input_per_million", b"input_per_million", "output_per_million", b"output_per_million"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cache_audio_read_per_million", b"_cache_audio_read_per_million", "_cache_read_per_million", b"_cache_read_per_million", "_cache_write_1h_per_million", b"_cache_write_1h_per_million", "_cache_write_per_million", b"_cache_write_per_million", "_input_audio_per_million", b"_input_audio_per_million", "_input_image_per_million", b"_input_image_per_million", "_input_per_million", b"_input_per_million", "_output_audio_per_million", b"_output_audio_per_million", "_output_image_per_million", b"_output_image_per_million", "_output_per_million", b"_output_per_million", "_per_hour", b"_per_hour", "_per_image", b"_per_image", "_per_million_characters", b"_per_million_characters", "_per_request", b"_per_request", "_per_search", b"_per_search", "_reasoning_per_million", b"_reasoning_per_million", "cache_audio_read_per_million", b"cache_audio_read_per_million", "cache_read_per_million", b"cache_read_per_million", "cache_write_1h_per_million", b"cache_write_1h_per_million", "cache_write_per_million", b"cache_write_per_million", "input_audio_per_million", b"input_audio_per_million", "input_image_per_million", b"input_image_per_million", "input_per_million", b"input_per_million", "output_audio_per_million", b"output_audio_per_million", "output_image_per_million", b"output_image_per_million", "output_per_million", b"output_per_million", "per_hour", b"per_hour", "per_image", b"per_image", "per_million_characters", b"per_million_characters", "per_request", b"per_request", "per_search", b"per_search", "reasoning_per_million", b"reasoning_per_million"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cache_read_per_million", b"_cache_read_per_million", "_cache_write_per_million", b"_cache_write_per_million", "_input_per_million", b"_input_per_million", "_output_per_million", b"_output_per_million", "cache_read_per_million", b"cache_read_per_million", "cache_write_per_million", b"cache_write_per_million", "input_per_million", b"input_per_million", "output_per_million", b"output_per_million"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cache_audio_read_per_million", b"_cache_audio_read_per_million", "_cache_read_per_million", b"_cache_read_per_million", "_cache_write_1h_per_million", b"_cache_write_1h_per_million", "_cache_write_per_million", b"_cache_write_per_million", "_input_audio_per_million", b"_input_audio_per_million", "_input_image_per_million", b"_input_image_per_million", "_input_per_million", b"_input_per_million", "_output_audio_per_million", b"_output_audio_per_million", "_output_image_per_million", b"_output_image_per_million", "_output_per_million", b"_output_per_million", "_per_hour", b"_per_hour", "_per_image", b"_per_image", "_per_million_characters", b"_per_million_characters", "_per_request", b"_per_request", "_per_search", b"_per_search", "_reasoning_per_million", b"_reasoning_per_million", "cache_audio_read_per_million", b"cache_audio_read_per_million", "cache_read_per_million", b"cache_read_per_million", "cache_write_1h_per_million", b"cache_write_1h_per_million", "cache_write_per_million", b"cache_write_per_million", "input_audio_per_million", b"input_audio_per_million", "input_image_per_million", b"input_image_per_million", "input_per_million", b"input_per_million", "output_audio_per_million", b"output_audio_per_million", "output_image_per_million", b"output_image_per_million", "output_per_million", b"output_per_million", "per_hour", b"per_hour", "per_image", b"per_image", "per_million_characters", b"per_million_characters", "per_request", b"per_request", "per_search", b"per_search", "reasoning_per_million", b"reasoning_per_million", "tiers", b"tiers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cache_audio_read_per_million: _TypeAlias = _typing.Literal["cache_audio_read_per_million"]  # noqa: Y015
+    _WhichOneofArgType__cache_audio_read_per_million: _TypeAlias = _typing.Literal["_cache_audio_read_per_million", b"_cache_audio_read_per_million"]  # noqa: Y015
+    _WhichOneofReturnType__cache_read_per_million: _TypeAlias = _typing.Literal["cache_read_per_million"]  # noqa: Y015
+    _WhichOneofArgType__cache_read_per_million: _TypeAlias = _typing.Literal["_cache_read_per_million", b"_cache_read_per_million"]  # noqa: Y015
+    _WhichOneofReturnType__cache_write_1h_per_million: _TypeAlias = _typing.Literal["cache_write_1h_per_million"]  # noqa: Y015
+    _WhichOneofArgType__cache_write_1h_per_million: _TypeAlias = _typing.Literal["_cache_write_1h_per_million", b"_cache_write_1h_per_million"]  # noqa: Y015
+    _WhichOneofReturnType__cache_write_per_million: _TypeAlias = _typing.Literal["cache_write_per_million"]  # noqa: Y015
+    _WhichOneofArgType__cache_write_per_million: _TypeAlias = _typing.Literal["_cache_write_per_million", b"_cache_write_per_million"]  # noqa: Y015
+    _WhichOneofReturnType__input_audio_per_million: _TypeAlias = _typing.Literal["input_audio_per_million"]  # noqa: Y015
+    _WhichOneofArgType__input_audio_per_million: _TypeAlias = _typing.Literal["_input_audio_per_million", b"_input_audio_per_million"]  # noqa: Y015
+    _WhichOneofReturnType__input_image_per_million: _TypeAlias = _typing.Literal["input_image_per_million"]  # noqa: Y015
+    _WhichOneofArgType__input_image_per_million: _TypeAlias = _typing.Literal["_input_image_per_million", b"_input_image_per_million"]  # noqa: Y015
+    _WhichOneofReturnType__input_per_million: _TypeAlias = _typing.Literal["input_per_million"]  # noqa: Y015
+    _WhichOneofArgType__input_per_million: _TypeAlias = _typing.Literal["_input_per_million", b"_input_per_million"]  # noqa: Y015
+    _WhichOneofReturnType__output_audio_per_million: _TypeAlias = _typing.Literal["output_audio_per_million"]  # noqa: Y015
+    _WhichOneofArgType__output_audio_per_million: _TypeAlias = _typing.Literal["_output_audio_per_million", b"_output_audio_per_million"]  # noqa: Y015
+    _WhichOneofReturnType__output_image_per_million: _TypeAlias = _typing.Literal["output_image_per_million"]  # noqa: Y015
+    _WhichOneofArgType__output_image_per_million: _TypeAlias = _typing.Literal["_output_image_per_million", b"_output_image_per_million"]  # noqa: Y015
+    _WhichOneofReturnType__output_per_million: _TypeAlias = _typing.Literal["output_per_million"]  # noqa: Y015
+    _WhichOneofArgType__output_per_million: _TypeAlias = _typing.Literal["_output_per_million", b"_output_per_million"]  # noqa: Y015
+    _WhichOneofReturnType__per_hour: _TypeAlias = _typing.Literal["per_hour"]  # noqa: Y015
+    _WhichOneofArgType__per_hour: _TypeAlias = _typing.Literal["_per_hour", b"_per_hour"]  # noqa: Y015
+    _WhichOneofReturnType__per_image: _TypeAlias = _typing.Literal["per_image"]  # noqa: Y015
+    _WhichOneofArgType__per_image: _TypeAlias = _typing.Literal["_per_image", b"_per_image"]  # noqa: Y015
+    _WhichOneofReturnType__per_million_characters: _TypeAlias = _typing.Literal["per_million_characters"]  # noqa: Y015
+    _WhichOneofArgType__per_million_characters: _TypeAlias = _typing.Literal["_per_million_characters", b"_per_million_characters"]  # noqa: Y015
+    _WhichOneofReturnType__per_request: _TypeAlias = _typing.Literal["per_request"]  # noqa: Y015
+    _WhichOneofArgType__per_request: _TypeAlias = _typing.Literal["_per_request", b"_per_request"]  # noqa: Y015
+    _WhichOneofReturnType__per_search: _TypeAlias = _typing.Literal["per_search"]  # noqa: Y015
+    _WhichOneofArgType__per_search: _TypeAlias = _typing.Literal["_per_search", b"_per_search"]  # noqa: Y015
+    _WhichOneofReturnType__reasoning_per_million: _TypeAlias = _typing.Literal["reasoning_per_million"]  # noqa: Y015
+    _WhichOneofArgType__reasoning_per_million: _TypeAlias = _typing.Literal["_reasoning_per_million", b"_reasoning_per_million"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cache_audio_read_per_million) -> _WhichOneofReturnType__cache_audio_read_per_million | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cache_read_per_million) -> _WhichOneofReturnType__cache_read_per_million | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cache_write_1h_per_million) -> _WhichOneofReturnType__cache_write_1h_per_million | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cache_write_per_million) -> _WhichOneofReturnType__cache_write_per_million | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__input_audio_per_million) -> _WhichOneofReturnType__input_audio_per_million | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__input_image_per_million) -> _WhichOneofReturnType__input_image_per_million | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__input_per_million) -> _WhichOneofReturnType__input_per_million | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__output_audio_per_million) -> _WhichOneofReturnType__output_audio_per_million | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__output_image_per_million) -> _WhichOneofReturnType__output_image_per_million | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__output_per_million) -> _WhichOneofReturnType__output_per_million | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__per_hour) -> _WhichOneofReturnType__per_hour | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__per_image) -> _WhichOneofReturnType__per_image | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__per_million_characters) -> _WhichOneofReturnType__per_million_characters | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__per_request) -> _WhichOneofReturnType__per_request | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__per_search) -> _WhichOneofReturnType__per_search | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reasoning_per_million) -> _WhichOneofReturnType__reasoning_per_million | None: ...
+
+Global___Prices: _TypeAlias = Prices  # noqa: Y015
+
+@_typing.final
+class PriceTier(_message.Message):
+    """Prices per million tokens of requests whose prompt is longer than a number of tokens."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ABOVE_TOKENS_FIELD_NUMBER: _builtins.int
+    INPUT_PER_MILLION_FIELD_NUMBER: _builtins.int
+    OUTPUT_PER_MILLION_FIELD_NUMBER: _builtins.int
+    CACHE_READ_PER_MILLION_FIELD_NUMBER: _builtins.int
+    CACHE_WRITE_PER_MILLION_FIELD_NUMBER: _builtins.int
+    CACHE_WRITE_1H_PER_MILLION_FIELD_NUMBER: _builtins.int
+    above_tokens: _builtins.int
+    """Input tokens above which these prices hold."""
+    input_per_million: _builtins.float
+    """Per million input tokens."""
+    output_per_million: _builtins.float
+    """Per million output tokens."""
+    cache_read_per_million: _builtins.float
+    """Per million input tokens read from the provider's prompt cache."""
+    cache_write_per_million: _builtins.float
+    """Per million input tokens written to the provider's prompt cache."""
+    cache_write_1h_per_million: _builtins.float
+    """Per million input tokens written to the provider's prompt cache to be kept for an hour."""
+    def __init__(
+        self,
+        *,
+        above_tokens: _builtins.int = ...,
+        input_per_million: _builtins.float | None = ...,
+        output_per_million: _builtins.float | None = ...,
+        cache_read_per_million: _builtins.float | None = ...,
+        cache_write_per_million: _builtins.float | None = ...,
+        cache_write_1h_per_million: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cache_read_per_million", b"_cache_read_per_million", "_cache_write_1h_per_million", b"_cache_write_1h_per_million", "_cache_write_per_million", b"_cache_write_per_million", "_input_per_million", b"_input_per_million", "_output_per_million", b"_output_per_million", "cache_read_per_million", b"cache_read_per_million", "cache_write_1h_per_million", b"cache_write_1h_per_million", "cache_write_per_million", b"cache_write_per_million", "input_per_million", b"input_per_million", "output_per_million", b"output_per_million"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cache_read_per_million", b"_cache_read_per_million", "_cache_write_1h_per_million", b"_cache_write_1h_per_million", "_cache_write_per_million", b"_cache_write_per_million", "_input_per_million", b"_input_per_million", "_output_per_million", b"_output_per_million", "above_tokens", b"above_tokens", "cache_read_per_million", b"cache_read_per_million", "cache_write_1h_per_million", b"cache_write_1h_per_million", "cache_write_per_million", b"cache_write_per_million", "input_per_million", b"input_per_million", "output_per_million", b"output_per_million"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cache_read_per_million: _TypeAlias = _typing.Literal["cache_read_per_million"]  # noqa: Y015
     _WhichOneofArgType__cache_read_per_million: _TypeAlias = _typing.Literal["_cache_read_per_million", b"_cache_read_per_million"]  # noqa: Y015
+    _WhichOneofReturnType__cache_write_1h_per_million: _TypeAlias = _typing.Literal["cache_write_1h_per_million"]  # noqa: Y015
+    _WhichOneofArgType__cache_write_1h_per_million: _TypeAlias = _typing.Literal["_cache_write_1h_per_million", b"_cache_write_1h_per_million"]  # noqa: Y015
     _WhichOneofReturnType__cache_write_per_million: _TypeAlias = _typing.Literal["cache_write_per_million"]  # noqa: Y015
     _WhichOneofArgType__cache_write_per_million: _TypeAlias = _typing.Literal["_cache_write_per_million", b"_cache_write_per_million"]  # noqa: Y015
     _WhichOneofReturnType__input_per_million: _TypeAlias = _typing.Literal["input_per_million"]  # noqa: Y015
@@ -392,13 +649,77 @@ class Prices(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cache_read_per_million) -> _WhichOneofReturnType__cache_read_per_million | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cache_write_1h_per_million) -> _WhichOneofReturnType__cache_write_1h_per_million | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cache_write_per_million) -> _WhichOneofReturnType__cache_write_per_million | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__input_per_million) -> _WhichOneofReturnType__input_per_million | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__output_per_million) -> _WhichOneofReturnType__output_per_million | None: ...
 
-Global___Prices: _TypeAlias = Prices  # noqa: Y015
+Global___PriceTier: _TypeAlias = PriceTier  # noqa: Y015
+
+@_typing.final
+class PricePeriod(_message.Message):
+    """Prices that hold from a day on, or at a time of day; both in UTC."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SINCE_FIELD_NUMBER: _builtins.int
+    DAILY_FROM_FIELD_NUMBER: _builtins.int
+    DAILY_UNTIL_FIELD_NUMBER: _builtins.int
+    PRICES_FIELD_NUMBER: _builtins.int
+    since: _builtins.str
+    """First day, such as "2026-03-13"; empty: always."""
+    daily_from: _builtins.str
+    """Time of day at which they begin to hold, such as "16:30"; empty: midnight."""
+    daily_until: _builtins.str
+    """Time of day at which they end; empty: midnight. The same as `daily_from`: all day."""
+    @_builtins.property
+    def prices(self) -> Global___Prices:
+        """The prices."""
+
+    def __init__(
+        self,
+        *,
+        since: _builtins.str = ...,
+        daily_from: _builtins.str = ...,
+        daily_until: _builtins.str = ...,
+        prices: Global___Prices | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["prices", b"prices"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["daily_from", b"daily_from", "daily_until", b"daily_until", "prices", b"prices", "since", b"since"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PricePeriod: _TypeAlias = PricePeriod  # noqa: Y015
+
+@_typing.final
+class Catalogue(_message.Message):
+    """What is known of one provider's models, in place of what the release ships. `turnout catalogue push` writes it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    MODELS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Provider in the catalogue's spelling, such as "openai" or "amazon-bedrock"; `turnout catalogue show` lists them."""
+    models: _builtins.str
+    """One model per line, each a JSON object as in the shipped catalogue."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        models: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["models", b"models", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Catalogue: _TypeAlias = Catalogue  # noqa: Y015
 
 @_typing.final
 class Router(_message.Message):
