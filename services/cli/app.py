@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from services.cli import policy_commands
+from services.cli import lifecycle_commands, policy_commands
 from services.cli.catalogue import catalogue
 from services.cli.connection import DEFAULT_DATA_DIR
 from services.cli.doctor import doctor
@@ -23,6 +23,10 @@ app = App(name="turnout", help="An open LLM router: policy, failover and evidenc
 
 for command in ("apply", "validate", "diff", "get", "delete", "simulate", "nodes"):
     app.command(getattr(policy_commands, command), name=command)
+for command in ("history", "rollback"):
+    app.command(getattr(lifecycle_commands, command), name=command)
+app.command(lifecycle_commands.draft)
+app.command(lifecycle_commands.canary)
 app.command(logs)
 app.command(health)
 app.command(doctor)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import difflib
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
 from cyclopts import Parameter
 from turnout.policy.v1 import policy_service_pb2 as api
+from turnout.policy.v1.lifecycle_service_pb2 import GetDraftRequest
+from turnout.policy.v1.lifecycle_service_pb2_grpc import LifecycleServiceStub
 from turnout.policy.v1.policy_pb2 import Facts, Problem, Resource, ResourceName
 from turnout.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
 
@@ -24,6 +27,7 @@ Files = Annotated[
     tuple[Path, ...],
     Parameter(name=["--file", "-f"], help="policy file or folder; - is standard input", allow_leading_hyphen=True),
 ]
+Message = Annotated[str, Parameter(name=["--message", "-m"], help="why, for the history")]
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="print JSON")]
 
 _SIGNS = {
@@ -76,7 +80,12 @@ def _read(path: Path) -> str:
 
 
 def apply(
-    *, file: Files = (), dry_run: bool = False, as_json: Json = False, connection: Connection = DEFAULT_CONNECTION
+    *,
+    file: Files = (),
+    message: Message = "",
+    dry_run: bool = False,
+    as_json: Json = False,
+    connection: Connection = DEFAULT_CONNECTION,
 ) -> None:
     """Write policy documents: all of them, or none if anything is wrong.
 
@@ -84,13 +93,18 @@ def apply(
         dry_run: Say what would change, and write nothing.
     """
     resources = read_files(file)
-    answer = call(connection, "Apply", api.ApplyRequest(resources=resources, dry_run=dry_run))
+    request = api.ApplyRequest(resources=resources, dry_run=dry_run, message=message)
+    show_applied(call(connection, "Apply", request), dry_run=dry_run, as_json=as_json)
+
+
+def show_applied(answer: api.ApplyResponse, *, dry_run: bool = False, as_json: bool = False) -> None:
+    """Say what a write did, or would do."""
     if as_json:
         show_json(answer)
         return
     for change in answer.changes:
-        out.print(f"{_SIGNS.get(change.action, '?')} {escape(_label(change.name))}")
-    _show_problems(answer.warnings)
+        out.print(f"{_SIGNS.get(change.action, '?')} {escape(label(change.name))}")
+    show_problems(answer.warnings)
     out.print(f"[dim]{'would be written at' if dry_run else 'written; store is at'} revision {answer.revision}[/]")
 
 
@@ -111,7 +125,7 @@ def validate(
     if as_json:
         show_json({"valid": not wrong, "problems": problems})
     else:
-        _show_problems(problems)
+        show_problems(problems)
         if not wrong:
             out.print(f"[green]valid[/]: {len(resources)} document{'s' if len(resources) != 1 else ''}")
     if wrong:
@@ -130,20 +144,26 @@ def diff(*, file: Files = (), as_json: Json = False, connection: Connection = DE
     changes = [c for c in answer.changes if c.action != api.Change.ACTION_UNCHANGED]
     if as_json:
         show_json(changes)
-    for change in changes if not as_json else ():
-        before = _text(change.before) if change.HasField("before") else ""
-        after = _text(change.after) if change.HasField("after") else ""
-        label = _label(change.name)
-        for line in difflib.unified_diff(
-            before.splitlines(), after.splitlines(), f"stored {label}", f"given {label}", lineterm=""
-        ):
-            colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "default")
-            out.print(f"[{colour}]{escape(line)}[/]")
+    else:
+        show_changes(changes)
     if not changes:
         if not as_json:
             out.print("[dim]no difference[/]")
         return
     raise SystemExit(1)
+
+
+def show_changes(changes: Iterable[api.Change]) -> None:
+    """Show documents before and after as differences of their YAML."""
+    for change in changes:
+        before = _text(change.before) if change.HasField("before") else ""
+        after = _text(change.after) if change.HasField("after") else ""
+        name = label(change.name)
+        for line in difflib.unified_diff(
+            before.splitlines(), after.splitlines(), f"before {name}", f"after {name}", lineterm=""
+        ):
+            colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "default")
+            out.print(f"[{colour}]{escape(line)}[/]")
 
 
 def get(
@@ -155,7 +175,7 @@ def get(
         kind: Kind of the documents, in any case, with or without a plural s; empty: all kinds.
         name: Name of the document; empty: all of the kind.
     """
-    wanted = _kind(kind) if kind else ""
+    wanted = kind_of(kind) if kind else ""
     if name:
         found = [call(connection, "GetResource", api.GetResourceRequest(name=ResourceName(kind=wanted, name=name)))]
     else:
@@ -168,16 +188,16 @@ def get(
         out.print("[dim]no documents[/]")
 
 
-def delete(kind: str, name: str, /, *, connection: Connection = DEFAULT_CONNECTION) -> None:
+def delete(kind: str, name: str, /, *, message: Message = "", connection: Connection = DEFAULT_CONNECTION) -> None:
     """Delete a policy document; refused while others refer to it.
 
     Args:
         kind: Kind of the document.
         name: Name of the document.
     """
-    request = api.DeleteResourceRequest(name=ResourceName(kind=_kind(kind), name=name))
+    request = api.DeleteResourceRequest(name=ResourceName(kind=kind_of(kind), name=name), message=message)
     answer = call(connection, "DeleteResource", request)
-    out.print(f"[red]- deleted[/] {_kind(kind)}/{escape(name)} [dim](revision {answer.revision})[/]")
+    out.print(f"[red]- deleted[/] {kind_of(kind)}/{escape(name)} [dim](revision {answer.revision})[/]")
 
 
 def nodes(*, as_json: Json = False, connection: Connection = DEFAULT_CONNECTION) -> None:
@@ -189,6 +209,8 @@ def nodes(*, as_json: Json = False, connection: Connection = DEFAULT_CONNECTION)
     rows = []
     for node in answer.nodes:
         state = "current" if node.applied_version == answer.version else f"behind (store at {answer.revision})"
+        if answer.canary_version and node.applied_version == answer.canary_version:
+            state = "canary"
         if node.nack_problems:
             state = "REFUSED: " + "; ".join(p.message for p in node.nack_problems)
         if not node.connected:
@@ -197,7 +219,7 @@ def nodes(*, as_json: Json = False, connection: Connection = DEFAULT_CONNECTION)
     show_table(("NODE", "ADDRESS", "REVISION", "VERSION", "STATE"), rows, empty="no worker is connected")
 
 
-def simulate(
+def simulate(  # noqa: PLR0913 - one parameter per flag
     model: str = "",
     /,
     *,
@@ -208,6 +230,7 @@ def simulate(
     ] = None,
     seed: int = 0,
     file: Files = (),
+    draft: str = "",
     as_json: Json = False,
     connection: Connection = DEFAULT_CONNECTION,
 ) -> None:
@@ -217,8 +240,10 @@ def simulate(
         model: Model that the request names; may be empty with --body.
         user: Sticky user of the request; empty: the variant is drawn from the seed.
         seed: Seed of the draw.
+        draft: Decide as if this draft were published.
     """
-    request = api.SimulateRequest(model=model, user=user, seed=seed, overlay=read_files(file) if file else ())
+    overlay = [*_draft_documents(connection, draft), *(read_files(file) if file else ())]
+    request = api.SimulateRequest(model=model, user=user, seed=seed, overlay=overlay)
     request.facts.CopyFrom(_facts(metadata))
     if body is not None:
         request.body = (sys.stdin.read() if str(body) == "-" else _read(body)).encode()
@@ -239,6 +264,16 @@ def simulate(
         raise SystemExit(1)
 
 
+def _draft_documents(connection: Connection, name: str) -> list[Resource]:
+    if not name:
+        return []
+    found = call(connection, "GetDraft", GetDraftRequest(name=name), LifecycleServiceStub)
+    resources = list(found.resources)
+    for resource in resources:
+        resource.ClearField("etag")
+    return resources
+
+
 def _facts(pairs: tuple[str, ...]) -> Facts:
     values: dict[str, Any] = {}
     for pair in pairs:
@@ -254,28 +289,34 @@ def _facts(pairs: tuple[str, ...]) -> Facts:
     return facts
 
 
-def call(connection: Connection, method: str, request: Any) -> Any:
+def call(connection: Connection, method: str, request: Any, stub: Any = PolicyServiceStub) -> Any:
     """Call the control plane.
+
+    Args:
+        stub: Class of the service's stub.
 
     Raises:
         Fail: It cannot be reached, or refuses.
     """
     address = connection.address()
     with connection.channel(address) as channel, rpc_errors(address):
-        return getattr(PolicyServiceStub(channel), method)(
-            request, timeout=TIMEOUT_SECONDS, metadata=connection.metadata()
-        )
+        return getattr(stub(channel), method)(request, timeout=TIMEOUT_SECONDS, metadata=connection.metadata())
 
 
-def _kind(text: str) -> str:
-    """The kind that `text` means: any case, with or without a plural s."""
+def kind_of(text: str) -> str:
+    """The kind that `text` means: any case, with or without a plural s.
+
+    Raises:
+        Fail: There is no such kind.
+    """
     for kind in KINDS:
         if text.lower().rstrip("s") == kind.lower().rstrip("s"):
             return kind
     raise Fail(f"unknown kind {text!r}; known are {', '.join(KINDS)}", code=2)
 
 
-def _label(name: ResourceName) -> str:
+def label(name: ResourceName) -> str:
+    """A document's name, Kind/name."""
     return f"{name.kind}/{name.name}"
 
 
@@ -283,8 +324,9 @@ def _text(resource: Resource) -> str:
     return yaml.safe_dump(to_form(resource), sort_keys=False, allow_unicode=True)
 
 
-def _show_problems(problems: Any) -> None:
+def show_problems(problems: Any) -> None:
+    """Print problems, errors and warnings."""
     for problem in problems:
         colour, word = ("yellow", "warning") if problem.warning else ("red", "error")
-        where = _label(problem.resource) + (f" {problem.field}" if problem.field else "")
+        where = label(problem.resource) + (f" {problem.field}" if problem.field else "")
         err.print(f"[{colour}]{word}:[/] {escape(where)}: {escape(problem.message)}")

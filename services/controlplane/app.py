@@ -10,11 +10,18 @@ from dataclasses import dataclass
 import grpc
 from prometheus_client import REGISTRY
 from turnout.discovery.v1 import discovery_pb2, discovery_pb2_grpc
-from turnout.policy.v1 import policy_service_pb2, policy_service_pb2_grpc
+from turnout.policy.v1 import (
+    lifecycle_service_pb2,
+    lifecycle_service_pb2_grpc,
+    policy_service_pb2,
+    policy_service_pb2_grpc,
+)
 
 from services.controlplane.auth import Authoriser
 from services.controlplane.board import Board
 from services.controlplane.discovery_service import DiscoveryServicer
+from services.controlplane.lifecycle import PolicyLifecycle
+from services.controlplane.lifecycle_service import LifecycleServicer
 from services.controlplane.nodes import Nodes
 from services.controlplane.policy import PolicyAdmin
 from services.controlplane.policy_service import PolicyServicer
@@ -34,6 +41,7 @@ log = logging.getLogger(__name__)
 
 SERVICES = (
     policy_service_pb2.DESCRIPTOR.services_by_name["PolicyService"].full_name,
+    lifecycle_service_pb2.DESCRIPTOR.services_by_name["LifecycleService"].full_name,
     discovery_pb2.DESCRIPTOR.services_by_name["DiscoveryService"].full_name,
 )
 
@@ -67,7 +75,9 @@ class ControlPlane:
         self.nodes = Nodes(store, replica, clock)
         authoriser = Authoriser(self.board, hash_key(settings.admin_key) if settings.admin_key else "")
         admin = PolicyAdmin(store, CelCompiler(), ShippedCatalogue())
-        self._policy = PolicyServicer(admin, authoriser, self.board, self.nodes)
+        self._policy = PolicyServicer(admin, authoriser, self.board, self.nodes, clock)
+        lifecycle = PolicyLifecycle(admin, store)
+        self._lifecycle = LifecycleServicer(lifecycle, authoriser, self.board, self.nodes, clock)
         self._discovery = DiscoveryServicer(self.board, self.nodes)
         self._settings = settings
 
@@ -88,6 +98,7 @@ class ControlPlane:
 
     def _add(self, server: grpc.aio.Server) -> None:
         policy_service_pb2_grpc.add_PolicyServiceServicer_to_server(self._policy, server)
+        lifecycle_service_pb2_grpc.add_LifecycleServiceServicer_to_server(self._lifecycle, server)
         discovery_pb2_grpc.add_DiscoveryServiceServicer_to_server(self._discovery, server)
 
     async def _announce(self, server: RunningServer) -> None:

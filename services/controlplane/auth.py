@@ -11,6 +11,8 @@ from services.core.policy.documents import ApiKey
 from services.runtime.grpc_server import headers_of
 from services.runtime.keys import hash_key, presented_key
 
+BOOTSTRAP = "bootstrap"
+"""Name of the deployment's own key in the history."""
 ADMIN = frozenset({"admin"})
 READ = frozenset({"admin", "read"})
 
@@ -26,8 +28,8 @@ class Authoriser:
         self._board = board
         self._bootstrap_hash = bootstrap_hash
 
-    def check(self, context: Any, scopes: frozenset[str]) -> None:
-        """Let a call through.
+    def check(self, context: Any, scopes: frozenset[str]) -> str:
+        """Let a call through; the name of its key.
 
         Raises:
             Unauthenticated: No key, or one that is not known.
@@ -38,7 +40,7 @@ class Authoriser:
             raise Unauthenticated("no API key: send it as 'authorization: Bearer <key>' or 'x-api-key: <key>'")
         digest = hash_key(presented)
         if self._bootstrap_hash and hmac.compare_digest(digest, self._bootstrap_hash):
-            return
+            return BOOTSTRAP
         for entry in self._board.current.entries.values():
             document = entry.document
             if isinstance(document, ApiKey) and hmac.compare_digest(document.hash, digest):
@@ -46,5 +48,5 @@ class Authoriser:
                     raise PermissionDenied(
                         f"the API key {document.name!r} lacks the scope {' or '.join(sorted(scopes))}"
                     )
-                return
+                return document.name
         raise Unauthenticated("the API key is not known")

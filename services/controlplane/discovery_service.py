@@ -70,7 +70,7 @@ class DiscoveryServicer(discovery_pb2_grpc.DiscoveryServiceServicer):
         await _first_of(self._board.ready.wait(), self._stopping.wait())
         if self._stopping.is_set():
             return
-        stream = _Stream(open_session(subscription, self._board.current))
+        stream = _Stream(open_session(subscription, self._board.offered(subscription.node_id)))
         self._nodes.seen(stream.session, connected=True)
         log.info("node %s subscribed from %s", subscription.node_id, subscription.address)
         # Its read returns when the call is over, which it is once this handler has returned.
@@ -107,8 +107,9 @@ class DiscoveryServicer(discovery_pb2_grpc.DiscoveryServiceServicer):
         stream.answered.set()
 
     async def _write(self, stream: _Stream, context: Context) -> None:
+        node = stream.session.subscription.node_id
         while not (stream.ended or self._stopping.is_set()):
-            seen = self._board.current
+            seen = self._board.offered(node)
             stream.answered.clear()
             before = stream.session
             stream.session, push = next_push(before, seen)
@@ -118,7 +119,7 @@ class DiscoveryServicer(discovery_pb2_grpc.DiscoveryServiceServicer):
             if stream.session is not before:
                 # It has caught up without a push: what it refused is no longer news.
                 self._nodes.seen(stream.session, connected=True)
-            await _first_of(self._board.other_than(seen), stream.answered.wait(), self._stopping.wait())
+            await _first_of(self._board.other_than(seen, node), stream.answered.wait(), self._stopping.wait())
 
 
 async def _first_of(*events: Coroutine[Any, Any, object]) -> None:

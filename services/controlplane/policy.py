@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from services.controlplane.store.base import GenerationMoved, Listing, PolicyStore
+from services.controlplane.store.base import GenerationMoved, Listing, PolicyStore, Recorded, RecordedChange
 from services.core.discovery.messages import Entry
 from services.core.errors import (
     AlreadyExists,
@@ -37,6 +37,18 @@ class Write:
 
     document: Document
     revision: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Who writes, why, and when (seconds since the Unix epoch)."""
+
+    author: str = ""
+    message: str = ""
+    at: float = 0.0
+
+
+NOBODY = Note()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,26 +95,26 @@ class PolicyAdmin:
             raise NotFound(f"there is no {key}")
         return found
 
-    async def create(self, document: Document) -> Entry:
+    async def create(self, document: Document, note: Note = NOBODY) -> Entry:
         """Write a document that must not exist yet."""
         document = named(document)
         key = key_of(document)
         try:
-            await self.apply([Write(document, 0)])
+            await self.apply([Write(document, 0)], note=note)
         except StoreConflict as error:
             raise AlreadyExists(f"{key} exists already, at revision {error.current_revision}") from error
         return await self.get(key)
 
-    async def update(self, write: Write, *, allow_missing: bool) -> Entry:
+    async def update(self, write: Write, *, allow_missing: bool, note: Note = NOBODY) -> Entry:
         """Replace a document."""
         write = replace(write, document=named(write.document))
         key = key_of(write.document)
         if not allow_missing and write.revision is None:
             await self.get(key)
-        await self.apply([write])
+        await self.apply([write], note=note)
         return await self.get(key)
 
-    async def delete(self, key: ResourceKey, revision: int | None) -> int:
+    async def delete(self, key: ResourceKey, revision: int | None, note: Note = NOBODY) -> int:
         """Delete a document; return the store's revision.
 
         Raises:
@@ -110,7 +122,7 @@ class PolicyAdmin:
             InUse: Others refer to it.
         """
         await self.get(key)
-        applied = await self.apply([], [key], deleted_at=revision)
+        applied = await self.apply([], [key], deleted_at={key: revision} if revision is not None else {}, note=note)
         return applied.revision
 
     async def apply(
@@ -119,32 +131,44 @@ class PolicyAdmin:
         deletes: Sequence[ResourceKey] = (),
         *,
         dry_run: bool = False,
-        deleted_at: int | None = None,
+        deleted_at: Mapping[ResourceKey, int] | None = None,
+        note: Note = NOBODY,
     ) -> Applied:
-        """Write all or nothing.
+        """Write all or nothing; what was written, by whom and why goes into the history with it.
+
+        Args:
+            deleted_at: Revisions at which documents to delete were read; those that are not named are not checked.
 
         Raises:
             PolicyRejected: The resulting policy has problems; all of them are listed.
             StoreConflict: A document is not at the revision that its writer read.
         """
         writes = [replace(w, document=named(w.document)) for w in writes]
+        checked = {key_of(w.document): w.revision for w in writes if w.revision is not None} | dict(deleted_at or {})
         for _ in range(MAX_TRIES):
             listing = await self._store.listing()
             planned = _plan(listing, writes, deletes)
-            _check_revisions(listing, writes, deletes, deleted_at)
+            _check_revisions(listing, checked)
             warnings = self._admit(listing, planned)
             puts = {c.key: c.after.document for c in planned if c.after is not None and c.after != c.before}
             gone = tuple(c.key for c in planned if c.after is None)
             if dry_run or not (puts or gone):
                 return Applied(planned, listing.revision, warnings)
-            expected = {key: _revision(listing, key) for key in (*puts, *gone)}
+            expected = {key: revision_in(listing, key) for key in (*puts, *gone)}
             try:
-                revision = await self._store.write(puts, gone, expected=expected, generation=listing.generation)
+                revision = await self._store.write(
+                    puts,
+                    gone,
+                    expected=expected,
+                    generation=listing.generation,
+                    record=_recorded(planned, note),
+                    number=listing.writes,
+                )
             except GenerationMoved:
                 continue
             except StoreConflict:
                 # Without a revision of its own the writer does not mind: read again.
-                if any(w.revision is not None for w in writes) or deleted_at is not None:
+                if checked:
                     raise
                 continue
             return Applied(_at(planned, revision), revision, warnings)
@@ -203,7 +227,8 @@ def named(document: Document) -> Document:
     return document
 
 
-def _revision(listing: Listing, key: ResourceKey) -> int:
+def revision_in(listing: Listing, key: ResourceKey) -> int:
+    """The revision of a document; 0: there is none."""
     entry = listing.entries.get(key)
     return entry.revision if entry is not None else 0
 
@@ -219,13 +244,22 @@ def _plan(listing: Listing, writes: Sequence[Write], deletes: Sequence[ResourceK
     return tuple(changes)
 
 
-def _check_revisions(
-    listing: Listing, writes: Sequence[Write], deletes: Sequence[ResourceKey], deleted_at: int | None
-) -> None:
-    wanted = [(key_of(w.document), w.revision) for w in writes] + [(key, deleted_at) for key in deletes]
-    for key, revision in wanted:
-        current = _revision(listing, key)
-        if revision is not None and revision != current:
+def _recorded(planned: tuple[DocumentChange, ...], note: Note) -> Recorded:
+    """What history keeps of a write: everything that it really changed."""
+    changes = tuple(
+        RecordedChange(c.key, _document(c.before), _document(c.after)) for c in planned if c.before != c.after
+    )
+    return Recorded(note.author, note.message, note.at, changes)
+
+
+def _document(entry: Entry | None) -> Document | None:
+    return entry.document if entry is not None else None
+
+
+def _check_revisions(listing: Listing, wanted: Mapping[ResourceKey, int]) -> None:
+    for key, revision in wanted.items():
+        current = revision_in(listing, key)
+        if revision != current:
             raise StoreConflict(f"{key} is at revision {current}, not {revision}", current_revision=current)
 
 

@@ -2,57 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from functools import wraps
-from typing import Any, TypeVar
-
-import grpc
 from turnout.policy.v1 import policy_service_pb2 as pb
 from turnout.policy.v1 import policy_service_pb2_grpc
 from turnout.policy.v1.policy_pb2 import Resource
 
 from services.controlplane.auth import ADMIN, READ, Authoriser
 from services.controlplane.board import Board
+from services.controlplane.handlers import Context, applied_message, authorised, note_of
 from services.controlplane.nodes import Nodes
-from services.controlplane.policy import DocumentChange, PolicyAdmin, Write
+from services.controlplane.policy import Note, PolicyAdmin, Write
 from services.controlplane.simulate import simulate
 from services.core.discovery.messages import Entry
-from services.core.errors import InvalidRequest, PolicyRejected, RouterError
+from services.core.errors import InvalidRequest, PolicyRejected
 from services.core.policy.compile import Problems
 from services.core.policy.documents import key_of
-from services.wire.policy import problem_message, to_document, to_key, to_name, to_resource
-from services.wire.status import abort
-
-Context = grpc.aio.ServicerContext[Any, Any]
-Answer = TypeVar("Answer")
-Handler = Callable[[Any, Any, Context], Awaitable[Answer]]
-
-
-def authorised(scopes: frozenset[str]) -> Callable[[Handler[Answer]], Handler[Answer]]:
-    """Check the caller's key first, and turn our errors into statuses."""
-
-    def wrap(handler: Handler[Answer]) -> Handler[Answer]:
-        @wraps(handler)
-        async def handle(self: Any, request: Any, context: Context) -> Answer:
-            try:
-                self.authoriser.check(context, scopes)
-                return await handler(self, request, context)
-            except RouterError as error:
-                await abort(context, error)
-
-        return handle
-
-    return wrap
+from services.runtime.clock import Clock
+from services.wire.policy import problem_message, to_document, to_key, to_resource
 
 
 class PolicyServicer(policy_service_pb2_grpc.PolicyServiceServicer):
     """The service."""
 
-    def __init__(self, admin: PolicyAdmin, authoriser: Authoriser, board: Board, nodes: Nodes) -> None:
+    def __init__(self, admin: PolicyAdmin, authoriser: Authoriser, board: Board, nodes: Nodes, clock: Clock) -> None:
         self.authoriser = authoriser
         self._admin = admin
         self._board = board
         self._nodes = nodes
+        self._clock = clock
 
     @authorised(READ)
     async def GetResource(self, request: pb.GetResourceRequest, context: Context) -> Resource:
@@ -67,31 +43,39 @@ class PolicyServicer(policy_service_pb2_grpc.PolicyServiceServicer):
 
     @authorised(ADMIN)
     async def CreateResource(self, request: pb.CreateResourceRequest, context: Context) -> Resource:
-        return _resource(await self._admin.create(_write(request.resource).document))
+        return _resource(
+            await self._admin.create(to_write(request.resource).document, self._note(context, request.message))
+        )
 
     @authorised(ADMIN)
     async def UpdateResource(self, request: pb.UpdateResourceRequest, context: Context) -> Resource:
-        return _resource(await self._admin.update(_write(request.resource), allow_missing=request.allow_missing))
+        return _resource(
+            await self._admin.update(
+                to_write(request.resource),
+                allow_missing=request.allow_missing,
+                note=self._note(context, request.message),
+            )
+        )
 
     @authorised(ADMIN)
     async def DeleteResource(self, request: pb.DeleteResourceRequest, context: Context) -> pb.DeleteResourceResponse:
-        revision = await self._admin.delete(to_key(request.name), _etag(request.etag))
+        revision = await self._admin.delete(
+            to_key(request.name), revision_of(request.etag), self._note(context, request.message)
+        )
         return pb.DeleteResourceResponse(revision=revision)
 
     @authorised(ADMIN)
     async def Apply(self, request: pb.ApplyRequest, context: Context) -> pb.ApplyResponse:
-        writes = [_write(r) for r in request.resources]
+        writes = [to_write(r) for r in request.resources]
         deletes = [to_key(n) for n in request.delete]
-        applied = await self._admin.apply(writes, deletes, dry_run=request.dry_run)
-        return pb.ApplyResponse(
-            changes=[_change(c) for c in applied.changes],
-            revision=applied.revision,
-            warnings=[problem_message(p) for p in applied.warnings],
+        applied = await self._admin.apply(
+            writes, deletes, dry_run=request.dry_run, note=self._note(context, request.message)
         )
+        return applied_message(applied)
 
     @authorised(READ)
     async def Validate(self, request: pb.ValidateRequest, context: Context) -> pb.ValidateResponse:
-        documents = [_write(r).document for r in request.resources]
+        documents = [to_write(r).document for r in request.resources]
         problems = await self._admin.validate(documents, alone=request.alone)
         return pb.ValidateResponse(problems=[problem_message(p) for p in problems])
 
@@ -99,7 +83,7 @@ class PolicyServicer(policy_service_pb2_grpc.PolicyServiceServicer):
     async def Simulate(self, request: pb.SimulateRequest, context: Context) -> pb.SimulateResponse:
         listing = await self._admin.listing()
         documents = {key: entry.document for key, entry in listing.entries.items()}
-        documents.update({key_of(d): d for r in request.overlay if (d := _write(r).document)})
+        documents.update({key_of(d): d for r in request.overlay if (d := to_write(r).document)})
         snapshot = self._admin.compile(documents, listing.revision)
         if isinstance(snapshot, Problems):
             raise PolicyRejected(snapshot.problems)
@@ -109,40 +93,37 @@ class PolicyServicer(policy_service_pb2_grpc.PolicyServiceServicer):
     async def ListNodes(self, request: pb.ListNodesRequest, context: Context) -> pb.ListNodesResponse:
         nodes = await self._nodes.list_nodes()
         current = self._board.current
-        return pb.ListNodesResponse(nodes=nodes, revision=current.revision, version=current.version)
+        trial = self._board.trial
+        return pb.ListNodesResponse(
+            nodes=nodes,
+            revision=current.revision,
+            version=current.version,
+            canary_version=trial.version if trial is not None else "",
+        )
+
+    def _note(self, context: Context, message: str) -> Note:
+        return note_of(self.authoriser, context, message, self._clock)
 
 
 def _resource(entry: Entry) -> Resource:
     return to_resource(entry.document, entry.revision)
 
 
-def _write(resource: Resource) -> Write:
+def to_write(resource: Resource) -> Write:
+    """A document to write, with the revision that its writer read.
+
+    Raises:
+        InvalidRequest: It holds no document, or its etag is none.
+    """
     if resource.WhichOneof("document") is None:
         raise InvalidRequest("a resource holds no document", param="resource")
-    return Write(to_document(resource), _etag(resource.etag))
+    return Write(to_document(resource), revision_of(resource.etag))
 
 
-def _etag(text: str) -> int | None:
+def revision_of(text: str) -> int | None:
     """The revision of an etag; None: it was not given."""
     if not text:
         return None
     if not text.isdecimal() or len(text) > 18:
         raise InvalidRequest(f"the etag {text!r} is not a revision", param="etag")
     return int(text)
-
-
-def _change(change: DocumentChange) -> pb.Change:
-    message = pb.Change(name=to_name(change.key))
-    if change.before is not None:
-        message.before.CopyFrom(_resource(change.before))
-    if change.after is None:
-        message.action = pb.Change.ACTION_DELETED
-        return message
-    message.after.CopyFrom(_resource(change.after))
-    if change.before is None:
-        message.action = pb.Change.ACTION_CREATED
-    elif change.before == change.after:
-        message.action = pb.Change.ACTION_UNCHANGED
-    else:
-        message.action = pb.Change.ACTION_UPDATED
-    return message

@@ -12,6 +12,7 @@ import logging
 
 from services.controlplane.board import Board
 from services.controlplane.store.base import Batch, ListAgain, Listing, PolicyStore, Watch, WatchEnded
+from services.core.discovery.canary import Canary
 from services.core.discovery.messages import PolicySet, documents_of
 from services.core.errors import StoreUnavailable
 from services.core.policy.version import content_version
@@ -44,7 +45,8 @@ class Publisher:
             for problem in listing.problems:
                 log.warning("left out: %s", problem)
             _tell_if_replaced(self._board.current, listing)
-            self._show(PolicySet(listing.entries, listing.revision, "", listing.store_id))
+            policy = PolicySet(listing.entries, listing.revision, "", listing.store_id)
+            self._show(policy, listing.canary)
             self._watch = self._store.watch(listing)
             try:
                 while True:
@@ -78,11 +80,12 @@ class Publisher:
         entries = {**current.entries, **batch.puts}
         for key in batch.deletes:
             entries.pop(key, None)
-        self._show(PolicySet(entries, max(batch.revision, current.revision), "", current.store_id))
+        canary = batch.canary if batch.canary_at else self._board.canary
+        self._show(PolicySet(entries, max(batch.revision, current.revision), "", current.store_id), canary)
 
-    def _show(self, policy: PolicySet) -> None:
+    def _show(self, policy: PolicySet, canary: Canary | None) -> None:
         version = content_version(documents_of(policy).values())
-        self._board.show(PolicySet(policy.entries, policy.revision, version, policy.store_id))
+        self._board.show(PolicySet(policy.entries, policy.revision, version, policy.store_id), canary)
 
     def stop(self) -> None:
         """End `run`."""

@@ -12,8 +12,10 @@ import grpc
 from prometheus_client import CollectorRegistry, generate_latest
 from turnout.inference.v1.inference_service_pb2 import Api
 
+from services.http_bridge.admin import AdminRoutes
 from services.http_bridge.aiohttp_server import RunningHttpServer, start_http_server
 from services.http_bridge.backend import InferenceBackend
+from services.http_bridge.control import handler
 from services.http_bridge.errors import error_response
 from services.http_bridge.grpc_backend import GrpcBackend
 from services.http_bridge.health import HealthRoutes
@@ -74,7 +76,6 @@ class Bridge:
         self.draining = False
         inference = InferenceRoutes(backend, observer, clock)
         models, routers, health = ModelRoutes(backend), RouterRoutes(policy), HealthRoutes(backend)
-        admin = routers.handler
         self._table = RouteTable(
             [
                 Route("POST", "/v1/chat/completions", inference.handler(CHAT)),
@@ -83,13 +84,14 @@ class Bridge:
                 Route("GET", "/v1/models", models.list),
                 Route("GET", "/api/v1/models", models.list),
                 Route("GET", "/v1/models/{id...}", models.get),
-                Route("POST", "/router/v1/routers", admin(routers.create)),
-                Route("GET", "/router/v1/routers", admin(routers.list)),
-                Route("GET", "/router/v1/routers/{router_id}", admin(routers.get)),
-                Route("PATCH", "/router/v1/routers/{router_id}", admin(routers.update)),
-                Route("DELETE", "/router/v1/routers/{router_id}", admin(routers.delete)),
-                Route("GET", "/lro/v1alpha/{name...}", admin(routers.operation)),
+                Route("POST", "/router/v1/routers", handler(routers.create)),
+                Route("GET", "/router/v1/routers", handler(routers.list)),
+                Route("GET", "/router/v1/routers/{router_id}", handler(routers.get)),
+                Route("PATCH", "/router/v1/routers/{router_id}", handler(routers.update)),
+                Route("DELETE", "/router/v1/routers/{router_id}", handler(routers.delete)),
+                Route("GET", "/lro/v1alpha/{name...}", handler(routers.operation)),
                 Route("GET", "/admin/v1/health", health.get),
+                *AdminRoutes(policy).routes(),
                 Route("GET", "/healthz", self._healthz),
                 Route("GET", "/readyz", self._readyz),
                 Route("GET", "/metrics", self._metrics),

@@ -12,6 +12,7 @@ import pytest
 from turnout.discovery.v1.discovery_pb2_grpc import DiscoveryServiceStub
 
 from services.controlplane.store.memory import MemoryStore
+from services.core.discovery.canary import Canary
 from services.core.discovery.messages import Subscription
 from services.core.policy.documents import Alias, Provider, Router, key_of
 from services.dataplane.snapshot_file import SnapshotFile
@@ -191,3 +192,43 @@ def test_a_damaged_file_is_left_out_and_the_one_before_it_used(tmp_path: Path, d
     path.write_bytes({"cut": bytes(data[:-5]), "flip": bytes(data), "empty": b""}[damage])
     assert [policy.revision for policy in file.load()] == [1]
     assert file.corrupt == 1
+
+
+async def test_a_canary_runs_at_its_workers_only_until_it_ends(tmp_path: Path) -> None:
+    store, port = MemoryStore(), free_port()
+    await apply(store, OPENAI)
+    chosen, other = (Node(name, [port], tmp_path) for name in ("chosen", "other"))
+    best = Alias(name="best", model="openai/gpt-5")
+
+    def aliases(node: Node) -> dict[str, str]:
+        snapshot = node.holder.current()
+        assert snapshot is not None
+        return dict(snapshot.aliases)
+
+    async with plane(store, port) as found:
+        for node in (chosen, other):
+            node.start()
+            await node.at(1)
+        began = await store.put_canary(
+            Canary("d", 0.0, ("chosen",), {key_of(best): best}, known=("chosen", "other"), revision=0)
+        )
+        for node in (chosen, other):
+            await node.at(began)
+        assert aliases(chosen) == {"best": "openai/gpt-5"}
+        assert aliases(other) == {}
+        assert found.board.trial is not None
+        assert chosen.holder.held.version == found.board.trial.version != other.holder.held.version
+    # Another replica, which starts now, offers the same.
+    async with plane(store, port, "b"):
+        changed = await apply(store, Alias(name="more", model="openai/gpt-5"))
+        for node in (chosen, other):
+            await node.at(changed)
+        assert aliases(chosen) == {"best": "openai/gpt-5", "more": "openai/gpt-5"}
+        assert aliases(other) == {"more": "openai/gpt-5"}
+        ended = await store.put_canary(None)
+        for node in (chosen, other):
+            await node.at(ended)
+        assert aliases(chosen) == aliases(other) == {"more": "openai/gpt-5"}
+        assert chosen.holder.held.version == other.holder.held.version
+        await chosen.stop()
+        await other.stop()

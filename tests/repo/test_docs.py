@@ -335,8 +335,9 @@ def test_commands_on_pages_exist_with_their_flags(page: Path) -> None:
     for words in commands_in(page):
         if not words or words[0] in {"COMMAND", "--help", "--version"}:
             continue
-        name = " ".join(words[:2]) if words[0] == "keys" and len(words) > 1 else words[0]
-        flags = known_flags().get(name, set() if name != "keys" else {""})
+        group = any(known.startswith(f"{words[0]} ") for known in known_flags())
+        name = " ".join(words[:2]) if group and len(words) > 1 else words[0]
+        flags = known_flags().get(name, {""} if group and len(words) == 1 else set())
         unknown = [w for w in words[1:] if w.startswith("-") and w != "-" and w.partition("=")[0] not in flags]
         if (not flags) or unknown:
             wrong.append(" ".join(words))

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from services.core.discovery.canary import Canary
 from services.core.discovery.messages import Entry
 from services.core.errors import Problem
 from services.core.policy.documents import Document, ResourceKey
@@ -37,6 +38,52 @@ class GenerationMoved(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class RecordedChange:
+    """What a write did to one document; None: it did not, or does not, exist."""
+
+    key: ResourceKey
+    before: Document | None
+    after: Document | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One write, as history keeps it.
+
+    Attributes:
+        at: Seconds since the Unix epoch.
+        author: Name of the key that wrote.
+        revision: Store revision; the store fills it in.
+    """
+
+    author: str
+    message: str
+    at: float
+    changes: tuple[RecordedChange, ...]
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Changes that are prepared and not in force.
+
+    Attributes:
+        puts: Documents to write, each with the revision that it was made against; 0: there was none.
+        deletes: Documents to delete, with theirs.
+        saved_at: Seconds since the Unix epoch.
+        revision: Store revision of the draft; the store fills it in.
+    """
+
+    name: str
+    puts: Mapping[ResourceKey, Entry]
+    deletes: Mapping[ResourceKey, int]
+    author: str = ""
+    message: str = ""
+    saved_at: float = 0.0
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Listing:
     """All documents at one revision.
 
@@ -45,6 +92,9 @@ class Listing:
         at: Store revision of the reading; a watch continues after it.
         generation: What a write must find unchanged.
         problems: Values in the store that are not documents; they are left out.
+        writes: How many writes of policy there were.
+        canary: The canary that runs.
+        canary_at: Store revision at which the canary began or ended last.
     """
 
     entries: Mapping[ResourceKey, Entry]
@@ -53,16 +103,25 @@ class Listing:
     generation: int
     store_id: str
     problems: tuple[Problem, ...] = ()
+    writes: int = 0
+    canary: Canary | None = None
+    canary_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """All changes of one or more revisions, in order; `revision` is the last one."""
+    """All changes of one or more revisions, in order; `revision` is the last one.
+
+    Attributes:
+        canary_at: Store revision at which `canary` began, or the one before it ended; 0: nothing changed.
+    """
 
     revision: int
     puts: Mapping[ResourceKey, Entry] = field(default_factory=dict)
     deletes: tuple[ResourceKey, ...] = ()
     problems: tuple[Problem, ...] = ()
+    canary: Canary | None = None
+    canary_at: int = 0
 
 
 class Watch(Protocol):
@@ -100,14 +159,48 @@ class PolicyStore(Protocol):
         *,
         expected: Mapping[ResourceKey, int],
         generation: int,
+        record: Recorded | None = None,
+        number: int = 0,
     ) -> int:
         """Write all or nothing; return the new revision.
+
+        Args:
+            record: What history keeps of it, in the same transaction; None: nothing.
+            number: `Listing.writes` of the state that the write was validated against.
 
         Raises:
             StoreConflict: A document in `expected` has another revision.
             GenerationMoved: Somebody else wrote.
             StoreUnavailable: The store does not answer; nothing is known of the outcome.
         """
+
+    async def history(self, *, after: int = 0, before: int = 0, limit: int = 0) -> list[Recorded]:
+        """Writes that history still keeps, newest first.
+
+        Args:
+            after: Only revisions above it.
+            before: Only revisions below it; 0: all.
+            limit: How many at most; 0: all.
+        """
+
+    async def drafts(self) -> Mapping[str, Draft]:
+        """All drafts, by name."""
+
+    async def put_draft(self, draft: Draft, *, expected: int | None) -> int:
+        """Keep a draft; return its revision.
+
+        Args:
+            expected: Revision of the one that it replaces, 0: there is none; None: do not check.
+
+        Raises:
+            StoreConflict: It has another revision.
+        """
+
+    async def delete_draft(self, name: str) -> bool:
+        """Throw a draft away; whether there was one."""
+
+    async def put_canary(self, canary: Canary | None) -> int:
+        """Begin a canary, or end the one that runs; return the revision."""
 
     async def put_status(self, name: str, value: bytes, ttl: int) -> None:
         """Keep a status for `ttl` seconds from now."""

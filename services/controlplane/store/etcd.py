@@ -3,7 +3,10 @@
 
 Layout under the prefix, which ends with a slash:
     <prefix>policy/<Kind>/<name>    a document, a serialized turnout.policy.v1.Resource
-    <prefix>policy-generation       rewritten by every policy write; writes compare it
+    <prefix>policy-generation       rewritten by every policy write, with their number; writes compare it
+    <prefix>policy-canary           the canary that runs; empty: none
+    <prefix>history/<number>        one write, in the same transaction; the last `KEPT_WRITES` are kept
+    <prefix>drafts/<name>           a draft
     <prefix>nodes/<replica>/<node>  statuses under leases
 """
 
@@ -20,9 +23,19 @@ from aetcd import rpc
 from google.protobuf.message import DecodeError
 from turnout.policy.v1.policy_pb2 import Resource
 
-from services.controlplane.store.base import Batch, GenerationMoved, Listing
+from services.controlplane.store.base import Batch, Draft, GenerationMoved, Listing, Recorded
 from services.controlplane.store.etcd_members import Member, Members
 from services.controlplane.store.etcd_watch import EtcdWatch, Metadata, store_id_of
+from services.controlplane.store.forms import (
+    Unreadable,
+    canary_bytes,
+    draft_bytes,
+    read_canary,
+    read_draft,
+    read_record,
+    record_bytes,
+)
+from services.core.discovery.canary import Canary
 from services.core.discovery.messages import Entry
 from services.core.errors import Problem, StoreConflict, StoreUnavailable
 from services.core.policy.documents import KINDS, Document, ResourceKey
@@ -34,6 +47,8 @@ log = logging.getLogger(__name__)
 CALL_SECONDS = 1.8
 ROUND_SECONDS = 0.1
 """Pause after all members were asked in vain."""
+KEPT_WRITES = 1_000
+"""Writes that history keeps; an older one goes with each new one."""
 DEFAULT_PREFIX = "/turnout/default/"
 _NO_ANSWER = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
 
@@ -65,6 +80,9 @@ class EtcdStore:
         self._prefix = options.prefix.rstrip("/") + "/"
         self._policy = f"{self._prefix}policy/".encode()
         self._generation = f"{self._prefix}policy-generation".encode()
+        self._canary = f"{self._prefix}policy-canary".encode()
+        self._history = f"{self._prefix}history/".encode()
+        self._drafts = f"{self._prefix}drafts/".encode()
         self._nodes = f"{self._prefix}nodes/".encode()
         self._options = options
         self._clock = clock
@@ -76,6 +94,7 @@ class EtcdStore:
         ranges = [
             rpc.RequestOp(request_range=rpc.RangeRequest(key=self._policy, range_end=_end_of(self._policy))),
             rpc.RequestOp(request_range=rpc.RangeRequest(key=self._generation)),
+            rpc.RequestOp(request_range=rpc.RangeRequest(key=self._canary)),
         ]
         answer = await self._call(_txn, rpc.TxnRequest(success=ranges))
         documents = answer.responses[0].response_range.kvs
@@ -85,13 +104,24 @@ class EtcdStore:
         for pair in documents:
             self._read_pair(pair, entries, problems)
         generation = counters[0].mod_revision if counters else 0
-        revision = max([generation, *(entry.revision for entry in entries.values())])
-        store_id = store_id_of(answer.header)
-        return Listing(entries, revision, answer.header.revision, generation, store_id, tuple(problems))
+        canary, canary_at = None, 0
+        for pair in answer.responses[2].response_range.kvs:
+            canary, canary_at = self._read_canary(pair, problems), pair.mod_revision
+        return Listing(
+            entries=entries,
+            revision=max([generation, canary_at, *(entry.revision for entry in entries.values())]),
+            at=answer.header.revision,
+            generation=generation,
+            store_id=store_id_of(answer.header),
+            problems=tuple(problems),
+            writes=_number(counters[0].value) if counters else 0,
+            canary=canary,
+            canary_at=canary_at,
+        )
 
     def watch(self, listing: Listing) -> EtcdWatch:
-        # From "policy-generation" to the end of "policy/": the two neighbours and nothing else.
-        span = (self._generation, _end_of(self._policy))
+        # From "policy-canary" to the end of "policy/": the three neighbours and nothing else.
+        span = (self._canary, _end_of(self._policy))
         return EtcdWatch(self._members, span, listing, self._to_batch, self._metadata, self._clock)
 
     async def write(
@@ -101,15 +131,19 @@ class EtcdStore:
         *,
         expected: Mapping[ResourceKey, int],
         generation: int,
+        record: Recorded | None = None,
+        number: int = 0,
     ) -> int:
         compares = [_unchanged(self._generation, generation)]
         compares += [_unchanged(self._path(key), revision) for key, revision in expected.items()]
-        success = [
-            rpc.RequestOp(request_put=rpc.PutRequest(key=self._path(key), value=_value(document)))
-            for key, document in puts.items()
-        ]
+        success = [_put(self._path(key), _value(document)) for key, document in puts.items()]
         success += [rpc.RequestOp(request_delete_range=rpc.DeleteRangeRequest(key=self._path(key))) for key in deletes]
-        success.append(rpc.RequestOp(request_put=rpc.PutRequest(key=self._generation, value=b"policy")))
+        success.append(_put(self._generation, str(number + 1).encode()))
+        if record is not None:
+            success.append(_put(self._numbered(number + 1), record_bytes(record)))
+            if number >= KEPT_WRITES:
+                oldest = rpc.DeleteRangeRequest(key=self._history, range_end=self._numbered(number + 2 - KEPT_WRITES))
+                success.append(rpc.RequestOp(request_delete_range=oldest))
         failure = [rpc.RequestOp(request_range=rpc.RangeRequest(key=self._path(key))) for key in expected]
         request = rpc.TxnRequest(compare=compares, success=success, failure=failure)
         # Once only: a member that fell silent may have written it, and a second try would see a conflict with the first.
@@ -122,6 +156,63 @@ class EtcdStore:
             if current != revision:
                 raise StoreConflict(f"{key} is at revision {current}, not {revision}", current_revision=current)
         raise GenerationMoved
+
+    async def history(self, *, after: int = 0, before: int = 0, limit: int = 0) -> list[Recorded]:
+        request = rpc.RangeRequest(
+            key=self._history,
+            range_end=_end_of(self._history),
+            limit=limit,
+            sort_order=rpc.RangeRequest.DESCEND,
+            sort_target=rpc.RangeRequest.KEY,
+            min_mod_revision=after + 1 if after else 0,
+            max_mod_revision=before - 1 if before else 0,
+        )
+        answer = await self._call(lambda member: member.kv.Range, request)
+        found: list[Recorded] = []
+        for pair in answer.kvs:
+            try:
+                found.append(read_record(pair.value, pair.mod_revision))
+            except Unreadable as error:
+                log.warning("left out of the history at revision %d: %s", pair.mod_revision, error)
+        return found
+
+    async def drafts(self) -> Mapping[str, Draft]:
+        request = rpc.RangeRequest(key=self._drafts, range_end=_end_of(self._drafts))
+        answer = await self._call(lambda member: member.kv.Range, request)
+        found: dict[str, Draft] = {}
+        for pair in answer.kvs:
+            name = pair.key[len(self._drafts) :].decode("utf-8", "replace")
+            try:
+                found[name] = read_draft(pair.value, pair.mod_revision)
+            except Unreadable as error:
+                log.warning("the draft %s cannot be read: %s", name, error)
+        return found
+
+    async def put_draft(self, draft: Draft, *, expected: int | None) -> int:
+        key = self._drafts + draft.name.encode()
+        compares = [] if expected is None else [_unchanged(key, expected)]
+        request = rpc.TxnRequest(
+            compare=compares,
+            success=[_put(key, draft_bytes(draft))],
+            failure=[rpc.RequestOp(request_range=rpc.RangeRequest(key=key))],
+        )
+        answer = await self._call(_txn, request, once=True)
+        if answer.succeeded:
+            return int(answer.header.revision)
+        found = answer.responses[0].response_range.kvs
+        current = found[0].mod_revision if found else 0
+        raise StoreConflict(f"the draft {draft.name!r} is at revision {current}", current_revision=current)
+
+    async def delete_draft(self, name: str) -> bool:
+        request = rpc.DeleteRangeRequest(key=self._drafts + name.encode())
+        answer = await self._call(lambda member: member.kv.DeleteRange, request)
+        return bool(answer.deleted)
+
+    async def put_canary(self, canary: Canary | None) -> int:
+        # Never deleted: its revision says when the last one ended, also to a replica that starts later.
+        request = rpc.PutRequest(key=self._canary, value=canary_bytes(canary))
+        answer = await self._call(lambda member: member.kv.Put, request)
+        return int(answer.header.revision)
 
     async def put_status(self, name: str, value: bytes, ttl: int) -> None:
         lease = await self._lease(ttl)
@@ -163,7 +254,10 @@ class EtcdStore:
         puts: dict[ResourceKey, Entry] = {}
         deletes: dict[ResourceKey, None] = {}
         problems: list[Problem] = []
+        canary, canary_at = None, 0
         for event in events:
+            if event.kv.key == self._canary:
+                canary, canary_at = self._read_canary(event.kv, problems), event.kv.mod_revision
             if not event.kv.key.startswith(self._policy):
                 continue
             key = self._key(event.kv.key)
@@ -173,7 +267,18 @@ class EtcdStore:
             else:
                 deletes.pop(key, None)
                 self._read_pair(event.kv, puts, problems)
-        return Batch(revision, puts, tuple(deletes), tuple(problems))
+        return Batch(revision, puts, tuple(deletes), tuple(problems), canary, canary_at)
+
+    def _numbered(self, number: int) -> bytes:
+        return self._history + f"{number:012d}".encode()
+
+    def _read_canary(self, pair: Any, problems: list[Problem]) -> Canary | None:
+        """The canary of a value; one that cannot be read is none, and reported."""
+        try:
+            return read_canary(pair.value, pair.mod_revision)
+        except Unreadable:
+            problems.append(Problem("", "", "", "the canary in the store cannot be read; it is left out"))
+            return None
 
     def _read_pair(self, pair: Any, entries: dict[ResourceKey, Entry], problems: list[Problem]) -> None:
         """Read one value; one that is no document is reported and left out, so that it harms nothing else."""
@@ -254,6 +359,15 @@ def _credentials(options: EtcdOptions) -> grpc.ChannelCredentials | None:
         options.key_file.read_bytes() if options.key_file is not None else None,
         options.cert_file.read_bytes() if options.cert_file is not None else None,
     )
+
+
+def _put(path: bytes, value: bytes) -> Any:
+    return rpc.RequestOp(request_put=rpc.PutRequest(key=path, value=value))
+
+
+def _number(value: bytes) -> int:
+    """The number of writes; a store of the first release has none."""
+    return int(value) if value.isdigit() else 0
 
 
 def _unchanged(path: bytes, revision: int) -> Any:

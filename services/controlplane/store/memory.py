@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 
-from services.controlplane.store.base import Batch, Compacted, GenerationMoved, Listing, Replaced, WatchEnded
+from services.controlplane.store.base import (
+    Batch,
+    Compacted,
+    Draft,
+    GenerationMoved,
+    Listing,
+    Recorded,
+    Replaced,
+    WatchEnded,
+)
+from services.core.discovery.canary import Canary
 from services.core.discovery.messages import Entry
 from services.core.errors import StoreConflict, StoreUnavailable
 from services.core.policy.documents import Document, ResourceKey
@@ -18,6 +29,11 @@ class MemoryStore:
         self._store_id = store_id
         self._entries: dict[ResourceKey, Entry] = {}
         self._history: list[Batch] = []
+        self._recorded: list[Recorded] = []
+        self._drafts: dict[str, Draft] = {}
+        self._canary: Canary | None = None
+        self._canary_at = 0
+        self._generation = 0
         self._statuses: dict[str, bytes] = {}
         self._revision = 0
         self._compacted = 0
@@ -26,7 +42,16 @@ class MemoryStore:
 
     async def listing(self) -> Listing:
         self._check()
-        return Listing(dict(self._entries), self._revision, self._revision, self._revision, self._store_id)
+        return Listing(
+            entries=dict(self._entries),
+            revision=max(self._generation, self._canary_at),
+            at=self._revision,
+            generation=self._generation,
+            store_id=self._store_id,
+            writes=len(self._recorded),
+            canary=self._canary,
+            canary_at=self._canary_at,
+        )
 
     def watch(self, listing: Listing) -> MemoryWatch:
         return MemoryWatch(self, listing)
@@ -38,23 +63,63 @@ class MemoryStore:
         *,
         expected: Mapping[ResourceKey, int],
         generation: int,
+        record: Recorded | None = None,
+        number: int = 0,
     ) -> int:
+        del number
         self._check()
         for key, revision in expected.items():
             found = self._entries.get(key)
             current = found.revision if found is not None else 0
             if current != revision:
                 raise StoreConflict(f"{key} is at revision {current}, not {revision}", current_revision=current)
-        if generation != self._revision:
+        if generation != self._generation:
             raise GenerationMoved
         self._revision += 1
+        self._generation = self._revision
+        if record is not None:
+            self._recorded.append(replace(record, revision=self._revision))
         written = {key: Entry(document, self._revision) for key, document in puts.items()}
         self._entries.update(written)
         for key in deletes:
             self._entries.pop(key, None)
-        self._history.append(Batch(self._revision, written, deletes))
+        await self._tell(Batch(self._revision, written, deletes))
+        return self._revision
+
+    async def _tell(self, batch: Batch) -> None:
+        self._history.append(batch)
         async with self._changed:
             self._changed.notify_all()
+
+    async def history(self, *, after: int = 0, before: int = 0, limit: int = 0) -> list[Recorded]:
+        self._check()
+        found = [r for r in reversed(self._recorded) if r.revision > after and (not before or r.revision < before)]
+        return found[:limit] if limit else found
+
+    async def drafts(self) -> Mapping[str, Draft]:
+        self._check()
+        return dict(self._drafts)
+
+    async def put_draft(self, draft: Draft, *, expected: int | None) -> int:
+        self._check()
+        known = self._drafts.get(draft.name)
+        current = known.revision if known is not None else 0
+        if expected is not None and expected != current:
+            raise StoreConflict(f"the draft {draft.name!r} is at revision {current}", current_revision=current)
+        self._revision += 1
+        self._drafts[draft.name] = replace(draft, revision=self._revision)
+        return self._revision
+
+    async def delete_draft(self, name: str) -> bool:
+        self._check()
+        return self._drafts.pop(name, None) is not None
+
+    async def put_canary(self, canary: Canary | None) -> int:
+        self._check()
+        self._revision += 1
+        self._canary_at = self._revision
+        self._canary = replace(canary, revision=self._revision) if canary is not None else None
+        await self._tell(Batch(self._revision, canary=self._canary, canary_at=self._revision))
         return self._revision
 
     async def compact(self) -> None:
@@ -68,6 +133,8 @@ class MemoryStore:
         """Hold from now on what `other` holds, as an etcd that was restored or wiped."""
         self._store_id, self._revision, self._compacted = other._store_id, other._revision, other._compacted
         self._entries, self._history = dict(other._entries), list(other._history)
+        self._generation, self._recorded = other._generation, list(other._recorded)
+        self._drafts, self._canary, self._canary_at = dict(other._drafts), other._canary, other._canary_at
         async with self._changed:
             self._changed.notify_all()
 

@@ -81,12 +81,10 @@ class AllRevisions(MemoryStore):
         self,
         puts: Mapping[ResourceKey, Document],
         deletes: tuple[ResourceKey, ...],
-        *,
-        expected: Mapping[ResourceKey, int],
-        generation: int,
+        **more: Any,
     ) -> int:
         self.values += [to_resource(d).SerializeToString() for d in puts.values()]
-        return await super().write(puts, deletes, expected=expected, generation=generation)
+        return await super().write(puts, deletes, **more)
 
     async def put_status(self, name: str, value: bytes, ttl: int) -> None:
         self.values.append(name.encode() + value)

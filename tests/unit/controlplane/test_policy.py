@@ -206,14 +206,12 @@ class Busy(MemoryStore):
         self,
         puts: Mapping[ResourceKey, Document],
         deletes: tuple[ResourceKey, ...],
-        *,
-        expected: Mapping[ResourceKey, int],
-        generation: int,
+        **more: Any,
     ) -> int:
         self.tried += 1
         if self.tried <= self.times:
             raise StoreConflict("x", current_revision=9) if self.error is StoreConflict else self.error()
-        return await super().write(puts, deletes, expected=expected, generation=generation)
+        return await super().write(puts, deletes, **more)
 
 
 @pytest.mark.parametrize("error", [GenerationMoved, StoreConflict])

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from services.core.errors import Overloaded, PolicyRejected, Problem, StoreConflict, Unauthenticated
+from services.http_bridge.control import status_response
 from services.http_bridge.errors import error_response, router_error_response
-from services.http_bridge.routers import status_response
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/models", "/nowhere", "/api/v1/chat/completions"])

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from turnout.policy.v1 import policy_pb2 as turnout_dot_policy_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&turnout/policy/v1/policy_service.proto\x12\x11turnout.policy.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1eturnout/policy/v1/policy.proto\"C\n\x12GetResourceRequest\x12-\n\x04name\x18\x01 \x01(\x0b\x32\x1f.turnout.policy.v1.ResourceName\"$\n\x14ListResourcesRequest\x12\x0c\n\x04kind\x18\x01 \x01(\t\"Y\n\x15ListResourcesResponse\x12.\n\tresources\x18\x01 \x03(\x0b\x32\x1b.turnout.policy.v1.Resource\x12\x10\n\x08revision\x18\x02 \x01(\x03\"F\n\x15\x43reateResourceRequest\x12-\n\x08resource\x18\x01 \x01(\x0b\x32\x1b.turnout.policy.v1.Resource\"]\n\x15UpdateResourceRequest\x12-\n\x08resource\x18\x01 \x01(\x0b\x32\x1b.turnout.policy.v1.Resource\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\"T\n\x15\x44\x65leteResourceRequest\x12-\n\x04name\x18\x01 \x01(\x0b\x32\x1f.turnout.policy.v1.ResourceName\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"*\n\x16\x44\x65leteResourceResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\"\x80\x01\n\x0c\x41pplyRequest\x12.\n\tresources\x18\x01 \x03(\x0b\x32\x1b.turnout.policy.v1.Resource\x12/\n\x06\x64\x65lete\x18\x02 \x03(\x0b\x32\x1f.turnout.policy.v1.ResourceName\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\"{\n\rApplyResponse\x12*\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x19.turnout.policy.v1.Change\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12,\n\x08warnings\x18\x03 \x03(\x0b\x32\x1a.turnout.policy.v1.Problem\"\xb6\x02\n\x06\x43hange\x12-\n\x04name\x18\x01 \x01(\x0b\x32\x1f.turnout.policy.v1.ResourceName\x12\x30\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32 .turnout.policy.v1.Change.Action\x12+\n\x06\x62\x65\x66ore\x18\x03 \x01(\x0b\x32\x1b.turnout.policy.v1.Resource\x12*\n\x05\x61\x66ter\x18\x04 \x01(\x0b\x32\x1b.turnout.policy.v1.Resource\"r\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x41\x43TION_CREATED\x10\x01\x12\x12\n\x0e\x41\x43TION_UPDATED\x10\x02\x12\x14\n\x10\x41\x43TION_UNCHANGED\x10\x03\x12\x12\n\x0e\x41\x43TION_DELETED\x10\x04\"P\n\x0fValidateRequest\x12.\n\tresources\x18\x01 \x03(\x0b\x32\x1b.turnout.policy.v1.Resource\x12\r\n\x05\x61lone\x18\x02 \x01(\x08\"@\n\x10ValidateResponse\x12,\n\x08problems\x18\x01 \x03(\x0b\x32\x1a.turnout.policy.v1.Problem\"\xb1\x01\n\x0fSimulateRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\'\n\x05\x66\x61\x63ts\x18\x02 \x01(\x0b\x32\x18.turnout.policy.v1.Facts\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x0e\n\x06models\x18\x04 \x03(\t\x12\x0c\n\x04\x62ody\x18\x05 \x01(\x0c\x12\x0c\n\x04seed\x18\x06 \x01(\x04\x12,\n\x07overlay\x18\x07 \x03(\x0b\x32\x1b.turnout.policy.v1.Resource\"\x9a\x01\n\x10SimulateResponse\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x10\n\x08route_id\x18\x02 \x01(\t\x12\x12\n\nvariant_id\x18\x03 \x01(\t\x12\x12\n\ncandidates\x18\x04 \x03(\t\x12\x0f\n\x07reasons\x18\x05 \x03(\t\x12\x10\n\x08no_route\x18\x06 \x01(\t\x12\x16\n\x0epolicy_version\x18\x07 \x01(\t\"\x12\n\x10ListNodesRequest\"^\n\x11ListNodesResponse\x12&\n\x05nodes\x18\x01 \x03(\x0b\x32\x17.turnout.policy.v1.Node\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x0f\n\x07version\x18\x03 \x01(\t\"\xf7\x01\n\x04Node\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x18\n\x10software_version\x18\x03 \x01(\t\x12\x17\n\x0f\x61pplied_version\x18\x04 \x01(\t\x12\x18\n\x10\x61pplied_revision\x18\x05 \x01(\x03\x12.\n\napplied_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rnack_problems\x18\x07 \x03(\x0b\x32\x1a.turnout.policy.v1.Problem\x12\x0f\n\x07replica\x18\x08 \x01(\t\x12\x11\n\tconnected\x18\t \x01(\x08\x32\xc6\x06\n\rPolicyService\x12V\n\x0bGetResource\x12%.turnout.policy.v1.GetResourceRequest\x1a\x1b.turnout.policy.v1.Resource\"\x03\x90\x02\x01\x12g\n\rListResources\x12\'.turnout.policy.v1.ListResourcesRequest\x1a(.turnout.policy.v1.ListResourcesResponse\"\x03\x90\x02\x01\x12W\n\x0e\x43reateResource\x12(.turnout.policy.v1.CreateResourceRequest\x1a\x1b.turnout.policy.v1.Resource\x12W\n\x0eUpdateResource\x12(.turnout.policy.v1.UpdateResourceRequest\x1a\x1b.turnout.policy.v1.Resource\x12\x65\n\x0e\x44\x65leteResource\x12(.turnout.policy.v1.DeleteResourceRequest\x1a).turnout.policy.v1.DeleteResourceResponse\x12J\n\x05\x41pply\x12\x1f.turnout.policy.v1.ApplyRequest\x1a .turnout.policy.v1.ApplyResponse\x12X\n\x08Validate\x12\".turnout.policy.v1.ValidateRequest\x1a#.turnout.policy.v1.ValidateResponse\"\x03\x90\x02\x01\x12X\n\x08Simulate\x12\".turnout.policy.v1.SimulateRequest\x1a#.turnout.policy.v1.SimulateResponse\"\x03\x90\x02\x01\x12[\n\tListNodes\x12#.turnout.policy.v1.ListNodesRequest\x1a$.turnout.policy.v1.ListNodesResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&turnout/policy/v1/policy_service.proto\x12\x11turnout.policy.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1eturnout/policy/v1/policy.proto\"C\n\x12GetResourceRequest\x12-\n\x04name\x18\x01 \x01(\x0b\x32\x1f.turnout.policy.v1.ResourceName\"$\n\x14ListResourcesRequest\x12\x0c\n\x04kind\x18\x01 \x01(\t\"Y\n\x15ListResourcesResponse\x12.\n\tresources\x18\x01 \x03(\x0b\x32\x1b.turnout.policy.v1.Resource\x12\x10\n\x08revision\x18\x02 \x01(\x03\"W\n\x15\x43reateResourceRequest\x12-\n\x08resource\x18\x01 \x01(\x0b\x32\x1b.turnout.policy.v1.Resource\x12\x0f\n\x07message\x18\x02 \x01(\t\"n\n\x15UpdateResourceRequest\x12-\n\x08resource\x18\x01 \x01(\x0b\x32\x1b.turnout.policy.v1.Resource\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\x12\x0f\n\x07message\x18\x03 \x01(\t\"e\n\x15\x44\x65leteResourceRequest\x12-\n\x04name\x18\x01 \x01(\x0b\x32\x1f.turnout.policy.v1.ResourceName\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"*\n\x16\x44\x65leteResourceResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\"\x91\x01\n\x0c\x41pplyRequest\x12.\n\tresources\x18\x01 \x03(\x0b\x32\x1b.turnout.policy.v1.Resource\x12/\n\x06\x64\x65lete\x18\x02 \x03(\x0b\x32\x1f.turnout.policy.v1.ResourceName\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\x12\x0f\n\x07message\x18\x04 \x01(\t\"{\n\rApplyResponse\x12*\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x19.turnout.policy.v1.Change\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12,\n\x08warnings\x18\x03 \x03(\x0b\x32\x1a.turnout.policy.v1.Problem\"\xb6\x02\n\x06\x43hange\x12-\n\x04name\x18\x01 \x01(\x0b\x32\x1f.turnout.policy.v1.ResourceName\x12\x30\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32 .turnout.policy.v1.Change.Action\x12+\n\x06\x62\x65\x66ore\x18\x03 \x01(\x0b\x32\x1b.turnout.policy.v1.Resource\x12*\n\x05\x61\x66ter\x18\x04 \x01(\x0b\x32\x1b.turnout.policy.v1.Resource\"r\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x41\x43TION_CREATED\x10\x01\x12\x12\n\x0e\x41\x43TION_UPDATED\x10\x02\x12\x14\n\x10\x41\x43TION_UNCHANGED\x10\x03\x12\x12\n\x0e\x41\x43TION_DELETED\x10\x04\"P\n\x0fValidateRequest\x12.\n\tresources\x18\x01 \x03(\x0b\x32\x1b.turnout.policy.v1.Resource\x12\r\n\x05\x61lone\x18\x02 \x01(\x08\"@\n\x10ValidateResponse\x12,\n\x08problems\x18\x01 \x03(\x0b\x32\x1a.turnout.policy.v1.Problem\"\xb1\x01\n\x0fSimulateRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\'\n\x05\x66\x61\x63ts\x18\x02 \x01(\x0b\x32\x18.turnout.policy.v1.Facts\x12\x0c\n\x04user\x18\x03 \x01(\t\x12\x0e\n\x06models\x18\x04 \x03(\t\x12\x0c\n\x04\x62ody\x18\x05 \x01(\x0c\x12\x0c\n\x04seed\x18\x06 \x01(\x04\x12,\n\x07overlay\x18\x07 \x03(\x0b\x32\x1b.turnout.policy.v1.Resource\"\x9a\x01\n\x10SimulateResponse\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x10\n\x08route_id\x18\x02 \x01(\t\x12\x12\n\nvariant_id\x18\x03 \x01(\t\x12\x12\n\ncandidates\x18\x04 \x03(\t\x12\x0f\n\x07reasons\x18\x05 \x03(\t\x12\x10\n\x08no_route\x18\x06 \x01(\t\x12\x16\n\x0epolicy_version\x18\x07 \x01(\t\"\x12\n\x10ListNodesRequest\"v\n\x11ListNodesResponse\x12&\n\x05nodes\x18\x01 \x03(\x0b\x32\x17.turnout.policy.v1.Node\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x16\n\x0e\x63\x61nary_version\x18\x04 \x01(\t\"\xf7\x01\n\x04Node\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x18\n\x10software_version\x18\x03 \x01(\t\x12\x17\n\x0f\x61pplied_version\x18\x04 \x01(\t\x12\x18\n\x10\x61pplied_revision\x18\x05 \x01(\x03\x12.\n\napplied_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rnack_problems\x18\x07 \x03(\x0b\x32\x1a.turnout.policy.v1.Problem\x12\x0f\n\x07replica\x18\x08 \x01(\t\x12\x11\n\tconnected\x18\t \x01(\x08\x32\xc6\x06\n\rPolicyService\x12V\n\x0bGetResource\x12%.turnout.policy.v1.GetResourceRequest\x1a\x1b.turnout.policy.v1.Resource\"\x03\x90\x02\x01\x12g\n\rListResources\x12\'.turnout.policy.v1.ListResourcesRequest\x1a(.turnout.policy.v1.ListResourcesResponse\"\x03\x90\x02\x01\x12W\n\x0e\x43reateResource\x12(.turnout.policy.v1.CreateResourceRequest\x1a\x1b.turnout.policy.v1.Resource\x12W\n\x0eUpdateResource\x12(.turnout.policy.v1.UpdateResourceRequest\x1a\x1b.turnout.policy.v1.Resource\x12\x65\n\x0e\x44\x65leteResource\x12(.turnout.policy.v1.DeleteResourceRequest\x1a).turnout.policy.v1.DeleteResourceResponse\x12J\n\x05\x41pply\x12\x1f.turnout.policy.v1.ApplyRequest\x1a .turnout.policy.v1.ApplyResponse\x12X\n\x08Validate\x12\".turnout.policy.v1.ValidateRequest\x1a#.turnout.policy.v1.ValidateResponse\"\x03\x90\x02\x01\x12X\n\x08Simulate\x12\".turnout.policy.v1.SimulateRequest\x1a#.turnout.policy.v1.SimulateResponse\"\x03\x90\x02\x01\x12[\n\tListNodes\x12#.turnout.policy.v1.ListNodesRequest\x1a$.turnout.policy.v1.ListNodesResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,35 +50,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTRESOURCESRESPONSE']._serialized_start=233
   _globals['_LISTRESOURCESRESPONSE']._serialized_end=322
   _globals['_CREATERESOURCEREQUEST']._serialized_start=324
-  _globals['_CREATERESOURCEREQUEST']._serialized_end=394
-  _globals['_UPDATERESOURCEREQUEST']._serialized_start=396
-  _globals['_UPDATERESOURCEREQUEST']._serialized_end=489
-  _globals['_DELETERESOURCEREQUEST']._serialized_start=491
-  _globals['_DELETERESOURCEREQUEST']._serialized_end=575
-  _globals['_DELETERESOURCERESPONSE']._serialized_start=577
-  _globals['_DELETERESOURCERESPONSE']._serialized_end=619
-  _globals['_APPLYREQUEST']._serialized_start=622
-  _globals['_APPLYREQUEST']._serialized_end=750
-  _globals['_APPLYRESPONSE']._serialized_start=752
-  _globals['_APPLYRESPONSE']._serialized_end=875
-  _globals['_CHANGE']._serialized_start=878
-  _globals['_CHANGE']._serialized_end=1188
-  _globals['_CHANGE_ACTION']._serialized_start=1074
-  _globals['_CHANGE_ACTION']._serialized_end=1188
-  _globals['_VALIDATEREQUEST']._serialized_start=1190
-  _globals['_VALIDATEREQUEST']._serialized_end=1270
-  _globals['_VALIDATERESPONSE']._serialized_start=1272
-  _globals['_VALIDATERESPONSE']._serialized_end=1336
-  _globals['_SIMULATEREQUEST']._serialized_start=1339
-  _globals['_SIMULATEREQUEST']._serialized_end=1516
-  _globals['_SIMULATERESPONSE']._serialized_start=1519
-  _globals['_SIMULATERESPONSE']._serialized_end=1673
-  _globals['_LISTNODESREQUEST']._serialized_start=1675
-  _globals['_LISTNODESREQUEST']._serialized_end=1693
-  _globals['_LISTNODESRESPONSE']._serialized_start=1695
-  _globals['_LISTNODESRESPONSE']._serialized_end=1789
-  _globals['_NODE']._serialized_start=1792
-  _globals['_NODE']._serialized_end=2039
-  _globals['_POLICYSERVICE']._serialized_start=2042
-  _globals['_POLICYSERVICE']._serialized_end=2880
+  _globals['_CREATERESOURCEREQUEST']._serialized_end=411
+  _globals['_UPDATERESOURCEREQUEST']._serialized_start=413
+  _globals['_UPDATERESOURCEREQUEST']._serialized_end=523
+  _globals['_DELETERESOURCEREQUEST']._serialized_start=525
+  _globals['_DELETERESOURCEREQUEST']._serialized_end=626
+  _globals['_DELETERESOURCERESPONSE']._serialized_start=628
+  _globals['_DELETERESOURCERESPONSE']._serialized_end=670
+  _globals['_APPLYREQUEST']._serialized_start=673
+  _globals['_APPLYREQUEST']._serialized_end=818
+  _globals['_APPLYRESPONSE']._serialized_start=820
+  _globals['_APPLYRESPONSE']._serialized_end=943
+  _globals['_CHANGE']._serialized_start=946
+  _globals['_CHANGE']._serialized_end=1256
+  _globals['_CHANGE_ACTION']._serialized_start=1142
+  _globals['_CHANGE_ACTION']._serialized_end=1256
+  _globals['_VALIDATEREQUEST']._serialized_start=1258
+  _globals['_VALIDATEREQUEST']._serialized_end=1338
+  _globals['_VALIDATERESPONSE']._serialized_start=1340
+  _globals['_VALIDATERESPONSE']._serialized_end=1404
+  _globals['_SIMULATEREQUEST']._serialized_start=1407
+  _globals['_SIMULATEREQUEST']._serialized_end=1584
+  _globals['_SIMULATERESPONSE']._serialized_start=1587
+  _globals['_SIMULATERESPONSE']._serialized_end=1741
+  _globals['_LISTNODESREQUEST']._serialized_start=1743
+  _globals['_LISTNODESREQUEST']._serialized_end=1761
+  _globals['_LISTNODESRESPONSE']._serialized_start=1763
+  _globals['_LISTNODESRESPONSE']._serialized_end=1881
+  _globals['_NODE']._serialized_start=1884
+  _globals['_NODE']._serialized_end=2131
+  _globals['_POLICYSERVICE']._serialized_start=2134
+  _globals['_POLICYSERVICE']._serialized_end=2972
 # @@protoc_insertion_point(module_scope)

@@ -102,6 +102,9 @@ class CreateResourceRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RESOURCE_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    message: _builtins.str
+    """Why, for the history."""
     @_builtins.property
     def resource(self) -> _policy_pb2.Resource:
         """The document; its etag is ignored."""
@@ -110,10 +113,11 @@ class CreateResourceRequest(_message.Message):
         self,
         *,
         resource: _policy_pb2.Resource | None = ...,
+        message: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["resource", b"resource"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["resource", b"resource"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "resource", b"resource"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -127,8 +131,11 @@ class UpdateResourceRequest(_message.Message):
 
     RESOURCE_FIELD_NUMBER: _builtins.int
     ALLOW_MISSING_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
     allow_missing: _builtins.bool
     """True: create the document when there is none."""
+    message: _builtins.str
+    """Why, for the history."""
     @_builtins.property
     def resource(self) -> _policy_pb2.Resource:
         """The document; its etag, when set, must be the current one."""
@@ -138,10 +145,11 @@ class UpdateResourceRequest(_message.Message):
         *,
         resource: _policy_pb2.Resource | None = ...,
         allow_missing: _builtins.bool = ...,
+        message: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["resource", b"resource"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_missing", b"allow_missing", "resource", b"resource"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_missing", b"allow_missing", "message", b"message", "resource", b"resource"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -155,8 +163,11 @@ class DeleteResourceRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
     etag: _builtins.str
     """Revision that the caller read; empty: do not check."""
+    message: _builtins.str
+    """Why, for the history."""
     @_builtins.property
     def name(self) -> _policy_pb2.ResourceName:
         """The document."""
@@ -166,10 +177,11 @@ class DeleteResourceRequest(_message.Message):
         *,
         name: _policy_pb2.ResourceName | None = ...,
         etag: _builtins.str = ...,
+        message: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "message", b"message", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -206,8 +218,11 @@ class ApplyRequest(_message.Message):
     RESOURCES_FIELD_NUMBER: _builtins.int
     DELETE_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
     dry_run: _builtins.bool
     """True: say what would change, write nothing."""
+    message: _builtins.str
+    """Why, for the history."""
     @_builtins.property
     def resources(self) -> _containers.RepeatedCompositeFieldContainer[_policy_pb2.Resource]:
         """Documents to write; an etag, when set, must be the current one."""
@@ -222,10 +237,11 @@ class ApplyRequest(_message.Message):
         resources: _abc.Iterable[_policy_pb2.Resource] | None = ...,
         delete: _abc.Iterable[_policy_pb2.ResourceName] | None = ...,
         dry_run: _builtins.bool = ...,
+        message: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delete", b"delete", "dry_run", b"dry_run", "resources", b"resources"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delete", b"delete", "dry_run", b"dry_run", "message", b"message", "resources", b"resources"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -516,10 +532,13 @@ class ListNodesResponse(_message.Message):
     NODES_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    CANARY_VERSION_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Store revision that the answering replica has."""
     version: _builtins.str
     """Content version that the answering replica has."""
+    canary_version: _builtins.str
+    """Content version of the canary; empty: none runs."""
     @_builtins.property
     def nodes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Node]:
         """Workers, ordered by id."""
@@ -530,10 +549,11 @@ class ListNodesResponse(_message.Message):
         nodes: _abc.Iterable[Global___Node] | None = ...,
         revision: _builtins.int = ...,
         version: _builtins.str = ...,
+        canary_version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["nodes", b"nodes", "revision", b"revision", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["canary_version", b"canary_version", "nodes", b"nodes", "revision", b"revision", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
