@@ -104,7 +104,7 @@ async def test_a_rollback_of_one_document_leaves_the_others(rig: Rig) -> None:
 
 
 async def test_a_rollback_to_what_others_still_need_gone_is_refused(rig: Rig) -> None:
-    empty = await rig.apply(Provider(name="other", type="openai"))
+    empty = await rig.apply(Provider(name="other", type="anthropic"))
     await rig.apply(OPENAI)
     await rig.apply(alias("x"))
     with pytest.raises(InUse):
