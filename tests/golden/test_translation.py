@@ -26,6 +26,10 @@ from tests.support.golden import cases, check_json
 
 FOLDER = Path(__file__).parent / "translation"
 PROVIDERS = ("openai", "anthropic")
+"""Those that a request goes to when its case does not name others."""
+
+ANSWERING = (*PROVIDERS, "cohere")
+"""Those with cases of answers and errors."""
 
 
 def _cases(part: str, sides: tuple[str, ...]) -> list[tuple[str, str]]:
@@ -37,7 +41,7 @@ def _read(part: str, side: str, name: str) -> Any:
 
 
 def _streams() -> list[tuple[str, str]]:
-    return [(side, name) for side, name in _cases("answers", PROVIDERS) if "stream" in _read("answers", side, name)]
+    return [(side, name) for side, name in _cases("answers", ANSWERING) if "stream" in _read("answers", side, name)]
 
 
 @pytest.mark.parametrize(("api", "name"), _cases("requests", tuple(APIS)))
@@ -54,7 +58,7 @@ def test_a_request_reaches_the_provider_as_pinned(api: str, name: str) -> None:
         check_json(FOLDER / "requests" / api / f"{name}.{provider}.json", told)
 
 
-@pytest.mark.parametrize(("provider", "name"), _cases("answers", PROVIDERS))
+@pytest.mark.parametrize(("provider", "name"), _cases("answers", ANSWERING))
 def test_an_answer_reaches_the_caller_as_pinned(provider: str, name: str) -> None:
     case = _read("answers", provider, name)
     for api in APIS:
@@ -68,7 +72,7 @@ def test_an_answer_reaches_the_caller_as_pinned(provider: str, name: str) -> Non
             check_frames(api, [*told["frames"], *told["closing"]])
 
 
-@pytest.mark.parametrize(("provider", "name"), _cases("errors", PROVIDERS))
+@pytest.mark.parametrize(("provider", "name"), _cases("errors", ANSWERING))
 def test_an_error_reaches_the_caller_as_pinned(provider: str, name: str) -> None:
     case = _read("errors", provider, name)
     for api in APIS:

@@ -11,7 +11,7 @@ from services.core.attempts.verdicts import caller_status
 from services.core.errors import ChainFailed, Failure, FailureKind
 from services.dataplane.dialects.registry import dialect_of
 from services.dataplane.providers.registry import codec_of
-from tests.replay.run import EVIDENCE, Refused, replay, translation_of
+from tests.replay.run import EVIDENCE, Refused, dialects_of, replay, translation_of
 from tests.replay.sdk import raised, raised_in_stream
 from tests.replay.traffic import APIS, FAMILIES, Exchange
 
@@ -55,15 +55,19 @@ def _expected(api: str, failure: Failure, recorded: type[Exception] | None) -> t
 
 def raised_inside(exchange: Exchange) -> tuple[type[Exception] | None, type[Exception] | None]:
     """For a success that is refused: what the SDK raises for the recording, and for what we send instead."""
+    own = dialects_of(exchange)[0]
+    foreign = own != exchange.api  # there is no SDK of ours for it
     try:
-        replay(exchange, exchange.api)
+        replay(exchange, own)
     except Refused as refused:
         error = _chain_failed(refused.failure)
         if exchange.stream:
-            broken = refused.frames + translation_of(exchange, exchange.api).broken(error, EVIDENCE)
-            return raised_in_stream(exchange.api, exchange.body), raised_in_stream(exchange.api, broken)
-        status, body = dialect_of(exchange.api).error(error, EVIDENCE)
-        return raised(exchange.api, exchange.body, exchange.status), raised(exchange.api, body, status)
+            broken = refused.frames + translation_of(exchange, own).broken(error, EVIDENCE)
+            recorded = None if foreign else raised_in_stream(own, exchange.body)
+            return recorded, raised_in_stream(own, broken)
+        status, body = dialect_of(own).error(error, EVIDENCE)
+        recorded = None if foreign else raised(own, exchange.body, exchange.status)
+        return recorded, raised(own, body, status)
     raise AssertionError("the exchange was served")
 
 

@@ -32,6 +32,7 @@ class Unequal:
 
 _CUT = "made from a recording: the stream is cut off; the router says so, where a client by itself sees a clean end"
 _ERROR = "made from a recording: the stream ends in an error"
+_TOOLS = "the stream ends as an error: the model wrote an impossible tool call"
 _TURNS = "the file holds the streams of several turns; the router ends with the first one's terminal event"
 
 UNEQUAL: Mapping[str, Unequal] = {
@@ -58,6 +59,8 @@ UNEQUAL: Mapping[str, Unequal] = {
         "crossing keeps the calls apart by their ids",
         crossing_only=True,
     ),
+    "cohere-chat-4d37f999e72c": Unequal(_K.SERVER_ERROR, _TOOLS),
+    "cohere-chat-a035ca8b7f52": Unequal(_K.SERVER_ERROR, _TOOLS),
     "groq-chat.completions-2867ef038700": Unequal(
         _K.SERVER_ERROR, "an error inside a stream: a tool was required, but the model called none"
     ),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from services.core.errors import FailureKind
 from tests.replay.reading import Read, read
-from tests.replay.run import OTHER, Refused, replay
+from tests.replay.run import Refused, dialects_of, replay
 from tests.replay.traffic import Exchange
 
 
@@ -36,8 +36,9 @@ def measure(exchanges: Iterable[Exchange]) -> Measure:
             continue
         found.total += 1
         recorded = _recorded(exchange)
-        same = _difference(exchange, exchange.api, recorded)
-        crossing = _difference(exchange, OTHER[exchange.api], recorded)
+        own, other = dialects_of(exchange)
+        same = _difference(exchange, own, recorded)
+        crossing = _difference(exchange, other, recorded)
         if same is not None:
             found.same[exchange.id] = same
         if crossing is not None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import jiter
 
+from tests.replay.cohere import cohere_answer
 from tests.replay.sdk import anthropic_answer, anthropic_streamed, openai_answer, openai_chunks
 
 OURS = ("model", "metadata")
@@ -61,6 +62,8 @@ def read(api: str, body: bytes, *, stream: bool) -> Read:
     """
     if api == "chat.completions":
         return _read_openai(body, stream=stream)
+    if api == "cohere":
+        return _read_cohere(body, stream=stream)
     return _read_anthropic(body, stream=stream)
 
 
@@ -182,6 +185,25 @@ def _read_anthropic(body: bytes, *, stream: bool) -> Read:
         "".join(b["thinking"] for b in content if b["type"] == "thinking"),
     )
     return Read(_without(whole, OURS), said)
+
+
+_FINISHES = {"COMPLETE": "stop", "STOP_SEQUENCE": "stop", "MAX_TOKENS": "length", "TOOL_CALL": "tool_calls"}
+
+
+def _read_cohere(body: bytes, *, stream: bool) -> Read:
+    answer = cohere_answer(body, stream=stream)
+    message, usage = answer["message"], answer.get("usage") or {}
+    content, tokens = message.get("content") or [], usage.get("tokens") or {}
+    given, made = tokens.get("input_tokens") or 0, tokens.get("output_tokens") or 0
+    cached = min(usage.get("cached_tokens") or 0, given)
+    said = Said(
+        "".join(c["text"] for c in content if c["type"] == "text"),
+        tuple((c["function"]["name"], _json(c["function"]["arguments"])) for c in message.get("tool_calls") or []),
+        _FINISHES[answer["finish_reason"]],
+        Tokens(int(given), int(made), int(cached), 0, int(tokens.get("reasoning_tokens") or 0)),
+        (message.get("tool_plan") or "") + "".join(c["thinking"] for c in content if c["type"] == "thinking"),
+    )
+    return Read(answer, said)
 
 
 def _anthropic_tokens(usage: Mapping[str, Any]) -> Tokens:

@@ -8,15 +8,23 @@ from typing import Any
 
 from services.core.errors import Failure
 from services.core.policy.documents import Prices
+from services.core.policy.provider_types import protocol_of
 from services.core.policy.rules import ClockRule
 from services.core.policy.snapshot import CompiledProvider, Target
 from services.core.routing.plan import Candidate
 from services.dataplane.dialects.registry import dialect_of
 from services.dataplane.translation import Evidence, Translation
-from tests.replay.traffic import APIS, Exchange
+from tests.replay.traffic import Exchange, type_of
 
 EVIDENCE = Evidence({"attempts": []}, 0.5, "rec/model", "generation")
 OTHER = {"chat.completions": "messages", "messages": "chat.completions"}
+"""The dialects of callers, and what is across for each."""
+
+
+def dialects_of(exchange: Exchange) -> tuple[str, str]:
+    """The dialect that is the exchange's own, or the first one, and another."""
+    own = exchange.api if exchange.api in OTHER else "chat.completions"
+    return own, OTHER[own]
 
 
 class Refused(Exception):
@@ -30,7 +38,8 @@ class Refused(Exception):
 
 def translation_of(exchange: Exchange, inbound: str) -> Translation:
     """A translation as a caller of `inbound` would get it, towards the exchange's provider."""
-    provider = CompiledProvider("rec", APIS[exchange.api], "http://127.0.0.1:1")
+    kind = type_of(exchange)
+    provider = CompiledProvider("rec", kind, "http://127.0.0.1:1", protocol=protocol_of(kind))
     target = Target("rec/model", provider, "model", prices=Prices(1.0, 2.0))
     body: dict[str, Any] = {
         "model": "rec/model",

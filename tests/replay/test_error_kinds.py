@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from services.core.errors import FailureKind as K
-from services.dataplane.providers import anthropic_errors, openai_errors
-from tests.replay.traffic import PROVIDERS, exchanges, folder
+from services.core.policy.provider_types import protocol_of
+from services.dataplane.providers.registry import codec_of
+from tests.replay.traffic import PROVIDERS, exchanges, folder, type_of
 
 RECORDED: dict[tuple[str, int, str], set[K]] = {
     ("anthropic", 401, "authentication_error"): {K.CREDENTIALS_REJECTED},
@@ -15,6 +16,7 @@ RECORDED: dict[tuple[str, int, str], set[K]] = {
     ("azure", 404, "404"): {K.MODEL_MISSING},
     ("azure", 404, "DeploymentNotFound"): {K.MODEL_MISSING},
     ("azure", 429, "RateLimitReached"): {K.RATE_LIMITED},
+    ("cohere", 400, "TOO_MANY_TOKENS"): {K.CONTEXT_TOO_LONG},
     # By words: their codes say no more than that something is wrong.
     ("anthropic", 400, "invalid_request_error"): {K.INVALID_REQUEST, K.CONTEXT_TOO_LONG},
     ("deepseek", 400, "invalid_request_error"): {K.INVALID_REQUEST, K.CONTEXT_TOO_LONG},
@@ -45,8 +47,8 @@ def test_recorded_errors_mean_what_they_say() -> None:
     for provider in PROVIDERS:
         for exchange in exchanges(provider):
             if exchange.status >= 400:
-                errors = openai_errors if exchange.api == "chat.completions" else anthropic_errors
-                failure = errors.classify(exchange.status, exchange.headers, exchange.body)
+                codec = codec_of(protocol_of(type_of(exchange)), exchange.api)
+                failure = codec.classify(exchange.status, exchange.headers, exchange.body)
                 seen.setdefault((provider, exchange.status, failure.code), set()).add(failure.kind)
     wrong = {key: kinds for key, kinds in seen.items() if not kinds <= RECORDED.get(key, set())}
     assert not wrong

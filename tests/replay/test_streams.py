@@ -14,13 +14,13 @@ from tests.replay.run import replay, translation_of
 from tests.replay.traffic import Exchange, exchanges, folder
 
 CUTS = 5
-TERMINALS = (b"[DONE]", b"message_stop", b'"finish_reason":"', b'"finish_reason": "')
+TERMINALS = (b"[DONE]", b'"message-end"', b"message_stop", b'"finish_reason":"', b'"finish_reason": "')
 
 
 def _samples() -> list[Exchange]:
     found = [exchange for exchange in OWN if exchange.stream]
     if folder() is not None:
-        for provider in ("openai", "anthropic", "openrouter"):
+        for provider in ("openai", "anthropic", "openrouter", "azure", "mistral", "cohere"):
             streams = [e for e in exchanges(provider) if e.stream and e.status == 200 and e.id not in UNEQUAL]
             streams = [e for e in streams if 200 < len(e.body) < 6_000]
             found += streams[:: max(1, len(streams) // 4)][:4]

@@ -16,19 +16,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from services.core.policy.provider_types import PROVIDER_TYPES
+from services.dataplane.providers.registry import codec_of
+
 ROOT = Path(__file__).resolve().parents[2]
 PROVIDERS = (
     "openai", "anthropic", "azure", "groq", "mistral", "deepseek", "xai", "openrouter", "ollama", "cerebras",
     "together", "huggingface", "perplexity", "local-openai", "vercel-gateway", "alibaba", "cloudflare", "zai",
-    "databricks", "moonshot", "ai21", "crusoe", "snowflake", "pydantic-gateway", "vertex", "bedrock", "gemini",
+    "databricks", "moonshot", "ai21", "crusoe", "snowflake", "pydantic-gateway", "vertex", "bedrock", "gemini", "writer",
+    "cohere",
 )  # fmt: skip
 """Those whose file holds exchanges of a replayed API."""
 
 FAILING = ("openai", "anthropic", "azure", "groq", "mistral", "deepseek", "xai", "openrouter", "ollama", "perplexity")
 """Those whose file holds errors that can be judged."""
 
-APIS = {"chat.completions": "openai_compatible", "messages": "anthropic"}
-"""The APIs that are replayed, and the provider type that speaks each."""
+APIS = {"chat.completions": "openai_compatible", "messages": "anthropic", "cohere": "cohere"}
+"""The APIs that are replayed, and the provider type that speaks each where the provider has none of its own.
+
+Of Cohere's exchanges those of v2 of its chat API; v1 is another protocol, and on its way out.
+"""
+
+_NAMES = {"azure": "azure_openai", "vercel-gateway": "vercel"}
+"""Provider types that the files call otherwise."""
 
 FAMILIES = {
     "chat.completions": "chat.completions",
@@ -54,6 +64,15 @@ class Exchange:
     body: bytes
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
+
+
+def type_of(exchange: Exchange) -> str:
+    """The provider type that speaks for this exchange."""
+    named = _NAMES.get(exchange.provider, exchange.provider)
+    row = PROVIDER_TYPES.get(named)
+    if row is not None and codec_of(row.protocol, exchange.api).api == exchange.api:
+        return named
+    return APIS[exchange.api]
 
 
 def folder() -> Path | None:
@@ -82,6 +101,13 @@ def _all(provider: str) -> Iterator[Exchange]:
         yield _exchange(json.loads(line))
 
 
+def _api(row: dict[str, Any]) -> str:
+    api: str = row["api"]
+    if row["provider"] == "cohere" and row["request"]["url"].endswith("/v2/chat"):
+        return "cohere"
+    return "chat.completions" if (row["provider"], api) == ("writer", "chat") else api
+
+
 def _exchange(row: dict[str, Any]) -> Exchange:
     answer = row["response"]
     if "body" in answer:
@@ -93,7 +119,7 @@ def _exchange(row: dict[str, Any]) -> Exchange:
     return Exchange(
         id=row["id"],
         provider=row["provider"],
-        api=row["api"],
+        api=_api(row),
         stream=row.get("stream_format") == "sse",
         body=body,
         status=answer["status"],

@@ -32,6 +32,7 @@ REAL_PROVIDERS = (
     RealProvider("deepseek", "DEEPSEEK_API_KEY", "deepseek-chat"),
     RealProvider("xai", "XAI_API_KEY", "grok-4.3"),
     RealProvider("openrouter", "OPENROUTER_API_KEY", "openrouter/auto"),
+    RealProvider("cohere", "COHERE_API_KEY", "command-a-03-2025"),
     RealProvider("cerebras", "CEREBRAS_API_KEY", "gpt-oss-120b"),
     RealProvider("together", "TOGETHER_API_KEY", "meta-llama/Llama-3.3-70B-Instruct-Turbo"),
     RealProvider("fireworks", "FIREWORKS_API_KEY", "accounts/fireworks/models/deepseek-v4-flash"),

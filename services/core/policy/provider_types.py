@@ -15,6 +15,7 @@ OPENAI = "openai"
 COMPATIBLE = "openai_compatible"
 ANTHROPIC = "anthropic"
 AZURE = "azure_openai"
+COHERE = "cohere"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ _OWN: Mapping[str, ProviderType] = {
     "openai_compatible": ProviderType(COMPATIBLE),
     "anthropic": ProviderType(ANTHROPIC, "https://api.anthropic.com"),
     "azure_openai": ProviderType(AZURE, quirks=_OPENAI),
+    "cohere": ProviderType(COHERE, "https://api.cohere.com/v2"),
 }
 """Those with a protocol of their own, and the one for whoever has no row."""
 

@@ -8,9 +8,10 @@ from services.core.policy.snapshot import Target
 from services.dataplane.codec import ProviderCodec
 from services.dataplane.providers.anthropic import AnthropicCodec
 from services.dataplane.providers.azure_openai import AzureOpenAiCodec
+from services.dataplane.providers.cohere import CohereCodec
 from services.dataplane.providers.openai import OpenAiCodec
 
-CODECS: tuple[ProviderCodec, ...] = (OpenAiCodec(), AnthropicCodec(), AzureOpenAiCodec())
+CODECS: tuple[ProviderCodec, ...] = (OpenAiCodec(), AnthropicCodec(), AzureOpenAiCodec(), CohereCodec())
 """Of several that speak a protocol, the first is the one for callers who speak none of them."""
 
 

@@ -44,6 +44,8 @@ TARGETS = {
     "openai_older": ("openai", "gpt-4.1"),
     "openai_compatible": ("openai_compatible", "llama-3"),
     "azure_openai": ("azure_openai", "my deployment"),
+    "cohere": ("cohere", "command-a-03-2025"),
+    "cohere_reasoning": ("cohere", "command-a-reasoning-08-2025"),
     "anthropic": ("anthropic", "claude-sonnet-4-5"),
     "anthropic_adaptive": ("anthropic", "claude-sonnet-5-5"),
 }
@@ -169,7 +171,7 @@ def wire_stream(provider_type: str, events: Iterable[Any]) -> bytes:
     for event in events:
         if isinstance(event, str):
             pieces.append(event)
-        elif provider_type == "anthropic":
+        elif provider_type in {"anthropic", "cohere"}:
             pieces.append(f"event: {event['type']}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n")
         else:
             pieces.append(f"data: {json.dumps(event, ensure_ascii=False)}\n\n")

@@ -21,7 +21,7 @@ EVIDENCE = Evidence({}, 0.5, "p/m", "g")
 BODY = json.dumps(
     {"model": "p/m", "max_tokens": 5, "stream": True, "messages": [{"role": "user", "content": "hi"}]}
 ).encode()
-KINDS = {"openai": "openai", "anthropic": "anthropic"}
+KINDS = {"openai": "openai", "anthropic": "anthropic", "cohere": "cohere", "azure": "azure_openai"}
 
 CALLS = st.lists(
     object_of(index=st.integers(0, 2), id=TEXTS, function=object_of(name=TEXTS, arguments=TEXTS)), max_size=2
@@ -75,9 +75,60 @@ ANTHROPIC = object_of(
 )
 
 
+NUMBERS = st.one_of(st.integers(-1, 40), st.just(1e300), VALUES)
+SOURCE = object_of(
+    type=st.sampled_from(["document", "tool", "odd"]), id=st.sampled_from(["doc:1", "x"]), document=VALUES
+)
+CITATION = object_of(
+    start=NUMBERS,
+    end=NUMBERS,
+    content_index=NUMBERS,
+    sources=st.one_of(st.lists(SOURCE, max_size=2), VALUES),
+    type=TEXTS,
+)
+PIECE = object_of(type=st.sampled_from(["text", "thinking"]), text=TEXTS, thinking=TEXTS)
+CALLED = object_of(id=TEXTS, function=st.one_of(object_of(name=TEXTS, arguments=TEXTS), VALUES))
+SAID = object_of(
+    content=st.one_of(PIECE, st.lists(PIECE, max_size=2), VALUES),
+    tool_plan=st.one_of(TEXTS, VALUES),
+    tool_calls=st.one_of(CALLED, st.lists(CALLED, max_size=2)),
+    citations=st.one_of(CITATION, st.lists(CITATION, max_size=2)),
+)
+COUNTED = object_of(
+    tokens=st.one_of(object_of(input_tokens=NUMBERS, output_tokens=NUMBERS, reasoning_tokens=NUMBERS), VALUES),
+    billed_units=object_of(input_tokens=NUMBERS, search_units=NUMBERS),
+    cached_tokens=NUMBERS,
+)
+REASONS = st.sampled_from(["COMPLETE", "TOOL_CALL", "ERROR", "odd"])
+COHERE = object_of(
+    type=st.sampled_from(
+        [
+            "message-start",
+            "content-start",
+            "content-delta",
+            "content-end",
+            "tool-plan-delta",
+            "tool-call-start",
+            "tool-call-delta",
+            "tool-call-end",
+            "citation-start",
+            "message-end",
+            "odd",
+        ]
+    ),
+    id=TEXTS,
+    index=NUMBERS,
+    message=st.one_of(SAID, TEXTS),
+    delta=st.one_of(object_of(message=SAID, finish_reason=REASONS, usage=COUNTED, error=VALUES), VALUES),
+    finish_reason=REASONS,
+    usage=COUNTED,
+    logprobs=VALUES,
+)
+
+
 def translations(kind: str) -> list[Translation]:
     dialects = (OpenAiChat(codec_for, lambda: 0.0), dialect_of("messages"))
-    found = [dialect.read(BODY, {}).translate(candidate("p/m", kind)) for dialect in dialects]
+    found = [dialect.read(BODY, {}).translate(candidate("p/m", KINDS[kind])) for dialect in dialects]
     for translation in found:
         translation.request("key")
     return found
@@ -117,6 +168,12 @@ def test_no_openai_answer_crashes_a_translation(objects: list[Any]) -> None:
 @given(st.lists(ANTHROPIC, max_size=5))
 def test_no_anthropic_answer_crashes_a_translation(objects: list[Any]) -> None:
     check("anthropic", objects)
+
+
+@settings(max_examples=300)
+@given(st.lists(COHERE, max_size=5))
+def test_no_cohere_answer_crashes_a_translation(objects: list[Any]) -> None:
+    check("cohere", objects)
 
 
 @pytest.mark.parametrize("kind", KINDS)
