@@ -7,7 +7,6 @@ from turnout.record.v1.record_pb2 import AttemptRecord, RequestRecord, Usage
 
 from services.core.policy.snapshot import CompiledProvider
 from services.dataplane.trail import AttemptTrail, Trail, reasoning_of
-from services.dataplane.translation import TokenUsage
 
 
 def record_of(trail: Trail, node_id: str) -> RequestRecord:
@@ -50,7 +49,7 @@ def record_of(trail: Trail, node_id: str) -> RequestRecord:
         record.router_id, record.route_id, record.variant_id = plan.router_id, plan.route_id, plan.variant_id
     if trail.content_at:
         record.time_to_first_token_ms = (trail.content_at - trail.started) * 1000.0
-    _fill_usage(record.usage, trail.usage, trail.cost_usd)
+    _fill_usage(record.usage, trail)
     return record
 
 
@@ -84,7 +83,7 @@ def _attempt_record(attempt: AttemptTrail, began: float) -> AttemptRecord:
         record.headers_ms = (attempt.headers_at - attempt.started) * 1000.0
     if attempt.content_at:
         record.time_to_first_token_ms = (attempt.content_at - attempt.started) * 1000.0
-    _fill_usage(record.usage, attempt.usage, attempt.cost_usd)
+    _fill_usage(record.usage, attempt)
     return record
 
 
@@ -94,17 +93,17 @@ def _host(provider: CompiledProvider, address: str) -> str:
     return url.split("://", 1)[-1].split("/", 1)[0]
 
 
-def _fill_usage(record: Usage, usage: TokenUsage | None, cost_usd: float | None) -> None:
-    if usage is None:
+_COUNTED = tuple(name for name in Usage.DESCRIPTOR.fields_by_name if name not in {"cost_usd", "cost_is_providers"})
+"""Fields that the record has from the answer's usage, under the same name."""
+
+
+def _fill_usage(record: Usage, trail: Trail | AttemptTrail) -> None:
+    if trail.usage is None:
         return
-    record.input_tokens = usage.input_tokens
-    record.output_tokens = usage.output_tokens
-    record.cache_read_tokens = usage.cache_read_tokens
-    record.cache_write_tokens = usage.cache_write_tokens
-    record.reasoning_tokens = usage.reasoning_tokens
-    record.estimated = usage.estimated
-    if cost_usd is not None:
-        record.cost_usd = cost_usd
+    for name in _COUNTED:
+        setattr(record, name, getattr(trail.usage, name))
+    if trail.cost_usd is not None:
+        record.cost_usd, record.cost_is_providers = trail.cost_usd, trail.cost_is_providers
 
 
 def _timestamp(seconds: float) -> Timestamp:

@@ -156,6 +156,7 @@ class WireUsage(_Wire):
     tool_use_prompt_token_count: int | None = None
     prompt_tokens_details: list[WireModality] | None = None
     candidates_tokens_details: list[WireModality] | None = None
+    cache_tokens_details: list[WireModality] | None = None
     tool_use_prompt_tokens_details: list[WireModality] | None = None
 
 
@@ -176,6 +177,7 @@ decode_answers = msgspec.json.Decoder(list[WireAnswer], strict=False).decode
 """Of a stream without `alt=sse`, which is one JSON list."""
 
 _AUDIO = {"AUDIO", 4}
+_IMAGE = {"IMAGE", 2}
 _UNBLOCKED = {None, 0, "", "BLOCK_REASON_UNSPECIFIED", "BLOCKED_REASON_UNSPECIFIED"}
 
 FINISH_REASONS: Mapping[str, str] = {
@@ -248,10 +250,13 @@ def to_usage(usage: WireUsage) -> TokenUsage:
         output_tokens=(usage.candidates_token_count or 0) + thoughts,
         cache_read_tokens=min(usage.cached_content_token_count or 0, given),
         reasoning_tokens=thoughts,
-        input_audio_tokens=_audio(heard),
-        output_audio_tokens=_audio(usage.candidates_tokens_details or ()),
+        input_audio_tokens=_count(heard, _AUDIO),
+        output_audio_tokens=_count(usage.candidates_tokens_details or (), _AUDIO),
+        cache_audio_tokens=_count(usage.cache_tokens_details or (), _AUDIO),
+        input_image_tokens=_count(heard, _IMAGE),
+        output_image_tokens=_count(usage.candidates_tokens_details or (), _IMAGE),
     )
 
 
-def _audio(details: Sequence[WireModality]) -> int:
-    return sum(detail.token_count or 0 for detail in details if detail.modality in _AUDIO)
+def _count(details: Sequence[WireModality], kind: Any) -> int:
+    return sum(detail.token_count or 0 for detail in details if detail.modality in kind)

@@ -6,18 +6,21 @@ from typing import Any
 
 import msgspec
 
+from services.dataplane.providers.told_cost import told_cost
 from services.dataplane.translation import TokenUsage
 
 
 class PromptDetails(msgspec.Struct):
     cached_tokens: int | None = None
     audio_tokens: int | None = None
+    image_tokens: int | None = None
     cache_write_tokens: int | None = None
 
 
 class CompletionDetails(msgspec.Struct):
     reasoning_tokens: int | None = None
     audio_tokens: int | None = None
+    image_tokens: int | None = None
 
 
 class ServerToolUse(msgspec.Struct):
@@ -35,6 +38,10 @@ class WireUsage(msgspec.Struct):
     server_tool_use: ServerToolUse | None = None
     num_search_queries: int | None = None
     """Perplexity's word for searches."""
+    cost: Any = None
+    cost_details: Any = None
+    cost_in_usd_ticks: Any = None
+    is_byok: Any = None
 
 
 class WireFunction(msgspec.Struct):
@@ -130,6 +137,9 @@ def to_usage(usage: WireUsage) -> TokenUsage:
         input_audio_tokens=min(before.audio_tokens or 0, given),
         output_audio_tokens=min(after.audio_tokens or 0, made),
         searches=_searches(usage),
+        input_image_tokens=min(before.image_tokens or 0, given),
+        output_image_tokens=min(after.image_tokens or 0, made),
+        cost_usd=told_cost(usage.cost, usage.cost_details, usage.cost_in_usd_ticks, usage.is_byok),
     )
 
 

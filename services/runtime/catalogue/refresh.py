@@ -136,10 +136,16 @@ def _lay_over(provider: Any, sections: dict[str, tuple[dict[str, Any], Lines]]) 
         section["hosts"] = sorted({*section.get("hosts", ()), host})
     for other in (o for o, price in _GENAI_ALSO.items() if price == place and o in sections):
         _price(_matches(provider, sections[other][1]), sections[other][1])
+    like = sorted(provider_id(name) for name in provider.fallback_model_providers or ())
+    for other in (place, *_GENAI_ALSO):
+        if like and _GENAI_ALSO.get(other, other) == place and other in sections:
+            sections[other][0]["like"] = like
     found = _matches(provider, lines)
     _price(found, lines)
     for model in provider.models:
         matching = [name for name, match in found.items() if match is model]
+        if not matching and place == "google" and "claude" in model.id:
+            continue  # Vertex has it, and is like its vendor
         if not matching:
             lines[model.id] = _genai_line(model)
         names, prefixes = _names(model)
@@ -149,19 +155,23 @@ def _lay_over(provider: Any, sections: dict[str, tuple[dict[str, Any], Lines]]) 
 
 
 def _matches(provider: Any, lines: Lines) -> dict[str, Any]:
-    """The model of genai-prices, if there is one, for each line."""
-    return {name: provider.find_model(name) for name in lines}
+    """The model of genai-prices, if there is one, for each line: the provider's own, or that of a vendor it is like."""
+    every = get_snapshot().providers
+    return {name: provider.find_model(name, all_providers=every) for name in lines}
 
 
 def _price(found: Mapping[str, Any], lines: Lines) -> None:
     for name, model in found.items():
-        if model is not None:
+        priced = _priced(model) if model is not None else {}
+        if priced:
             lines[name].pop("prices", None)
-            lines[name].update(_priced(model))
+            lines[name].update(priced)
 
 
 def _priced(model: Any) -> dict[str, Any]:
     prices, periods = prices_of(model.prices), periods_of(model.prices)
+    if not prices and model.id.endswith(":free"):
+        prices = {"input_per_million": 0, "output_per_million": 0}
     return {**({"prices": prices} if prices else {}), **({"price_periods": periods} if periods else {})}
 
 

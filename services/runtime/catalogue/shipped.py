@@ -30,11 +30,17 @@ MAX_REMEMBERED = 16_384
 
 
 class Section(msgspec.Struct, omit_defaults=True):
-    """The line of a provider, and where its models are in the file."""
+    """The line of a provider, and its models.
+
+    Attributes:
+        hosts: Where it listens.
+        like: Vendors whose models it serves as well, at their prices; what it has itself comes first.
+    """
 
     provider: str
     name: str = ""
     hosts: tuple[str, ...] = ()
+    like: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
 
 
@@ -89,9 +95,17 @@ class ShippedCatalogue:
         if key not in self._found:
             while len(self._found) >= MAX_REMEMBERED:
                 del self._found[next(iter(self._found))]
-            book = self._book(self.place(provider))
-            self._found[key] = book.find(model) if book is not None else None
+            self._found[key] = self._search(self.place(provider), model)
         return self._found[key]
+
+    def _search(self, place: str, model: str) -> CatalogueEntry | None:
+        section = self._shipped.sections.get(place)
+        for name in (place, *(section.like if section is not None else ())):
+            book = self._book(name)
+            found = book.find(model) if book is not None else None
+            if found is not None:
+                return found
+        return None
 
     def models_of(self, provider: Located) -> tuple[CatalogueEntry, ...]:
         book = self._book(self.place(provider))

@@ -364,6 +364,16 @@ class Usage(_message.Message):
     REASONING_TOKENS_FIELD_NUMBER: _builtins.int
     COST_USD_FIELD_NUMBER: _builtins.int
     ESTIMATED_FIELD_NUMBER: _builtins.int
+    COST_IS_PROVIDERS_FIELD_NUMBER: _builtins.int
+    CACHE_WRITE_1H_TOKENS_FIELD_NUMBER: _builtins.int
+    INPUT_AUDIO_TOKENS_FIELD_NUMBER: _builtins.int
+    OUTPUT_AUDIO_TOKENS_FIELD_NUMBER: _builtins.int
+    CHARACTERS_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
+    IMAGES_FIELD_NUMBER: _builtins.int
+    SEARCHES_FIELD_NUMBER: _builtins.int
+    INPUT_IMAGE_TOKENS_FIELD_NUMBER: _builtins.int
+    OUTPUT_IMAGE_TOKENS_FIELD_NUMBER: _builtins.int
     input_tokens: _builtins.int
     """Input tokens, cached ones included."""
     output_tokens: _builtins.int
@@ -378,6 +388,26 @@ class Usage(_message.Message):
     """Cost in US dollars; unset: the price is not known."""
     estimated: _builtins.bool
     """True: counted by us, not reported by the provider."""
+    cost_is_providers: _builtins.bool
+    """True: `cost_usd` is what the provider itself told; else it is reckoned from the price list."""
+    cache_write_1h_tokens: _builtins.int
+    """Those of `cache_write_tokens` that are kept for an hour."""
+    input_audio_tokens: _builtins.int
+    """Input tokens that are sound."""
+    output_audio_tokens: _builtins.int
+    """Output tokens that are sound."""
+    characters: _builtins.int
+    """Text that was spoken, in characters."""
+    seconds: _builtins.float
+    """Sound that was written down, in seconds."""
+    images: _builtins.int
+    """Pictures that were made."""
+    searches: _builtins.int
+    """Web searches that the provider ran."""
+    input_image_tokens: _builtins.int
+    """Input tokens that are images."""
+    output_image_tokens: _builtins.int
+    """Output tokens that are images."""
     def __init__(
         self,
         *,
@@ -388,10 +418,20 @@ class Usage(_message.Message):
         reasoning_tokens: _builtins.int = ...,
         cost_usd: _builtins.float | None = ...,
         estimated: _builtins.bool = ...,
+        cost_is_providers: _builtins.bool = ...,
+        cache_write_1h_tokens: _builtins.int = ...,
+        input_audio_tokens: _builtins.int = ...,
+        output_audio_tokens: _builtins.int = ...,
+        characters: _builtins.int = ...,
+        seconds: _builtins.float = ...,
+        images: _builtins.int = ...,
+        searches: _builtins.int = ...,
+        input_image_tokens: _builtins.int = ...,
+        output_image_tokens: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "cost_usd", b"cost_usd"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "cache_read_tokens", b"cache_read_tokens", "cache_write_tokens", b"cache_write_tokens", "cost_usd", b"cost_usd", "estimated", b"estimated", "input_tokens", b"input_tokens", "output_tokens", b"output_tokens", "reasoning_tokens", b"reasoning_tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "cache_read_tokens", b"cache_read_tokens", "cache_write_1h_tokens", b"cache_write_1h_tokens", "cache_write_tokens", b"cache_write_tokens", "characters", b"characters", "cost_is_providers", b"cost_is_providers", "cost_usd", b"cost_usd", "estimated", b"estimated", "images", b"images", "input_audio_tokens", b"input_audio_tokens", "input_image_tokens", b"input_image_tokens", "input_tokens", b"input_tokens", "output_audio_tokens", b"output_audio_tokens", "output_image_tokens", b"output_image_tokens", "output_tokens", b"output_tokens", "reasoning_tokens", b"reasoning_tokens", "searches", b"searches", "seconds", b"seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost_usd: _TypeAlias = _typing.Literal["cost_usd"]  # noqa: Y015
     _WhichOneofArgType__cost_usd: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd"]  # noqa: Y015

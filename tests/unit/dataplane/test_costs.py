@@ -1,0 +1,62 @@
+"""What a request cost: by the provider's own word, else by the price list of the moment."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from services.dataplane.dialects.registry import dialect_of
+from services.dataplane.engine import Call
+from services.dataplane.record_form import record_of
+from tests.support.inprocess import KEY
+from tests.support.upstream import openai_answer, openai_events
+from tests.unit.dataplane.fakes import FakeTransport, provider, rig, stream, whole
+
+CHAT = dialect_of("chat.completions")
+TIMES = [{"since": "2020-01-01", "prices": {"input_per_million": 2000, "output_per_million": 2000}}]
+PRICED = {"kind": "Model", "name": "one/a", "prices": {"input_per_million": 1000, "output_per_million": 1000}}
+
+
+def call(**more: Any) -> Call:
+    body = {"model": "one/a", "messages": [{"role": "user", "content": "hi"}], **more}
+    return Call(json.dumps(body).encode(), {"authorization": f"Bearer {KEY}"})
+
+
+def answer(**usage: Any) -> dict[str, Any]:
+    return {**openai_answer(), "usage": {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150, **usage}}
+
+
+async def test_a_providers_own_cost_is_shown_in_place_of_ours_and_marked() -> None:
+    found = rig(FakeTransport(one=[whole(answer(cost=0.125))]), provider("one"), PRICED)
+    body = json.loads((await found.engine.whole(CHAT, call())).data)
+    assert body["usage"]["cost"] == 0.125
+    assert body["metadata"]["cost_source"] == "provider"
+    record = record_of(found.trails[0], "node")
+    assert (record.usage.cost_usd, record.usage.cost_is_providers) == (0.125, True)
+    assert (record.attempts[0].usage.cost_usd, record.attempts[0].usage.cost_is_providers) == (0.125, True)
+
+
+async def test_without_one_it_is_reckoned_from_the_price_list() -> None:
+    found = rig(FakeTransport(one=[whole(answer(cost="free"))]), provider("one"), PRICED)
+    body = json.loads((await found.engine.whole(CHAT, call())).data)
+    assert body["usage"]["cost"] == pytest.approx(0.15)
+    assert "cost_source" not in body["metadata"]
+    assert not record_of(found.trails[0], "node").usage.cost_is_providers
+
+
+async def test_the_price_is_that_of_the_moment() -> None:
+    found = rig(FakeTransport(one=[whole(answer())]), provider("one"), {**PRICED, "price_periods": TIMES})
+    body = json.loads((await found.engine.whole(CHAT, call())).data)
+    assert body["usage"]["cost"] == pytest.approx(0.3)
+
+
+async def test_a_streams_own_cost_is_kept_too() -> None:
+    frames = b"".join(openai_events("hello"))
+    assert frames.count(b'"usage": {') == 1
+    told = frames.replace(b'"usage": {', b'"usage": {"cost": 0.5, ')
+    found = rig(FakeTransport(one=[stream(told)]), provider("one"), PRICED)
+    async for _ in found.engine.stream(CHAT, call(stream=True)):
+        pass
+    assert (found.trails[0].cost_usd, found.trails[0].cost_is_providers) == (0.5, True)
