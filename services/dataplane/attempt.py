@@ -103,6 +103,7 @@ class Attempt:
         self.trail.headers_at = self._last_read = self._quiet_since = now
         self.trail.phase = "waiting"
         self.trail.status = response.status
+        self.translation.facts.headers = response.headers
         if not 200 <= response.status < 300:
             body = await self._read_all(ERROR_BODY_LIMIT)
             raise AttemptError(self.translation.failure(response.status, response.headers, body))
@@ -116,6 +117,11 @@ class Attempt:
         if bounds.stream:
             named += [(clocks.first_event, Clock.FIRST_EVENT), (bounds.first_content, Clock.FIRST_CONTENT)]
         return min(named, key=lambda pair: pair[0])
+
+    @property
+    def asked(self) -> bool:
+        """Whether the provider was asked at all; some questions are answered here."""
+        return self.trail.headers_at > 0.0
 
     async def whole(self) -> None:
         """Read a whole answer.

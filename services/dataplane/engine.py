@@ -24,7 +24,7 @@ from services.dataplane.policy_holder import PolicyHolder
 from services.dataplane.records import RecordLog
 from services.dataplane.rehearsal import FAULT_HEADER
 from services.dataplane.runner import Runner
-from services.dataplane.trail import Trail, evidence_of
+from services.dataplane.trail import Trail, evidence_headers, evidence_of
 from services.dataplane.translation import JSON, Dialect, InboundRequest
 from services.runtime.clock import Clock
 from services.runtime.trace_context import Sampler, begin_span
@@ -92,7 +92,12 @@ class Engine:
             self._end(trail)
 
     async def stream(self, dialect: Dialect, call: Call) -> AsyncGenerator[Reply, None]:
-        """Serve a request as a stream; a failure before the first content is one reply with its status."""
+        """Serve a request as a stream; a failure before the first content is one reply with its status.
+
+        Raises:
+            RouterError: The answer broke after its first part, and its form has no place for an error:
+                whatever carries it has to break, too.
+        """
         trail = self._begin(dialect, call, stream=True)
         try:
             inbound, plan = self._prepare(dialect, call, trail)
@@ -109,10 +114,13 @@ class Engine:
                         yield Reply(0, {}, piece)
                     else:
                         trail.status = 200
-                        yield Reply(200, self._headers(trail, inbound.frames_type), piece)
+                        yield Reply(200, self._headers(trail, trail.frames_type or inbound.frames_type), piece)
             finally:
                 await frames.aclose()
         except RouterError as error:
+            if trail.status:
+                # The answer has begun, and its form has no place for an error.
+                raise
             yield self._refused(dialect, error, trail)
         except (asyncio.CancelledError, GeneratorExit):
             trail.outcome = trail.outcome or "cancelled"
@@ -133,7 +141,7 @@ class Engine:
         """A stream for a caller that reads whole answers: its frames in one body."""
         pieces = [piece async for piece in self.runner.stream(inbound, plan, trail)]
         trail.status = 200
-        return Reply(200, self._headers(trail, inbound.frames_type), b"".join(pieces))
+        return Reply(200, self._headers(trail, trail.frames_type or inbound.frames_type), b"".join(pieces))
 
     def _begin(self, dialect: Dialect, call: Call, *, stream: bool) -> Trail:
         self.in_flight += 1
@@ -191,6 +199,8 @@ class Engine:
     def _headers(self, trail: Trail, content_type: str) -> dict[str, str]:
         headers = {"content-type": content_type, "x-generation-id": trail.generation_id}
         headers["request-id"] = headers["x-request-id"] = trail.generation_id
+        if not content_type.startswith((JSON, "text/event-stream")):
+            headers.update(evidence_headers(trail))
         return headers
 
     def _end(self, trail: Trail) -> None:

@@ -34,6 +34,9 @@ class HoldBack:
             return
         if rule.ms and not self.until:
             self.until = now + rule.ms / 1000.0
+        if not progress.tokens and not rule.ms:
+            # Sound and pictures have neither tokens nor sentences that could be waited for.
+            self._reached = True
         self._tokens += progress.tokens
         if rule.tokens and self._tokens >= rule.tokens:
             self._reached = True

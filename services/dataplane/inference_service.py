@@ -44,6 +44,14 @@ from services.wire.status import abort
 _APIS = {
     Api.API_CHAT_COMPLETIONS: "chat.completions",
     Api.API_MESSAGES: "messages",
+    Api.API_EMBEDDINGS: "embeddings",
+    Api.API_MODERATIONS: "moderations",
+    Api.API_IMAGES: "images",
+    Api.API_IMAGE_EDITS: "image.edits",
+    Api.API_SPEECH: "audio.speech",
+    Api.API_TRANSCRIPTIONS: "audio.transcriptions",
+    Api.API_TRANSLATIONS: "audio.translations",
+    Api.API_COUNT_TOKENS: "messages.count_tokens",
 }
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -109,9 +117,13 @@ class InferenceServicer(inference_service_pb2_grpc.InferenceServiceServicer):
     async def InvokeStream(self, request: InvokeRequest, context: Context) -> AsyncIterator[InvokeEvent]:
         if request.api not in _APIS:
             await abort(context, InvalidRequest("`api` is not set or not known", param="api"))
-        async with aclosing(self._local.invoke_stream(request)) as events:
-            async for event in events:
-                yield event
+        try:
+            async with aclosing(self._local.invoke_stream(request)) as events:
+                async for event in events:
+                    yield event
+        except RouterError as error:
+            # The answer broke, and its form has no place for an error.
+            await abort(context, error)
 
     async def CreateChatCompletion(self, request: chat_pb2.ChatRequest, context: Context) -> chat_pb2.ChatResponse:
         reply = await self._serving.whole(TYPED, _typed_call(request, context, stream=False))

@@ -43,7 +43,7 @@ from services.dataplane.attempt import Attempt, AttemptError, Bounds, StreamBrok
 from services.dataplane.credentials import hide
 from services.dataplane.flights import Flight, Flights
 from services.dataplane.rehearsal import marked
-from services.dataplane.trail import AttemptTrail, Trail, evidence_of
+from services.dataplane.trail import AttemptTrail, Trail, evidence_of, told_verdict
 from services.dataplane.translation import Emitted, InboundRequest, Translation, Untranslatable, tokens_of
 from services.dataplane.usage import settle
 from services.runtime.trace_context import span_id_of
@@ -129,7 +129,7 @@ class Run:
         self._chain, effects = step(self._chain, event, self._clock.monotonic())
         if isinstance(event, AttemptFailed):
             failed = next(a for a in self._trail.attempts if a.number == event.attempt)
-            failed.verdict = _told_verdict(effects, running=bool(self._chain.flights))
+            failed.verdict = told_verdict(effects, running=bool(self._chain.flights))
         return effects
 
     def _start(self, effect: StartAttempt) -> Refused | None:
@@ -167,7 +167,8 @@ class Run:
         try:
             attempt = await self._open(flight)
             if not self._inbound.stream:
-                await attempt.whole()
+                if attempt.asked:
+                    await attempt.whole()
                 flight.trail.content_at = self._clock.monotonic()
                 return Completed(number)
             rule = self._plan.commit if flight.effect.kind not in _MENDING else _NO_HOLD
@@ -220,7 +221,8 @@ class Run:
             # The caller's own mistake: told in its words, by its field, whatever was tried before.
             trail.failure = Failure(FailureKind.INVALID_REQUEST, error.message)
             raise
-        await attempt.open(request)
+        if request is not None:
+            await attempt.open(request)
         return attempt
 
     def _translation(self, candidate: Candidate, kind: Kind) -> Translation:
@@ -239,6 +241,10 @@ class Run:
     def _commit(self, flight: Flight) -> None:
         trail = flight.trail
         trail.phase = "committed"
+        assert flight.attempt is not None, "a commit follows an attempt"
+        facts = flight.attempt.translation.facts
+        self._trail.frames_type = self._trail.frames_type or facts.frames_type
+        self._trail.warn(facts.warnings)
         if not self._trail.content_at:
             self._trail.content_at = self._clock.monotonic()
         self._health.answers(flight.effect, trail.candidate.target.provider.breaker, self._clock.monotonic())
@@ -320,26 +326,40 @@ class Run:
         now, trail, facts = self._clock.monotonic(), flight.trail, flight.attempt.translation.facts
         trail.success = True
         settle(trail, flight.attempt, now, self._clock.wall())
-        self._health.succeeded(flight.effect, trail.candidate.target.provider.breaker, now)
-        flight.booked = True
+        self._book(flight, flight.attempt, now)
         model = trail.candidate.target.model
-        if not self._inbound.stream:
-            self._health.seen_content(model, now - trail.started, stream=False)
-        elif trail.content_at:
-            self._health.seen_rate(model, tokens_of(facts.chars), now - trail.content_at)
         total = self._trail
         total.outcome = Outcome.OK.value
         total.model, total.provider = model, trail.candidate.target.provider.name
         total.usage, total.cost_usd, total.cost_is_providers = trail.usage, trail.cost_usd, trail.cost_is_providers
         total.native_finish_reason = facts.native_finish_reason
         total.finish_reason, total.response_id = facts.finish_reason, facts.response_id
-        total.warnings.extend(facts.warnings)
+        total.warn(facts.warnings)
         if not total.content_at:
             total.content_at = trail.content_at
         return flight.attempt
 
+    def _book(self, flight: Flight, attempt: Attempt, now: float) -> None:
+        """Tell the books of health that an attempt went well."""
+        trail, breaker = flight.trail, flight.trail.candidate.target.provider.breaker
+        flight.booked = True
+        if not attempt.asked:
+            # Nobody was asked, so nothing was learned of anybody's health.
+            self._health.released(flight.effect, breaker, now)
+            return
+        self._health.succeeded(flight.effect, breaker, now)
+        model, chars = trail.candidate.target.model, attempt.translation.facts.chars
+        if not self._inbound.stream:
+            self._health.seen_content(model, now - trail.started, stream=False)
+        elif trail.content_at and chars:
+            self._health.seen_rate(model, tokens_of(chars), now - trail.content_at)
+
     def _finish_stream(self, effect: Finish) -> bytes:
-        """The last bytes of the stream: the rest of the answer, or an in-band error."""
+        """The last bytes of the stream: the rest of the answer, or an in-band error.
+
+        Raises:
+            ChainFailed: Nothing was shown; or the answer broke, and its form has no place for an error.
+        """
         now = self._clock.monotonic()
         if effect.outcome is Outcome.OK:
             held = self._flights.get(effect.attempt).held
@@ -356,7 +376,10 @@ class Run:
         self._trail.usage, self._trail.cost_usd = shown.usage, shown.cost_usd
         self._trail.cost_is_providers = shown.cost_is_providers
         assert self._broken is not None, "a broken stream had an answer"
-        return self._broken.broken(error, evidence_of(self._trail, now))
+        told = self._broken.broken(error, evidence_of(self._trail, now))
+        if told is None:
+            raise error
+        return told
 
     def _chain_failed(self, effect: Finish) -> ChainFailed:
         failure = effect.failure or Failure(FailureKind.SERVER_ERROR, "the request was given up")
@@ -369,12 +392,3 @@ class Run:
         error = ChainFailed(told, failure=failure, status=caller_status(failure), fields=fields)
         self._trail.outcome = effect.outcome.value
         return error
-
-
-def _told_verdict(effects: tuple[Effect, ...], *, running: bool) -> str:
-    for effect in effects:
-        if isinstance(effect, StartAttempt):
-            return "retry" if effect.kind is Kind.RETRY else "next"
-        if isinstance(effect, Wait):
-            return "wait"
-    return "race" if running else "stop"

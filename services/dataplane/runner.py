@@ -60,7 +60,7 @@ class Runner:
 
         Raises:
             ChainFailed: Every allowed attempt failed before the commit. After it, the
-                stream ends with an in-band error instead.
+                stream ends with an in-band error instead, if its form has a place for one.
         """
         run = Run(self, inbound, plan, trail)
         try:

@@ -7,9 +7,11 @@ of the caller's answer on it. It never holds prompts, answers or keys.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from services.core.attempts.effects import Effect, Kind, StartAttempt, Wait
 from services.core.errors import Clock, Failure
 from services.core.routing.plan import Candidate, Plan
 from services.dataplane.translation import Evidence, TokenUsage
@@ -84,6 +86,12 @@ class Trail:
     warnings: list[str] = field(default_factory=list)
     inbound_span: bool = False
     """True: no bridge made a SERVER span, so the record's spans begin with one."""
+    frames_type: str = ""
+    """Content type of the stream that the caller gets, where the answer says it."""
+
+    def warn(self, warnings: Iterable[str]) -> None:
+        """Note warnings of an attempt that the caller sees something of, each once."""
+        self.warnings.extend(told for told in warnings if told not in self.warnings)
 
 
 def evidence_of(trail: Trail, now: float) -> Evidence:
@@ -113,6 +121,28 @@ def evidence_of(trail: Trail, now: float) -> Evidence:
         requested=trail.requested_model,
         plan=plan,
     )
+
+
+def evidence_headers(trail: Trail) -> dict[str, str]:
+    """What the caller is shown of an answer whose body has no place for it, as far as it is known by now."""
+    headers = {"x-turnout-attempts": str(len(trail.attempts))}
+    shown = next((a for a in reversed(trail.attempts) if a.success or a.phase == "committed"), None)
+    if shown is not None:
+        headers["x-turnout-model"] = _header(shown.candidate.target.model)
+    if trail.cost_usd is not None:
+        headers["x-turnout-cost"] = f"{trail.cost_usd:.10f}".rstrip("0").rstrip(".")
+    if trail.warnings:
+        headers["x-turnout-warnings"] = _header("; ".join(trail.warnings))
+    return headers
+
+
+_HEADER_CHARS = 1_000
+
+
+def _header(text: str) -> str:
+    """`text` as the value of a header: one line of visible ASCII, not too long for anybody."""
+    plain = "".join(c if " " <= c <= "~" else "?" for c in text)
+    return plain if len(plain) <= _HEADER_CHARS else f"{plain[: _HEADER_CHARS - 3]}..."
 
 
 def _shown_attempt(attempt: AttemptTrail, now: float) -> dict[str, Any]:
@@ -167,3 +197,13 @@ def _ms(seconds: float) -> float | int:
     """Milliseconds for people: whole from 10 ms on, else with one decimal."""
     ms = seconds * 1000.0
     return round(ms) if ms >= 10 else round(max(ms, 0.0), 1)
+
+
+def told_verdict(effects: tuple[Effect, ...], *, running: bool) -> str:
+    """What followed from a failure, in a record's word."""
+    for effect in effects:
+        if isinstance(effect, StartAttempt):
+            return "retry" if effect.kind is Kind.RETRY else "next"
+        if isinstance(effect, Wait):
+            return "wait"
+    return "race" if running else "stop"

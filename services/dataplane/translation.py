@@ -83,6 +83,8 @@ class Facts:
         texts: The text seen, in pieces; kept only when the candidate says so.
         plain: Nothing but plain text was seen, so that the answer can be continued or repeated.
         created: The answer's own time stamp, seconds since the Unix epoch; 0: it has none.
+        headers: Headers of the provider's answer, by lower-case name; empty until they have come.
+        frames_type: Content type of the stream's frames, known by the first content; empty: the request's own.
     """
 
     usage: TokenUsage | None = None
@@ -97,6 +99,8 @@ class Facts:
     created: int = 0
     block: int = 0
     block_open: bool = True
+    headers: Mapping[str, str] = field(default_factory=dict)
+    frames_type: str = ""
 
     def note(self, text: str, progress: Progress, *, keep: bool) -> None:
         """Note text that `progress` brought."""
@@ -172,8 +176,10 @@ class Translation(Protocol):
     answer_type: str
     """Content type of what `render` gives; read after it."""
 
-    def request(self, credential: str) -> UpstreamRequest:
+    def request(self, credential: str) -> UpstreamRequest | None:
         """What to send; `credential` is the secret itself, "" when the provider needs none.
+
+        None: there is nothing to ask a provider, `render` may be called at once. Whole answers only.
 
         Raises:
             Untranslatable: This provider cannot take this request.
@@ -197,8 +203,11 @@ class Translation(Protocol):
     def closing(self, evidence: Evidence) -> bytes:
         """The last frames of a stream that succeeded: finish, usage, evidence, terminal event."""
 
-    def broken(self, error: RouterError, evidence: Evidence) -> bytes:
-        """The in-band error that ends a stream which broke after its commit. Never a terminal event."""
+    def broken(self, error: RouterError, evidence: Evidence) -> bytes | None:
+        """The in-band error that ends a stream which broke after its commit. Never a terminal event.
+
+        None: the stream's form has no place for an error, so the caller's connection has to break.
+        """
 
 
 class Untranslatable(Exception):

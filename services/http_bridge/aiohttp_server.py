@@ -12,11 +12,13 @@ import asyncio
 import contextlib
 import logging
 import socket
+import struct
 from collections.abc import Awaitable, Callable
 
 from aiohttp import hdrs, web
 from aiohttp.web_protocol import RequestHandler
 
+from services.core.errors import RouterError
 from services.http_bridge.errors import error_response
 from services.http_bridge.http import (
     MAX_BODY,
@@ -214,9 +216,26 @@ async def _stream(wire: web.BaseRequest, response: StreamingResponse) -> web.Str
             async with asyncio.timeout(WRITE_STALL_SECONDS):
                 await out.write(chunk)
         await out.write_eof()
+    except RouterError:
+        _break(wire, out)
     except (TimeoutError, ConnectionError):
         if wire.transport is not None:
             wire.transport.abort()
     finally:
         await chunks.aclose()
     return out
+
+
+def _break(wire: web.BaseRequest, out: web.StreamResponse) -> None:
+    """End an answer that broke so that nobody takes it for whole: without the last chunk, or by a reset."""
+    if wire.transport is None:
+        return
+    if hdrs.TRANSFER_ENCODING in out.headers:
+        # What was written still arrives; the chunk that says "this was all" does not.
+        wire.transport.close()
+        return
+    # A body that ends with its connection: only a reset tells it from a whole one.
+    raw = wire.transport.get_extra_info("socket")
+    if raw is not None:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    wire.transport.abort()

@@ -37,6 +37,24 @@ log = logging.getLogger(__name__)
 CHAT = Api.API_CHAT_COMPLETIONS
 MESSAGES = Api.API_MESSAGES
 
+_OPERATIONS = {
+    "/v1/embeddings": Api.API_EMBEDDINGS,
+    "/api/v1/embeddings": Api.API_EMBEDDINGS,
+    "/v1/moderations": Api.API_MODERATIONS,
+    "/v1/images/generations": Api.API_IMAGES,
+    "/api/v1/images": Api.API_IMAGES,
+    "/v1/audio/translations": Api.API_TRANSLATIONS,
+    "/v1/messages/count_tokens": Api.API_COUNT_TOKENS,
+}
+_STREAMED_OPERATIONS = {
+    "/v1/audio/speech": Api.API_SPEECH,
+    "/api/v1/audio/speech": Api.API_SPEECH,
+    "/v1/audio/transcriptions": Api.API_TRANSCRIPTIONS,
+    "/api/v1/audio/transcriptions": Api.API_TRANSCRIPTIONS,
+    "/v1/images/edits": Api.API_IMAGE_EDITS,
+}
+"""Whether these stream is not to be seen in a JSON body: they are bytes, or forms."""
+
 
 @dataclass(frozen=True, slots=True)
 class BridgeSettings:
@@ -81,6 +99,11 @@ class Bridge:
                 Route("POST", "/v1/chat/completions", inference.handler(CHAT)),
                 Route("POST", "/api/v1/chat/completions", inference.handler(CHAT)),
                 Route("POST", "/v1/messages", inference.handler(MESSAGES)),
+                *(Route("POST", path, inference.handler(api)) for path, api in _OPERATIONS.items()),
+                *(
+                    Route("POST", path, inference.handler(api, always_streams=True))
+                    for path, api in _STREAMED_OPERATIONS.items()
+                ),
                 Route("GET", "/v1/models", models.list),
                 Route("GET", "/api/v1/models", models.list),
                 Route("GET", "/v1/models/{id...}", models.get),

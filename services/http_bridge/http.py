@@ -43,7 +43,11 @@ class Response:
 
 @dataclass(slots=True)
 class StreamingResponse:
-    """An answer that streams; each chunk is written at once."""
+    """An answer that streams; each chunk is written at once.
+
+    Chunks that end with a `RouterError` broke: the connection has to break, too, since the form of the
+    answer has no place for an error.
+    """
 
     status: int
     chunks: AsyncGenerator[bytes, None]

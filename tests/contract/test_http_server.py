@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 import pytest
 
+from services.core.errors import Overloaded
 from services.http_bridge import aiohttp_server
 from services.http_bridge.aiohttp_server import RunningHttpServer, start_http_server
 from services.http_bridge.http import Request, Response, StreamingResponse
@@ -27,6 +28,8 @@ class App:
         self.served.append(request.path)
         if request.path == "/stream":
             return StreamingResponse(200, self._for_ever(), {"content-type": "text/event-stream"})
+        if request.path == "/broken":
+            return StreamingResponse(200, self._breaks(), {"content-type": "audio/mpeg"})
         if request.path == "/hold":
             self.entered.set()
             try:
@@ -46,6 +49,11 @@ class App:
                 await asyncio.sleep(0)
         finally:
             self.closed.set()
+
+    async def _breaks(self) -> AsyncGenerator[bytes, None]:
+        yield b"first"
+        yield b"x" * 500_000
+        raise Overloaded("it broke")
 
 
 @pytest.fixture
@@ -185,3 +193,23 @@ async def test_a_stopping_server_finishes_what_runs_and_accepts_nothing_new(app:
     await stopping
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", server.port)
+
+
+async def test_a_stream_that_breaks_arrives_as_far_as_it_came_and_has_no_end(server: RunningHttpServer) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"GET /broken HTTP/1.1\r\nHost: a\r\n\r\n")
+    data = await asyncio.wait_for(reader.read(), 5)
+    assert b"first" in data
+    assert data.count(b"x" * 1_000) >= 490
+    assert not data.endswith(b"0\r\n\r\n")
+    writer.close()
+
+
+async def test_without_chunks_such_a_stream_is_reset_since_its_end_would_look_like_a_good_one(
+    server: RunningHttpServer,
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"GET /broken HTTP/1.0\r\nHost: a\r\n\r\n")
+    with pytest.raises(ConnectionResetError):
+        await asyncio.wait_for(reader.read(), 5)
+    writer.close()

@@ -16,6 +16,7 @@ COMPATIBLE = "openai_compatible"
 ANTHROPIC = "anthropic"
 AZURE = "azure_openai"
 COHERE = "cohere"
+INWORLD_TTS = "inworld_tts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ _OWN: Mapping[str, ProviderType] = {
     "anthropic": ProviderType(ANTHROPIC, "https://api.anthropic.com"),
     "azure_openai": ProviderType(AZURE, quirks=_OPENAI),
     "cohere": ProviderType(COHERE, "https://api.cohere.com/v2"),
+    "inworld_tts": ProviderType(INWORLD_TTS, "https://api.inworld.ai"),
+    "voyage": ProviderType(COMPATIBLE, "https://api.voyageai.com/v1"),
 }
 """Those with a protocol of their own, and the one for whoever has no row."""
 

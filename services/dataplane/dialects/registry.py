@@ -6,16 +6,28 @@ from collections.abc import Mapping
 
 from services.dataplane.dialects.anthropic_messages import AnthropicMessages
 from services.dataplane.dialects.openai_chat import OpenAiChat
+from services.dataplane.dialects.operations import COUNT_TOKENS, OPERATIONS, OperationDialect
 from services.dataplane.dialects.typed_chat import TypedChat
+from services.dataplane.operations.registry import translate
 from services.dataplane.providers.registry import codec_for
 from services.dataplane.translation import Dialect
 from services.runtime.clock import SystemClock
 
 TYPED = TypedChat(codec_for)
 
-DIALECTS: tuple[Dialect, ...] = (OpenAiChat(codec_for, SystemClock().wall), AnthropicMessages(codec_for), TYPED)
+DIALECTS: tuple[Dialect, ...] = (
+    OpenAiChat(codec_for, SystemClock().wall),
+    AnthropicMessages(codec_for),
+    TYPED,
+)
+"""Those of chat."""
 
-_BY_API: Mapping[str, Dialect] = {dialect.api: dialect for dialect in DIALECTS}
+OPERATION_DIALECTS: tuple[Dialect, ...] = tuple(
+    OperationDialect(operation, translate) for operation in (*OPERATIONS, COUNT_TOKENS)
+)
+
+
+_BY_API: Mapping[str, Dialect] = {d.api: d for d in (*DIALECTS, *OPERATION_DIALECTS)}
 
 
 def dialect_of(api: str) -> Dialect:

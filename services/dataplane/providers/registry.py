@@ -10,6 +10,7 @@ from services.dataplane.providers.anthropic import AnthropicCodec
 from services.dataplane.providers.azure_openai import AzureOpenAiCodec
 from services.dataplane.providers.cohere import CohereCodec
 from services.dataplane.providers.openai import OpenAiCodec
+from services.dataplane.translation import Untranslatable
 
 CODECS: tuple[ProviderCodec, ...] = (OpenAiCodec(), AnthropicCodec(), AzureOpenAiCodec(), CohereCodec())
 """Of several that speak a protocol, the first is the one for callers who speak none of them."""
@@ -34,6 +35,17 @@ def codec_for(target: Target, api: str) -> ProviderCodec:
 
 
 def codec_of(protocol: str, api: str = "") -> ProviderCodec:
-    """The codec of a protocol, which the compiler has admitted; that of `api` where there is one."""
-    codecs = _BY_PROTOCOL[protocol]
+    """The codec of a protocol, which the compiler has admitted; that of `api` where there is one.
+
+    Raises:
+        Untranslatable: It is a protocol without chat, such as one that only speaks.
+    """
+    codecs = _BY_PROTOCOL.get(protocol)
+    if codecs is None:
+        raise Untranslatable.because(f"{protocol} has no chat")
     return codecs.get(api) or codecs[""]
+
+
+def codec_named(protocol: str, api: str) -> ProviderCodec | None:
+    """The codec of a protocol that is the same as `api`; None: the protocol does not have it."""
+    return _BY_PROTOCOL.get(protocol, {}).get(api)

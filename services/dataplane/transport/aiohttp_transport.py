@@ -7,6 +7,7 @@ The pool has no limit, so that its queue never hides behind the connect clock.
 from __future__ import annotations
 
 import asyncio
+import io
 import ssl
 from collections.abc import Mapping
 from functools import partial
@@ -32,6 +33,8 @@ KEEPALIVE_SECONDS = 15.0
 DNS_TTL_SECONDS = 30
 _MAX_LINE = 64 * 1024
 _READ_BUFFER = 256 * 1024
+_LARGE = 1024 * 1024
+"""From here on a body is written piece by piece, so that one upload does not hold up everybody else's requests."""
 
 _PLAIN = {"", "identity"}
 
@@ -118,7 +121,7 @@ class AiohttpTransport:
                 response = await self._session.request(
                     request.method,
                     request.url,
-                    data=request.body,
+                    data=request.body if len(request.body) < _LARGE else io.BytesIO(request.body),
                     headers=sent,
                     allow_redirects=False,
                     timeout=self._timeout(connect),

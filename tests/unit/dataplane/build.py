@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from services.core.policy.documents import Prices
+from services.core.policy.provider_types import protocol_of
 from services.core.policy.rules import ClockRule, RetryRule
 from services.core.policy.snapshot import CompiledProvider, Target
 from services.core.routing.plan import Candidate, Plan
@@ -18,7 +19,7 @@ def candidate(
     model: str = "openai/gpt-5", kind: str = "openai", *, prices: Prices | None = None, **more: Any
 ) -> Candidate:
     name, _, upstream = model.partition("/")
-    provider = CompiledProvider(name, kind, f"https://{name}.example.com/v1", ("env:KEY",))
+    provider = CompiledProvider(name, kind, f"https://{name}.example.com/v1", ("env:KEY",), protocol=protocol_of(kind))
     return Candidate(Target(model, provider, upstream, prices=prices or Prices()), ClockRule(), **more)
 
 

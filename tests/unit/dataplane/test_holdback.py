@@ -47,3 +47,17 @@ def test_nothing_is_held_back_without_a_rule_and_nothing_is_over_before_content(
     assert after(CommitRule(), "a").over(10.0)
     assert not HoldBack(CommitRule()).over(10.0)
     assert not HoldBack(CommitRule(ms=1)).over(10.0)
+
+
+@pytest.mark.parametrize("rule", [CommitRule(tokens=50), CommitRule(sentence=True)])
+def test_sound_and_pictures_wait_for_no_words(rule: CommitRule) -> None:
+    hold = HoldBack(rule)
+    hold.add(Progress(content=True, frames=b"sound"), 10.0)
+    assert hold.over(10.0)
+
+
+def test_sound_waits_for_the_time_that_policy_sets() -> None:
+    hold = HoldBack(CommitRule(ms=500, sentence=True))
+    hold.add(Progress(content=True, frames=b"sound"), 10.0)
+    assert not hold.over(10.4)
+    assert hold.over(10.6)

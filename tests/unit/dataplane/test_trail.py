@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.core.errors import Clock, Failure, FailureKind
-from services.dataplane.trail import evidence_of, reasoning_of
+from services.dataplane.trail import evidence_headers, evidence_of, reasoning_of
 from tests.unit.dataplane.build import attempt, candidate, plan, trail
 
 
@@ -66,3 +66,24 @@ def test_the_reasoning_of_a_direct_model_names_the_model_and_the_clock() -> None
     assert reasoning_of(trail(plan=plan())) == "Using specified model: 'openai/gpt-5'"
     assert reasoning_of(trail(plan=plan(), attempts=[attempt()])).endswith("'openai/gpt-5' answering")
     assert reasoning_of(trail()) == "No decision was made."
+
+
+def test_an_answer_without_a_place_for_evidence_has_it_in_headers() -> None:
+    lost, won = attempt(1), attempt(2, candidate=candidate("x/größe"))
+    won.phase = "committed"
+    told = trail(attempts=[lost, won], cost_usd=0.00004, warnings=["a was dropped", "b\r\nset-cookie: c=d"])
+    assert evidence_headers(told) == {
+        "x-turnout-attempts": "2",
+        "x-turnout-model": "x/gr??e",
+        "x-turnout-cost": "0.00004",
+        "x-turnout-warnings": "a was dropped; b??set-cookie: c=d",
+    }
+    assert evidence_headers(trail()) == {"x-turnout-attempts": "0"}
+    assert len(evidence_headers(trail(warnings=["x" * 5_000]))["x-turnout-warnings"]) == 1_000
+
+
+def test_a_warning_is_told_once() -> None:
+    told = trail(warnings=["a"])
+    told.warn(["a", "b"])
+    told.warn(["b"])
+    assert told.warnings == ["a", "b"]

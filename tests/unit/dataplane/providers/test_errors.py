@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from services.core.errors import FailureKind
 from services.core.policy.provider_types import PROVIDER_TYPES
+from services.dataplane.operations.registry import BY_PROTOCOL
 from services.dataplane.providers import anthropic_errors, openai_errors
 from services.dataplane.providers.registry import CODECS, codec_of
 
@@ -153,4 +154,5 @@ def test_every_protocol_has_one_codec_for_an_api_and_every_provider_type_has_a_p
     spoken = [(protocol, codec.api) for codec in CODECS for protocol in codec.protocols]
     assert sorted(spoken) == sorted(set(spoken))
     assert {codec_of(protocol, api) for protocol, api in spoken} == set(CODECS)
-    assert {kind.protocol for kind in PROVIDER_TYPES.values()} == {protocol for protocol, _ in spoken}
+    served = {protocol for protocol, _ in (*spoken, *BY_PROTOCOL)}
+    assert {kind.protocol for kind in PROVIDER_TYPES.values()} == served

@@ -1,0 +1,136 @@
+"""Speech by Inworld: voices, formats and speed of OpenAI's API in Inworld's words.
+
+Sound comes in lines of JSON. FLAC is asked for whole: pieces of a FLAC file cannot be strung together.
+WAV is made of raw samples behind one head, since every piece of Inworld's own has a head of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from services.core.errors import Failure, InvalidRequest
+from services.core.policy.snapshot import Target
+from services.core.routing.plan import Candidate
+from services.dataplane.operations.call import OperationCall
+from services.dataplane.operations.speech import DEFAULT_FORMAT, kind_of
+from services.dataplane.operations.streams import BytesTranslation
+from services.dataplane.operations.translations import Upstream, json_request
+from services.dataplane.operations.wrapped import NO_SOUND, JsonSound, SoundEvents, wav_head
+from services.dataplane.providers.openai_errors import classify, in_stream
+from services.dataplane.translation import TokenUsage, Translation, Untranslatable
+from services.dataplane.transport.port import UpstreamRequest
+
+MAX_CHARACTERS = 2_000
+_ENCODINGS: Mapping[str, str] = {"mp3": "MP3", "opus": "OGG_OPUS", "flac": "FLAC", "wav": "PCM", "pcm": "PCM"}
+_RAW = ("wav", "pcm")
+_RATE = 24_000
+"""Samples per second of OpenAI's raw sound, which its callers play without asking."""
+_SPEEDS = (0.5, 1.5)
+_OWN = {
+    "temperature": "temperature",
+    "language": "language",
+    "delivery_mode": "deliveryMode",
+    "apply_text_normalization": "applyTextNormalization",
+}
+"""Fields of Inworld's that OpenAI's API does not have; callers may add them."""
+_KNOWN = ("input", "voice", "response_format", "speed", "stream_format", "sample_rate", *_OWN)
+
+
+def serve(call: OperationCall, candidate: Candidate) -> Translation:
+    """The translation of a speech request to Inworld."""
+    target = candidate.target
+    body, whole, head = _body(call, target)
+    warnings = [*call.warnings, *call.dropped(*_KNOWN)]
+    upstream = Upstream(partial(_request, target, body, ":stream" if not whole else ""), classify)
+    decoder = JsonSound(_whole_piece if whole else _line, lines=not whole, head=head)
+    made = SoundEvents if call.value("stream_format") == "sse" else BytesTranslation
+    usage = TokenUsage(characters=len(call.text("input")))
+    kind = kind_of(call.text("response_format"))
+    return made(upstream, candidate, warnings, kind=kind, decoder=decoder, usage=usage)
+
+
+def _body(call: OperationCall, target: Target) -> tuple[dict[str, Any], bool, bytes]:
+    """The request's body, whether the sound has to come whole, and what goes before it."""
+    text, voice = call.text("input"), call.value("voice")
+    if isinstance(voice, Mapping):
+        voice = voice.get("id")
+    if not isinstance(voice, str) or not voice:
+        raise InvalidRequest("`voice` must name a voice", param="voice")
+    if len(text) > MAX_CHARACTERS:
+        told = f"{target.provider.name} speaks up to {MAX_CHARACTERS:,} characters at once, not {len(text):,}"
+        raise Untranslatable.because(told)
+    name = call.text("response_format") or DEFAULT_FORMAT
+    if name not in _ENCODINGS:
+        raise Untranslatable.because(f"{target.provider.name} has no sound of the format {name!r}")
+    config: dict[str, Any] = {"audioEncoding": _ENCODINGS[name]}
+    rate = _rate(call, name)
+    if rate:
+        config["sampleRateHertz"] = rate
+    speed = _number(call, "speed")
+    if speed is not None:
+        if not _SPEEDS[0] <= speed <= _SPEEDS[1]:
+            told = f"{target.provider.name} speaks at {_SPEEDS[0]} to {_SPEEDS[1]} times its speed, not {speed:g}"
+            raise Untranslatable.because(told)
+        config["speakingRate"] = speed
+    body = {"text": text, "voiceId": voice, "modelId": target.upstream_model, "audioConfig": config}
+    body |= {theirs: call.value(ours) for ours, theirs in _OWN.items() if call.value(ours) is not None}
+    return body, name == "flac", wav_head(rate) if name == "wav" else b""
+
+
+def _rate(call: OperationCall, name: str) -> int:
+    rate = _number(call, "sample_rate")
+    if rate is None:
+        return _RATE if name in _RAW else 0
+    if rate != int(rate) or not 8_000 <= rate <= 48_000:
+        raise InvalidRequest("`sample_rate` must be a whole number from 8000 to 48000", param="sample_rate")
+    return int(rate)
+
+
+def _number(call: OperationCall, name: str) -> float | None:
+    value = call.value(name)
+    if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
+        return value
+    raise InvalidRequest(f"`{name}` must be a number", param=name)
+
+
+def _request(target: Target, body: dict[str, Any], way: str, credential: str) -> UpstreamRequest:
+    headers = {}
+    if credential:
+        headers["authorization"] = credential if credential.startswith("Basic ") else f"Basic {credential}"
+    return json_request(f"{target.provider.base_url}/tts/v1/voice{way}", body, target, headers)
+
+
+def _line(value: Mapping[str, Any]) -> tuple[str, TokenUsage | None] | Failure:
+    error = value.get("error")
+    if error:
+        return in_stream(_named(error))
+    result = value.get("result")
+    return _whole_piece(result) if isinstance(result, Mapping) else NO_SOUND
+
+
+def _whole_piece(value: Mapping[str, Any]) -> tuple[str, TokenUsage | None] | Failure:
+    if value.get("error"):
+        return in_stream(_named(value["error"]))
+    sound, used = value.get("audioContent", ""), value.get("usage")
+    if not isinstance(sound, str):
+        return NO_SOUND
+    count = used.get("processedCharactersCount") if isinstance(used, Mapping) else None
+    if isinstance(count, str) and count.isdecimal():
+        count = int(count)  # 64-bit numbers are text in Google's JSON
+    if not isinstance(count, int) or isinstance(count, bool) or count <= 0:
+        return sound, None
+    return sound, TokenUsage(characters=count)
+
+
+_RPC: Mapping[int, str] = {
+    3: "INVALID_ARGUMENT", 4: "DEADLINE_EXCEEDED", 5: "NOT_FOUND", 7: "PERMISSION_DENIED", 8: "RESOURCE_EXHAUSTED",
+    9: "FAILED_PRECONDITION", 13: "INTERNAL", 14: "UNAVAILABLE", 16: "UNAUTHENTICATED",
+}  # fmt: skip
+
+
+def _named(error: Any) -> Any:
+    """A google.rpc.Status with its code by name."""
+    code = error.get("code") if isinstance(error, Mapping) else None
+    return {**error, "status": _RPC[code]} if isinstance(code, int) and code in _RPC else error

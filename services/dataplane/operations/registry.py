@@ -1,0 +1,48 @@
+"""Which code serves which operation at which protocol. Adding one is adding a line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from services.core.policy.provider_types import INWORLD_TTS
+from services.core.routing.plan import Candidate
+from services.dataplane.operations import count, inworld, mistral, openai_like
+from services.dataplane.operations.call import OperationCall
+from services.dataplane.providers.registry import codec_named
+from services.dataplane.translation import Translation, Untranslatable
+
+COUNT_TOKENS = "messages.count_tokens"
+
+Serve = Callable[[OperationCall, Candidate], Translation]
+
+BY_PROTOCOL: Mapping[tuple[str, str], Serve] = {
+    (INWORLD_TTS, "audio.speech"): inworld.serve,
+}
+"""Operations in a protocol of their own, by protocol and API."""
+
+BY_TYPE = {
+    (mistral.TYPE, "audio.speech"): mistral.speech,
+    (mistral.TYPE, "audio.transcriptions"): mistral.transcription,
+}
+"""Operations of providers that speak OpenAI's protocol, and differ in these, by provider type and API."""
+
+
+def translate(call: OperationCall, candidate: Candidate) -> Translation:
+    """The translation of a request to a candidate.
+
+    Raises:
+        InvalidRequest: A field that has to be understood is malformed.
+        Untranslatable: The provider has no such operation, or not for this request.
+    """
+    provider, api = candidate.target.provider, call.operation.api
+    own = BY_PROTOCOL.get((provider.protocol, api))
+    if own is not None:
+        return own(call, candidate)
+    if api == COUNT_TOKENS:
+        codec = codec_named(provider.protocol, "messages")
+        return count.serve(codec, call, candidate) if codec else count.EstimateTranslation(call, candidate)
+    codec = codec_named(provider.protocol, "chat.completions")
+    if codec is None:
+        raise Untranslatable.because(f"{provider.name} has no {api}")
+    serve = BY_TYPE.get((provider.type, api), openai_like.serve)
+    return serve(codec, call, candidate)

@@ -1,0 +1,128 @@
+"""Every fault at every phase for the APIs that are not chat, in both topologies: what the caller must see.
+
+the answer broke before anything of it was shown   the good target's answer, and no trace of the evil one
+the request is at fault                            an error with that status; nobody else was asked
+a stream broke after content                       that content, and then: events say so by an error and no
+                                                   last event; bytes by a connection that breaks, never ends
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.evil_operations import FORMS, Fault, Form, chunk, faults
+from tests.support.followed import followed
+from tests.support.inprocess import TOPOLOGIES, running_suite
+from tests.support.upstream import STREAM_END, Pause, Seen, Step, running_upstream
+
+CLOCKS = {
+    "connect": "2s", "headers": "1500ms", "first_event": "1700ms", "first_content": "1900ms", "idle": "2s",
+    "total": "4s",
+}  # fmt: skip
+_NUMBER = re.compile(rb"[ey]vil\.(\d+)")
+
+
+@dataclass(slots=True)
+class Got:
+    """What a caller has in the end; `cut`: its connection broke."""
+
+    status: int
+    body: bytes
+    cut: bool
+
+
+async def ask(http: httpx.AsyncClient, form: Form, number: int, shown: Pause) -> Got:
+    content, kind = form.ask(f"evil/evil.{number}", f"good/good.{number}")
+    body, cut, status = b"", False, 0
+    try:
+        async with http.stream("POST", form.path, content=content, headers={"content-type": kind}) as answer:
+            status = answer.status_code
+            async for piece in answer.aiter_raw():
+                body += piece
+                shown.go.set()
+    except (httpx.RemoteProtocolError, httpx.ReadError):
+        cut = True
+    return Got(status, body, cut)
+
+
+def verdict(form: Form, fault: Fault, got: Got, record: Any) -> list[str]:
+    """Everything that is wrong with a cell."""
+    found = []
+
+    def check(right: bool, told: str) -> None:
+        if not right:
+            found.append(told)
+
+    first = record.attempts[0]
+    check(first.failure in {kind.value for kind in fault.kinds}, f"called {first.failure} ({first.error_message})")
+    check((record.api, record.stream) == (form.api, form.streams), f"record of {record.api}, stream {record.stream}")
+    if fault.fate == "next":
+        check(got.status == 200 and not got.cut, f"status {got.status}, cut {got.cut}")
+        check(form.whole in got.body and b"evil" not in got.body.partition(b'"metadata"')[0], f"body {got.body[:80]!r}")
+        check(form.kind not in {"bytes", "text"} or got.body == form.whole, "bytes that nobody sent")
+        check(
+            record.outcome == "ok" and len(record.attempts) == 2, f"{record.outcome}, {len(record.attempts)} attempts"
+        )
+    elif fault.fate == "stop":
+        check(got.status == fault.status and b'"error"' in got.body, f"status {got.status}, {got.body[:80]!r}")
+        check(record.outcome == "failed" and len(record.attempts) == 1, f"{record.outcome}")
+    else:
+        check(got.status == 200 and got.body.startswith(form.shown), f"status {got.status}, body {got.body[:80]!r}")
+        check(record.outcome == "broken" and len(record.attempts) == 1, f"{record.outcome}")
+        check(record.HasField("time_to_first_token_ms"), "no time to the first content")
+        if form.kind == "bytes":
+            check(got.cut, "a broken answer ended as a whole one does")
+        else:
+            last = json.loads(got.body.rstrip().rpartition(b"data: ")[2])
+            check("error" in last and "metadata" in last and not got.cut, f"ends with {last}")
+            check(form.pieces[-1] not in got.body, "a broken answer has its last event")
+    return found
+
+
+@pytest.mark.parametrize("topology", TOPOLOGIES)
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+async def test_every_fault_ends_as_it_must(tmp_path: Path, topology: str, form: Form) -> None:
+    rows = faults(form)
+    shown: dict[int, Pause] = defaultdict(Pause)
+
+    def evil(seen: Seen) -> Sequence[Step]:
+        number = int(_NUMBER.search(seen.body)[1])  # type: ignore[index]
+        return rows[number].script(shown[number])
+
+    def good(seen: Seen) -> Sequence[Step]:
+        return [form.head, *(chunk(piece) for piece in form.good), STREAM_END]
+
+    async with running_upstream(evil) as bad, running_upstream(good) as well:
+        kind = "openai_compatible" if form.provider == "openai" else form.provider
+        suffix = "/v1" if form.provider == "openai" else ""
+        forms: list[dict[str, Any]] = [
+            {"kind": "Provider", "name": name, "type": kind, "base_url": f"{up.url}{suffix}", "clocks": clocks}
+            for name, up, clocks in (("evil", bad, CLOCKS), ("good", well, {}))
+        ]
+        retry = {"max_retries": 0, "budget": {"ratio": 1.0, "min_per_second": 10_000}}
+        settings = {"kind": "Settings", "name": "default", "retry": retry}
+        wrong: dict[str, list[str]] = {}
+        async with running_suite(tmp_path, topology, *forms, settings) as suite, followed(suite) as records:
+            gate = asyncio.Semaphore(8)
+
+            async def one(number: int, fault: Fault) -> None:
+                async with gate:
+                    got = await ask(suite.http, form, number, shown[number])
+                    record = await records.get(f"evil/evil.{number}")
+                problems = verdict(form, fault, got, record)
+                if problems:
+                    wrong[fault.name] = problems
+
+            await asyncio.gather(*(one(number, fault) for number, fault in enumerate(rows)))
+            assert not suite.worker.engine.in_flight
+        assert not wrong, "\n".join(f"{name}: {'; '.join(why)}" for name, why in sorted(wrong.items()))
