@@ -41,9 +41,11 @@ _OPENAI = Quirks(
     developer=True,
     openai_models=True,
     max_stops=4,
+    strict=True,
     hints=True,
     sampling=False,
     media=False,
+    refused=frozenset({"top_k", "top_a", "min_p", "repetition_penalty", "image_config", "stop_server_tools_when"}),
 )
 
 _OWN: Mapping[str, ProviderType] = {

@@ -26,6 +26,7 @@ class Quirks:
         max_stops: Most stop sequences; 0: no limit is known.
         refused: Fields that it answers with an error.
         known: The only fields that it takes, all others are errors; None: others are let be.
+        strict: It refuses members of messages that it does not know.
         hints: It takes what steers service and style: verbosity, service tier, cache key, stored metadata.
         sampling: It takes top_k, min_p and repetition_penalty.
         media: It takes videos, sound by address and documents by address.
@@ -45,6 +46,7 @@ class Quirks:
     max_stops: int = 0
     refused: frozenset[str] = frozenset()
     known: frozenset[str] | None = None
+    strict: bool = False
     hints: bool = False
     sampling: bool = True
     media: bool = True
@@ -63,7 +65,7 @@ VENDORS: Mapping[str, tuple[str, Quirks]] = {
     "baseten": ("https://inference.baseten.co/v1", PLAIN),
     "cerebras": (
         "https://api.cerebras.ai/v1",
-        Quirks(refused=frozenset({"frequency_penalty", "presence_penalty", "logit_bias"}), search=""),
+        Quirks(refused=frozenset({"frequency_penalty", "presence_penalty", "logit_bias"}), strict=True, search=""),
     ),
     "chutes": ("https://llm.chutes.ai/v1", PLAIN),
     "clarifai": ("https://api.clarifai.com/v2/ext/openai/v1", PLAIN),
@@ -78,12 +80,12 @@ VENDORS: Mapping[str, tuple[str, Quirks]] = {
     "github": ("https://models.github.ai/inference", PLAIN),
     "groq": (
         "https://api.groq.com/openai/v1",
-        Quirks(names=False, refused=frozenset({"logprobs", "top_logprobs", "logit_bias"}), search=""),
+        Quirks(names=False, refused=frozenset({"logprobs", "top_logprobs", "logit_bias"}), strict=True, search=""),
     ),
     "huggingface": ("https://router.huggingface.co/v1", PLAIN),
     "hyperbolic": ("https://api.hyperbolic.xyz/v1", PLAIN),
     "inception": ("https://api.inceptionlabs.ai/v1", PLAIN),
-    "mistral": ("https://api.mistral.ai/v1", Quirks(sampling=False, search="")),
+    "mistral": ("https://api.mistral.ai/v1", Quirks(strict=True, sampling=False, search="")),
     "moonshot": ("https://api.moonshot.ai/v1", Quirks(thought=True, search="")),
     "nebius": ("https://api.tokenfactory.nebius.com/v1", PLAIN),
     "novita": ("https://api.novita.ai/openai/v1", PLAIN),

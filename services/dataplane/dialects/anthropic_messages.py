@@ -92,7 +92,16 @@ class _AnthropicRequest:
         codec = self._codec_for(candidate.target, AnthropicMessages.api)
         if codec.api == AnthropicMessages.api:
             body, warnings = upstream_body(self._members, candidate, self.context.metadata)
-            return AnthropicPassthrough(codec, candidate, body, self._headers, warnings, stream=self.stream)
+            config = candidate.generation.reasoning if candidate.generation is not None else None
+            return AnthropicPassthrough(
+                codec,
+                candidate,
+                body,
+                self._headers,
+                warnings,
+                stream=self.stream,
+                hides_reasoning=config is not None and config.exclude is True,
+            )
         request = laid_over(self._read(), candidate, self.context.metadata)
         writer = AnthropicWriter(candidate.target.model)
         return CrossTranslation(codec, candidate, request, writer, self._headers)

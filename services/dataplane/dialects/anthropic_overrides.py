@@ -12,6 +12,7 @@ from services.core.policy.documents import Reasoning, TextGenerationConfig
 from services.core.routing.plan import Candidate
 from services.dataplane.dialects.templates import fill
 from services.dataplane.members import Members, join_members, placed_before, raw
+from services.dataplane.proofs import is_sealed
 from services.dataplane.providers.anthropic_reasoning import (
     BLANK_STOPS,
     NO_SAMPLING,
@@ -28,7 +29,8 @@ from services.wire.chat_facts import ROUTING_FIELDS
 
 _DROPPED = (*ROUTING_FIELDS, "extra_body", "user")
 _SYSTEM = {"system", "developer"}
-_UNSIGNED = re.compile(rb'"signature"\s*:\s*""')
+_FOREIGN = re.compile(rb'"(?:signature"\s*:\s*"(?:"|turnout:)|data"\s*:\s*"turnout:|encrypted_index"\s*:\s*"")')
+"""What other vendors' models made: reasoning without a proof or with one that is sealed, and sources of theirs."""
 
 
 def upstream_body(members: Members, candidate: Candidate, metadata: Mapping[str, Any]) -> tuple[bytes, list[str]]:
@@ -43,8 +45,8 @@ def upstream_body(members: Members, candidate: Candidate, metadata: Mapping[str,
     body: dict[str, msgspec.Raw] = {n: v for n, v in members.items() if n not in _DROPPED}
     body["model"] = raw(candidate.target.upstream_model)
     _keep_user(body)
-    if _UNSIGNED.search(bytes(body["messages"])):
-        _drop_unsigned(body, warnings)
+    if _FOREIGN.search(bytes(body["messages"])):
+        _drop_foreign(body, warnings)
     if candidate.generation is not None:
         _lay_over(body, candidate.generation, candidate.target.upstream_model, warnings)
     if candidate.templates:
@@ -64,20 +66,44 @@ def _keep_user(body: dict[str, msgspec.Raw]) -> None:
         body["metadata"] = raw({"user_id": given["user_id"]})
 
 
-def _drop_unsigned(body: dict[str, msgspec.Raw], warnings: list[str]) -> None:
-    """Reasoning of other vendors' models came to the caller without a signature, which Anthropic refuses."""
+def _drop_foreign(body: dict[str, msgspec.Raw], warnings: list[str]) -> None:
+    """Reasoning and sources of other vendors' models came to the caller without Anthropic's proofs of them."""
     messages = msgspec.json.decode(body["messages"])
     kept = []
+    thoughts = sources = 0
     for message in messages:
         content = message.get("content") if isinstance(message, dict) else None
         if isinstance(content, list):
-            blocks = [b for b in content if not (isinstance(b, dict) and b.get("signature") == "")]
+            blocks = [b for b in content if not _is_foreign(b)]
+            thoughts += len(content) - len(blocks)
+            sources += sum(_drop_sources(block) for block in blocks)
             if content and not blocks:
                 continue
             message["content"] = blocks
         kept.append(message)
     body["messages"] = raw(kept)
-    warnings.append("reasoning of earlier turns was dropped: it lacks Anthropic's signature")
+    if thoughts:
+        warnings.append("reasoning of earlier turns was dropped: it lacks Anthropic's signature")
+    if sources:
+        warnings.append("citations of earlier turns were dropped: they are not of Anthropic's own search")
+
+
+def _drop_sources(block: Any) -> int:
+    """Take the sources out of a text that no search of Anthropic's found; how many there were."""
+    cited = block.get("citations") if isinstance(block, dict) else None
+    if not isinstance(cited, list):
+        return 0
+    own = [c for c in cited if not (isinstance(c, dict) and c.get("encrypted_index") == "")]
+    if len(own) < len(cited):
+        block["citations"] = own or None
+    return len(cited) - len(own)
+
+
+def _is_foreign(block: Any) -> bool:
+    """Whether a block is reasoning that Anthropic refuses."""
+    if not isinstance(block, dict) or block.get("type") not in ("thinking", "redacted_thinking"):
+        return False
+    return block.get("signature") == "" or is_sealed(block.get("signature")) or is_sealed(block.get("data"))
 
 
 def _lay_over(body: dict[str, msgspec.Raw], config: TextGenerationConfig, model: str, warnings: list[str]) -> None:

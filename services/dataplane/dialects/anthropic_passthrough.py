@@ -29,7 +29,7 @@ from services.dataplane.providers.anthropic_wire import (
     to_usage,
 )
 from services.dataplane.sse import SseEvent, SseOverflow, SseParser, frame
-from services.dataplane.translation import JSON, Evidence, Facts, Progress
+from services.dataplane.translation import JSON, Evidence, Facts, Progress, tokens_of
 from services.dataplane.transport.port import UpstreamRequest
 
 
@@ -45,11 +45,13 @@ class AnthropicPassthrough:
         warnings: list[str],
         *,
         stream: bool,
+        hides_reasoning: bool = False,
     ) -> None:
         self.facts = Facts(warnings=warnings)
         self.stream_type = codec.stream_type
         self.answer_type = JSON
         self._stream = stream
+        self._hides_reasoning = hides_reasoning
         self._codec = codec
         self._candidate = candidate
         self._body = body
@@ -77,6 +79,8 @@ class AnthropicPassthrough:
             return message
         try:
             self._members = split_members(body)
+            if self._hides_reasoning:
+                self._members["content"] = _without_thoughts(self._members["content"])
         except NotAnObject:
             return NOT_PROTOCOL
         self.facts.response_id = message.id
@@ -149,6 +153,10 @@ class AnthropicPassthrough:
                 self._learn(decoded.message.usage)
             frames.append(frame(self._named(event.data), "message_start"))
             return False
+        if self._hides_reasoning and (size := _thought_size(decoded)):
+            # The block and its signature stay, as where Anthropic itself leaves its reasoning out.
+            progress.tokens += tokens_of(size)
+            return False
         self._began = self._began or decoded.type == "content_block_start"
         frames.append(event.raw + b"\n\n")
         return self._note(decoded, progress)
@@ -202,6 +210,20 @@ class AnthropicPassthrough:
         message["model"] = self._model
         members["message"] = msgspec.Raw(join_members(message))
         return join_members(members)
+
+
+def _thought_size(event: WireEvent) -> int:
+    """Characters of reasoning in a delta."""
+    return len(event.delta.thinking or "") if event.delta is not None else 0
+
+
+def _without_thoughts(content: msgspec.Raw) -> msgspec.Raw:
+    """The blocks of an answer, reasoning without its text but with its signature."""
+    blocks = msgspec.json.decode(content)
+    for block in blocks:
+        if isinstance(block, dict) and block.get("type") == "thinking":
+            block["thinking"] = ""
+    return raw(blocks)
 
 
 def _with_evidence(members: Members, evidence: Evidence) -> Members:

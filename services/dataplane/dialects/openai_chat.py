@@ -14,8 +14,8 @@ from services.core.routing.plan import Candidate
 from services.dataplane.codec import CodecFor
 from services.dataplane.dialects.openai_errors import error_body
 from services.dataplane.dialects.openai_overrides import ROUTED_EXTRAS, upstream_body
-from services.dataplane.dialects.openai_passthrough import OpenAiPassthrough
-from services.dataplane.dialects.openai_read import read_chat
+from services.dataplane.dialects.openai_passthrough import Asked, OpenAiPassthrough
+from services.dataplane.dialects.openai_read import read_chat, shows_reasoning
 from services.dataplane.dialects.openai_read_tools import speaks_functions
 from services.dataplane.dialects.openai_write import OpenAiWriter
 from services.dataplane.exchange import ChatRequest
@@ -110,17 +110,12 @@ class _OpenAiRequest:
         codec = self._dialect.codec_for(candidate.target, OpenAiChat.api)
         if codec.api == OpenAiChat.api:
             metadata = self.context.metadata
-            body, dropped = upstream_body(self._members, candidate, self._reasoning, metadata, stream=self.stream)
-            return OpenAiPassthrough(
-                codec,
-                candidate,
-                body,
-                self._headers,
-                stream=self.stream,
-                show_usage=self._asks_usage(),
-                answers=self._answers(),
-                warnings=[*self._warnings(), *dropped],
+            body, dropped = upstream_body(
+                self._members, candidate, self._reasoning, metadata, self._extra, stream=self.stream
             )
+            asked = Asked(self.stream, self._asks_usage(), self._answers(), self._hides_reasoning(candidate))
+            warnings = [*self._warnings(), *dropped]
+            return OpenAiPassthrough(codec, candidate, body, self._headers, asked, warnings)
         request = laid_over(self._read(), candidate, self.context.metadata)
         translation = CrossTranslation(codec, candidate, request, self._writer(candidate), self._headers)
         translation.facts.warnings.extend(self._warnings())
@@ -151,6 +146,13 @@ class _OpenAiRequest:
     def restart_frame(self, evidence: Evidence) -> bytes:
         body = {"id": evidence.generation_id, "object": "chat.completion.chunk", "created": self._dialect.now()}
         return frame(bytes(raw({**body, "model": "", "choices": [], "restart": True, "metadata": evidence.metadata})))
+
+    def _hides_reasoning(self, candidate: Candidate) -> bool:
+        """Whether the caller, or policy, which comes first, wants to see no reasoning."""
+        config = candidate.generation.reasoning if candidate.generation is not None else None
+        if config is not None and config.exclude is not None:
+            return config.exclude
+        return shows_reasoning(decoded(self._members, ("include_reasoning",)), self._reasoning) is False
 
     def _answers(self) -> int:
         asked = self._members.get("n")

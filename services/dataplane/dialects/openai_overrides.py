@@ -9,20 +9,28 @@ import msgspec
 
 from services.core.policy.documents import TextGenerationConfig
 from services.core.policy.provider_types import quirks_of
+from services.core.policy.vendors import Quirks
 from services.core.routing.plan import Candidate
+from services.dataplane.dialects.openai_house import SEARCHES, clean, put_reasoning, put_search
 from services.dataplane.dialects.templates import fill
 from services.dataplane.members import Members, join_members, placed_before, raw
 from services.dataplane.providers.openai_encode import effort_of
 from services.dataplane.providers.openai_fit import fit
 from services.wire.chat_facts import ROUTING_FIELDS
 
-_DROPPED = (*ROUTING_FIELDS, "extra_body", "reasoning", "session_id", "usage")
+_DROPPED = (*ROUTING_FIELDS, "extra_body", "reasoning", "include_reasoning", "session_id", "usage")
 _PENALTIES = ("temperature", "top_p", "frequency_penalty", "presence_penalty", "seed")
-ROUTED_EXTRAS = {"metadata", "models", "ignore", "sort", "fallback", "provider", "reasoning", "user"}
+ROUTED_EXTRAS = {"metadata", "models", "ignore", "sort", "fallback", "provider", "reasoning", "user", *SEARCHES}
 
 
 def upstream_body(
-    members: Members, candidate: Candidate, reasoning: Mapping[str, Any], metadata: Mapping[str, Any], *, stream: bool
+    members: Members,
+    candidate: Candidate,
+    reasoning: Mapping[str, Any],
+    metadata: Mapping[str, Any],
+    extra: Mapping[str, Any],
+    *,
+    stream: bool,
 ) -> tuple[bytes, list[str]]:
     """The body for `candidate`, and what was dropped: the caller's members byte for byte, but for routing fields,
     what policy sets, and what the target is known to refuse.
@@ -30,31 +38,47 @@ def upstream_body(
     Args:
         reasoning: The caller's `reasoning` object, wherever it stood; empty when there is none.
         metadata: The request's metadata, for templates.
+        extra: The caller's `extra_body`.
 
     Raises:
+        InvalidRequest: A wish that has to be understood is not well formed.
         Untranslatable: The target refuses what the answer depends on.
     """
     quirks = quirks_of(candidate.target.provider.type)
+    dropped: list[str] = []
     body: dict[str, msgspec.Raw] = {name: value for name, value in members.items() if name not in _DROPPED}
     body["model"] = raw(candidate.target.upstream_model)
     if "metadata" in body and bytes(body.get("store", b"")) != b"true":
         # OpenAI accepts metadata only for stored completions; here it is for routing.
         del body["metadata"]
-    _put_effort(body, reasoning.get("effort"), reasoning.get("max_tokens"))
+    if quirks.details:
+        put_reasoning(body, reasoning, candidate.generation)
+    else:
+        _put_effort(body, *wish_of(reasoning))
     if candidate.generation is not None:
-        _lay_over(body, candidate.generation, limit=quirks.limit)
+        _lay_over(body, candidate.generation, quirks)
     if candidate.templates:
         placed = [{"role": t.role, "content": fill(t, metadata)} for t in candidate.templates]
         body["messages"] = placed_before(placed, body.get("messages"))
     if stream:
         body["stream_options"] = _with_usage(body.get("stream_options"))
-    dropped = fit(body, candidate.target)
+    put_search(body, members, extra, candidate.target, dropped)
+    clean(body, quirks, dropped)
+    dropped += fit(body, candidate.target)
     return join_members(body), dropped
 
 
-def _lay_over(body: dict[str, msgspec.Raw], config: TextGenerationConfig, *, limit: str) -> None:
+def wish_of(reasoning: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Effort and budget of a caller's `reasoning` object, which may just be switched on or off."""
+    effort, budget, enabled = reasoning.get("effort"), reasoning.get("max_tokens"), reasoning.get("enabled")
+    if not effort and budget is None and isinstance(enabled, bool):
+        return "medium" if enabled else "none", None
+    return effort, budget
+
+
+def _lay_over(body: dict[str, msgspec.Raw], config: TextGenerationConfig, quirks: Quirks) -> None:
     if config.max_tokens is not None:
-        name = limit if "max_completion_tokens" not in body else "max_completion_tokens"
+        name = quirks.limit if "max_completion_tokens" not in body else "max_completion_tokens"
         body.pop("max_tokens", None)
         body[name] = raw(config.max_tokens)
     for name in _PENALTIES:
@@ -63,7 +87,7 @@ def _lay_over(body: dict[str, msgspec.Raw], config: TextGenerationConfig, *, lim
             body[name] = raw(value)
     if config.stop_sequences:
         body["stop"] = raw(list(config.stop_sequences))
-    if config.reasoning is not None:
+    if config.reasoning is not None and not quirks.details:
         _put_effort(body, config.reasoning.effort, config.reasoning.max_tokens)
 
 

@@ -9,6 +9,7 @@ evidence can ride on the last chunk that carries something; content never waits.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import msgspec
 
@@ -16,6 +17,7 @@ from services.core.errors import Failure, FailureKind, RouterError
 from services.core.routing.plan import Candidate
 from services.dataplane.codec import ProviderCodec
 from services.dataplane.dialects.openai_errors import error_object_of
+from services.dataplane.dialects.openai_hiding import hidden, says_nothing, thought_size
 from services.dataplane.exchange import EMPTY, TRUNCATED
 from services.dataplane.members import Members, NotAnObject, join_members, raw, split_members
 from services.dataplane.providers.openai import DONE, NOT_JSON, NOT_PROTOCOL, read_answer
@@ -30,20 +32,32 @@ from services.dataplane.providers.openai_wire import (
     to_usage,
 )
 from services.dataplane.sse import SseOverflow, SseParser, frame
-from services.dataplane.translation import JSON, Evidence, Facts, Progress
+from services.dataplane.translation import JSON, Evidence, Facts, Progress, tokens_of
 from services.dataplane.transport.port import UpstreamRequest
 
 _CHOICES = b'"choices"'
 _NO_NEWS = {"index": 0, "delta": {}, "finish_reason": None}
 
 
-class OpenAiPassthrough:
-    """One attempt's passthrough.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How the caller wants its answer.
 
-    Args:
-        show_usage: The caller asked for a usage chunk.
-        answers: How many answers (`n`) the caller asked for; all of them must say that they are done.
+    Attributes:
+        stream: In pieces.
+        show_usage: With a usage chunk.
+        answers: How many of them (`n`); all of them must say that they are done.
+        hides_reasoning: Without its reasoning.
     """
+
+    stream: bool
+    show_usage: bool = False
+    answers: int = 1
+    hides_reasoning: bool = False
+
+
+class OpenAiPassthrough:
+    """One attempt's passthrough."""
 
     def __init__(
         self,
@@ -51,22 +65,20 @@ class OpenAiPassthrough:
         candidate: Candidate,
         body: bytes,
         inbound: Mapping[str, str],
-        *,
-        stream: bool,
-        show_usage: bool,
-        answers: int,
+        asked: Asked,
         warnings: list[str],
     ) -> None:
         self.facts = Facts(warnings=warnings)
         self.stream_type = codec.stream_type
         self.answer_type = JSON
-        self._stream = stream
+        self._stream = asked.stream
         self._codec = codec
         self._candidate = candidate
         self._body = body
         self._inbound = inbound
-        self._show_usage = show_usage
-        self._answers = answers
+        self._show_usage = asked.show_usage
+        self._answers = asked.answers
+        self._hides_reasoning = asked.hides_reasoning
         self._members: Members = {}
         self._parser = SseParser()
         self._model = msgspec.json.encode(candidate.target.model)
@@ -92,7 +104,7 @@ class OpenAiPassthrough:
         if isinstance(answer, Failure):
             return answer
         try:
-            self._members = split_members(body)
+            self._members = split_members((hidden(body) if self._hides_reasoning else None) or body)
         except NotAnObject:
             return NOT_PROTOCOL
         self._learn(answer)
@@ -122,7 +134,13 @@ class OpenAiPassthrough:
             if chunk.error or event.event == "error":
                 progress.failure = in_stream(chunk.error or error_object(event.data))
                 break
-            if self._read(chunk, event.data, frames, progress):
+            data = event.data
+            if self._hides_reasoning and (rest := hidden(data)) is not None:
+                progress.tokens += tokens_of(thought_size(chunk))
+                data, chunk = rest, decode_answer(rest)
+                if says_nothing(chunk):
+                    continue
+            if self._read(chunk, data, frames, progress):
                 progress.content = self._shown = True
         progress.frames = b"".join(frames)
         return progress

@@ -7,10 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from services.core.errors import InvalidRequest
+from services.dataplane.dialects.openai_house import NO_COMPRESSION, SEARCHES
+from services.dataplane.dialects.openai_overrides import wish_of
 from services.dataplane.dialects.openai_read_messages import read_messages
 from services.dataplane.dialects.openai_read_tools import read_tool_choice, read_tools, speaks_functions
 from services.dataplane.dialects.read_search import read_search
-from services.dataplane.dialects.reading import integer, mark_last, number, objects, strings, text, word
+from services.dataplane.dialects.reading import integer, mark_last, number, strings, text, word
 from services.dataplane.exchange import ChatRequest
 from services.dataplane.translation import Untranslatable
 
@@ -25,7 +27,6 @@ _CARRIED = {
 }  # fmt: skip
 _DEMANDS = ("audio", "moderation")
 """Without these the answer would not be what was asked for, so they are not dropped."""
-_SEARCHES = ("web_search", "web_search_options", "plugins")
 _DROPPED = {
     "prediction": "a prediction was dropped: it only speeds up the models of its own protocol",
     "store": "store was dropped: only providers of the same protocol keep answers",
@@ -105,12 +106,11 @@ def _bookkeeping(body: Mapping[str, Any]) -> Mapping[str, str] | None:
 
 
 def _with_reasoning(request: ChatRequest, body: Mapping[str, Any], reasoning: Mapping[str, Any]) -> ChatRequest:
-    effort = reasoning.get("effort") or body.get("reasoning_effort")
+    effort, _ = wish_of(reasoning)
+    effort = effort or body.get("reasoning_effort")
     if effort is not None and not isinstance(effort, str):
         raise InvalidRequest("`reasoning_effort` must be text", param="reasoning_effort")
     budget = integer(reasoning, "max_tokens", "reasoning.max_tokens")
-    if not effort and budget is None and isinstance(reasoning.get("enabled"), bool):
-        effort = "medium" if reasoning["enabled"] else "none"
     return replace(
         request,
         reasoning_effort=effort or "",
@@ -134,7 +134,7 @@ def _searches_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
     extra = body.get("extra_body")
     if not isinstance(extra, Mapping):
         return {}
-    return {name: extra[name] for name in _SEARCHES if extra.get(name) is not None}
+    return {name: extra[name] for name in SEARCHES if extra.get(name) is not None}
 
 
 def _warnings(body: Mapping[str, Any]) -> list[str]:
@@ -143,9 +143,8 @@ def _warnings(body: Mapping[str, Any]) -> list[str]:
     for name, value in body.items():
         if name not in _CARRIED and value is not None and (name, value) != ("store", False):
             warnings.append(_DROPPED.get(name, f"{name} was dropped: it has no translation"))
-    for plugin in objects(body.get("plugins"), "plugins"):
-        if plugin.get("id") != "web":
-            warnings.append(f"the plugin {plugin.get('id')!r} was dropped: it is not known here")
+    if any("compression" in m for m in body.get("messages") or () if isinstance(m, Mapping)):
+        warnings.append(NO_COMPRESSION)
     return warnings
 
 

@@ -18,14 +18,21 @@ _NO_EXPIRY = 0
 
 
 def annotation(citation: Citation) -> dict[str, Any]:
-    """A citation: of a page as OpenAI has it, of a document with its place among the request's."""
-    place = {"start_index": citation.start or 0, "end_index": citation.end or 0}
-    quote = {"content": citation.quote} if citation.quote else {}
-    if citation.url:
-        told = {"url": citation.url, "title": citation.title, **place, **quote}
-        return {"type": "url_citation", "url_citation": told}
-    index = {"index": citation.document} if citation.document is not None else {}
-    return {"type": "file_citation", "file_citation": {"filename": citation.title, **index, **place, **quote}}
+    """A citation as OpenAI has it: of a page. One of a document has an empty address, and its place in the request.
+
+    A type of its own would be truer, but official clients read `url_citation` without looking at the type.
+    """
+    told: dict[str, Any] = {
+        "url": citation.url,
+        "title": citation.title,
+        "start_index": citation.start or 0,
+        "end_index": citation.end or 0,
+    }
+    if citation.quote:
+        told["content"] = citation.quote
+    if citation.document is not None:
+        told["document_index"] = citation.document
+    return {"type": "url_citation", "url_citation": told}
 
 
 def picture(image: Image, index: int) -> dict[str, Any]:

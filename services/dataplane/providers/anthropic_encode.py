@@ -187,8 +187,8 @@ def _put_search(body: dict[str, Any], request: ChatRequest, dropped: list[str]) 
     for name in ("max_uses", "allowed_domains", "blocked_domains"):
         if search.get(name):
             tool[name] = search[name]
-    if "allowed_domains" in tool and tool.pop("blocked_domains", None) is not None:
-        dropped.append("blocked_domains of the web search was dropped: Anthropic does not take it with allowed_domains")
+    if "allowed_domains" in tool and "blocked_domains" in tool:
+        raise Untranslatable.because("Anthropic's web search takes no blocked_domains beside allowed_domains")
     if search.get("user_location"):
         tool["user_location"] = {"type": "approximate", **search["user_location"]}
     for name in ("max_results", "search_context_size"):

@@ -154,7 +154,7 @@ class CohereStreamDecoder:
     def _read(self, event: Mapping[str, Any], out: list[StreamEvent]) -> None:
         kind = event.get("type")
         message = member(event, "delta", "message")
-        if kind in {"content-delta", "content-start"}:
+        if kind in ("content-delta", "content-start"):
             self._read_content(count(event.get("index")), event, out)
         elif kind == "tool-plan-delta":
             self._think(text(member(message, "tool_plan")), out)

@@ -19,15 +19,15 @@ from services.dataplane.providers.openai_wire import WireAnswer, WireMessage
 def citations_of(message: WireMessage) -> Iterator[Citation]:
     """The sources of a message or delta."""
     for found in message.annotations or ():
-        told = found.get(_text(found, "type")) if isinstance(found, dict) else None
+        told = found.get("url_citation") if isinstance(found, dict) else None
         if isinstance(told, dict):
             yield Citation(
                 url=_text(told, "url"),
-                title=_text(told, "title") or _text(told, "filename"),
-                quote=_text(told, "content") or _text(told, "quote"),
+                title=_text(told, "title"),
+                quote=_text(told, "content"),
                 start=_count(told, "start_index"),
                 end=_count(told, "end_index"),
-                document=None if told.get("url") else _count(told, "index"),
+                document=_count(told, "document_index"),
             )
 
 

@@ -42,9 +42,14 @@ def search_members(search: Mapping[str, Any], quirks: Quirks, model: str, droppe
     return {quirks.search: options}
 
 
+_LIMITS = ("allowed_domains", "blocked_domains")
+"""Where the search must look, and where it must not: nothing to be dropped."""
+
+
 def _tell(search: Mapping[str, Any], known: Any, dropped: list[str]) -> None:
-    dropped.extend(
-        f"{name} of the web search was dropped: this provider's search does not take it"
-        for name in search
-        if name not in known
-    )
+    for name in search:
+        if name in known:
+            continue
+        if name in _LIMITS:
+            raise Untranslatable.because(f"this provider's web search takes no {name}")
+        dropped.append(f"{name} of the web search was dropped: this provider's search does not take it")

@@ -16,7 +16,7 @@ from turnout.inference.v1 import chat_pb2
 from services.core.attempts.verdicts import caller_status
 from services.core.errors import ChainFailed, Failure, InvalidRequest
 from services.core.policy.documents import MessageTemplate, Router, TextGenerationConfig
-from services.core.policy.provider_types import base_url_of
+from services.core.policy.provider_types import base_url_of, protocol_of
 from services.core.policy.rules import ClockRule
 from services.core.policy.snapshot import CompiledProvider, Target
 from services.core.routing.plan import Candidate
@@ -42,7 +42,10 @@ CREDENTIAL = "<secret of env:KEY>"
 TARGETS = {
     "openai": ("openai", "gpt-5"),
     "openai_older": ("openai", "gpt-4.1"),
+    "openai_search": ("openai", "gpt-5-search-api"),
     "openai_compatible": ("openai_compatible", "llama-3"),
+    "openai_gemini": ("openai_compatible", "gemini-3-pro"),
+    "openrouter": ("openrouter", "google/gemini-3-pro"),
     "azure_openai": ("azure_openai", "my deployment"),
     "cohere": ("cohere", "command-a-03-2025"),
     "cohere_reasoning": ("cohere", "command-a-reasoning-08-2025"),
@@ -64,7 +67,8 @@ def candidate(name: str, policy: Case) -> Candidate:
     provider_type, model = TARGETS[name]
     base_url = base_url_of(provider_type) or "https://llm.example.com/v1"
     headers, labels = policy.get("headers", {}), policy.get("labels", {})
-    provider = CompiledProvider("provider", provider_type, base_url, headers=headers, labels=labels)
+    protocol = protocol_of(provider_type)
+    provider = CompiledProvider("provider", provider_type, base_url, headers=headers, labels=labels, protocol=protocol)
     target = Target("provider/model", provider, model)
     generation, templates = _variant(policy)
     return Candidate(target, ClockRule(), generation=generation, templates=templates)
@@ -234,8 +238,7 @@ def _told_body(api: str, body: bytes) -> Any:
 def _told_facts(facts: Facts) -> Any:
     told: dict[str, Any] = {"response_id": facts.response_id, "finish_reason": facts.finish_reason}
     if facts.usage is not None:
-        names = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
-        told["usage"] = {name: value for name in names if (value := getattr(facts.usage, name))}
+        told["usage"] = {name: value for name in facts.usage.__struct_fields__ if (value := getattr(facts.usage, name))}
     if facts.warnings:
         told["warnings"] = facts.warnings
     return told

@@ -118,6 +118,5 @@ REQUIRED = {
 NOTES = {
     ("Capabilities", "prefill"): "`recovery: continue` needs it",
     ("Provider", "labels"): "`api_version` chooses a dated version of the API of an `azure_openai`",
-    ("Reasoning", "exclude"): "not used yet",
 }
 """What else is to be said of a field."""

@@ -140,6 +140,11 @@ UNTRANSLATABLE: list[tuple[str, dict[str, Any], str]] = [
     ("messages", replied(content=[{"type": "server_tool_use", "name": "code_execution"}]), "server_tool_use"),
     ("messages", {"tools": [{"type": "code_execution_20250825", "name": "code_execution"}]}, "code_execution"),
     ("messages", {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "search models only"),
+    (
+        "chat.completions",
+        part(type="text", text="x") | {"plugins": [{"id": "web", "include_domains": ["a"], "exclude_domains": ["b"]}]},
+        "blocked_domains",
+    ),
     ("messages", {"container": "x"}, "container"),
     ("messages", {"mcp_servers": [{"name": "x"}]}, "mcp_servers"),
     ("messages", {"output_config": {"format": {"type": "xml"}}}, "output_config"),
