@@ -64,6 +64,8 @@ class Exchange:
     body: bytes
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
+    request: dict[str, Any] = field(default_factory=dict)
+    """The recorded request as its file has it; its body may be missing."""
 
 
 def type_of(exchange: Exchange) -> str:
@@ -90,6 +92,11 @@ def exchanges(provider: str) -> Iterator[Exchange]:
 def failures(provider: str) -> Iterator[Exchange]:
     """The exchanges of one provider's file, of whatever API, that have no success status."""
     return (e for e in _all(provider) if e.status >= 300)
+
+
+def operations(provider: str, *apis: str) -> Iterator[Exchange]:
+    """The exchanges of one provider's file of APIs that are not chat, and went well."""
+    return (e for e in _all(provider) if e.api in apis and e.status == 200)
 
 
 def _all(provider: str) -> Iterator[Exchange]:
@@ -124,4 +131,5 @@ def _exchange(row: dict[str, Any]) -> Exchange:
         body=body,
         status=answer["status"],
         headers={k.lower(): str(v) for k, v in (answer.get("headers") or {}).items()},
+        request=row["request"],
     )

@@ -99,7 +99,7 @@ class OperationDialect:
         facts = dict(payload.facts())
         if not facts.get("model") and not facts.get("models") and self.operation.default_model:
             facts["model"] = self.operation.default_model
-        context = read_facts(facts, user=self._user(facts, headers), parameters=payload.values())
+        context = read_facts(facts, user=self._user(facts, headers), parameters=payload.names())
         stream = self._streams(payload)
         call = OperationCall(self.operation, payload, headers, stream, _warnings(facts))
         self._check(call)
@@ -130,8 +130,7 @@ class OperationDialect:
     def _streams(self, payload: Payload) -> bool:
         if self.api == _SPEECH:
             return True
-        value = payload.values().get("stream") if payload.has("stream") else None
-        if value in _FALSE:
+        if payload.value("stream") in _FALSE:
             return False
         if self.operation.events is None:
             raise InvalidRequest("`stream`: this API has no streams", param="stream")
@@ -141,8 +140,8 @@ class OperationDialect:
         """What no provider could take, so that the caller hears it at once and by its field."""
         if self.api in {"embeddings", _SPEECH, "images"}:
             name = self.operation.required[0]
-            value = call.value(name)
-            if value in ("", []):
+            # An empty text can be embedded, though; no text at all cannot.
+            if call.value(name) == ([] if self.api == "embeddings" else ""):
                 raise InvalidRequest(f"`{name}` is empty", param=name)
         if self.api == _SPEECH:
             call.text("input")

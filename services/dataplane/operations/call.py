@@ -67,7 +67,7 @@ class JsonPayload:
 
     def __init__(self, members: Members) -> None:
         self.members = members
-        self._values: dict[str, Any] | None = None
+        self._values: dict[str, Any] = {}
 
     def has(self, name: str) -> bool:
         """Whether the field is there and not null."""
@@ -78,11 +78,19 @@ class JsonPayload:
         """The fields that routing reads."""
         return decoded(self.members, _FACTS)
 
+    def names(self) -> Iterable[str]:
+        """Names of all fields."""
+        return self.members
+
+    def value(self, name: str) -> Any:
+        """A field; None: it is not there. Decoded when it is asked for, once."""
+        if name not in self._values:
+            self._values.update(decoded(self.members, (name,)))
+        return self._values.get(name)
+
     def values(self) -> Mapping[str, Any]:
-        """All fields, decoded once."""
-        if self._values is None:
-            self._values = decoded(self.members, self.members)
-        return self._values
+        """All fields."""
+        return {name: self.value(name) for name in self.members}
 
     def rewritten(self, model: str, dropped: Iterable[str], renamed: Mapping[str, str]) -> bytes:
         """The body for `model`: members byte for byte, but for what is dropped or renamed."""
@@ -108,6 +116,14 @@ class FormPayload:
     def facts(self) -> Mapping[str, Any]:
         """The fields that routing reads."""
         return {name: value for name, value in self.values().items() if name in _FACTS}
+
+    def names(self) -> Iterable[str]:
+        """Names of all fields that are no files."""
+        return self.values()
+
+    def value(self, name: str) -> Any:
+        """A field; None: it is not there."""
+        return self.values().get(name)
 
     def values(self) -> Mapping[str, Any]:
         """All fields that are no files, as text, lists and objects of text."""
@@ -145,7 +161,7 @@ class OperationCall:
 
     def value(self, name: str) -> Any:
         """A field; None: it is not there."""
-        return self.payload.values().get(name)
+        return self.payload.value(name)
 
     def text(self, name: str) -> str:
         """A field that is text; empty: it is not there.
@@ -160,5 +176,5 @@ class OperationCall:
 
     def dropped(self, *known: str) -> list[str]:
         """A warning for each field that a codec does not know."""
-        left = [name for name in self.payload.values() if name not in _OURS and name not in {"model", *known}]
+        left = [name for name in self.payload.names() if name not in _OURS and name not in {"model", *known}]
         return [f"{name} was dropped: it has no translation" for name in left]

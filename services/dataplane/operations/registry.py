@@ -4,23 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from services.core.policy.provider_types import INWORLD_TTS
+from services.core.policy.provider_types import COHERE, INWORLD_TTS
 from services.core.routing.plan import Candidate
-from services.dataplane.operations import count, inworld, mistral, openai_like
+from services.dataplane.codec import ProviderCodec
+from services.dataplane.operations import cohere, count, inworld, mistral, openai_like
 from services.dataplane.operations.call import OperationCall
-from services.dataplane.providers.registry import codec_named
+from services.dataplane.providers.registry import codec_named, codec_of
 from services.dataplane.translation import Translation, Untranslatable
+
+Serve = Callable[[OperationCall, Candidate], Translation]
+ServeLike = Callable[[ProviderCodec, OperationCall, Candidate], Translation]
+
+
+def _with_codec(protocol: str, serve: ServeLike) -> Serve:
+    """Served with the address and the authentication of the protocol's chat."""
+    return lambda call, candidate: serve(codec_of(protocol), call, candidate)
+
 
 COUNT_TOKENS = "messages.count_tokens"
 
-Serve = Callable[[OperationCall, Candidate], Translation]
-
 BY_PROTOCOL: Mapping[tuple[str, str], Serve] = {
     (INWORLD_TTS, "audio.speech"): inworld.serve,
+    (COHERE, "embeddings"): _with_codec(COHERE, cohere.embeddings),
 }
 """Operations in a protocol of their own, by protocol and API."""
 
-BY_TYPE = {
+BY_TYPE: Mapping[tuple[str, str], ServeLike] = {
     (mistral.TYPE, "audio.speech"): mistral.speech,
     (mistral.TYPE, "audio.transcriptions"): mistral.transcription,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from services.dataplane.providers.told_cost import told_cost
 from services.dataplane.translation import TokenUsage
 
 _INPUT = ("input_tokens", "prompt_tokens")
@@ -12,8 +13,6 @@ _OUTPUT = ("output_tokens", "completion_tokens")
 _DETAILS = ("input_token_details", "input_tokens_details", "prompt_tokens_details")
 _OUTPUT_DETAILS = ("output_token_details", "output_tokens_details", "completion_tokens_details")
 _SECONDS = ("seconds", "prompt_audio_seconds")
-_TICKS_PER_DOLLAR = 1e10
-"""Of xAI's `cost_in_usd_ticks`."""
 
 
 def usage_of(value: Any, *, seconds: Any = None, images: int = 0, characters: int = 0) -> TokenUsage | None:
@@ -43,21 +42,11 @@ def usage_of(value: Any, *, seconds: Any = None, images: int = 0, characters: in
         characters=characters,
         seconds=_amount(seconds) or next((s for name in _SECONDS if (s := _amount(told.get(name)))), 0.0),
         images=images,
-        cost_usd=_cost(told),
+        cost_usd=told_cost(
+            told.get("cost"), told.get("cost_details"), told.get("cost_in_usd_ticks"), told.get("is_byok")
+        ),
     )
     return usage if usage != TokenUsage() else None
-
-
-def _cost(told: Mapping[str, Any]) -> float | None:
-    """What the provider says that it costs, in US dollars."""
-    cost, ticks = told.get("cost"), told.get("cost_in_usd_ticks")
-    if isinstance(cost, Mapping):
-        cost = cost.get("total_cost")
-    if cost is None and isinstance(ticks, int):
-        cost = ticks / _TICKS_PER_DOLLAR
-    if not isinstance(cost, (int, float)) or isinstance(cost, bool) or not 0 <= cost < 1e6:
-        return None
-    return float(cost)
 
 
 def _inner(told: Mapping[str, Any], names: tuple[str, ...]) -> Mapping[str, Any]:

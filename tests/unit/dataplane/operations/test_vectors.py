@@ -90,7 +90,7 @@ def test_rows_that_are_none_are_a_bad_response(rows: Any) -> None:
     assert failure.kind in {FailureKind.BAD_RESPONSE, FailureKind.EMPTY_ANSWER}
 
 
-@pytest.mark.parametrize("value", ["", [], None, 5, {"a": 1}])
+@pytest.mark.parametrize("value", [[], None, 5, {"a": 1}])
 def test_an_input_that_is_none_is_the_callers_fault(value: Any) -> None:
     with pytest.raises(InvalidRequest) as caught:
         read("embeddings", {"model": "p/m", "input": value}).translate(target("openai"))

@@ -1,0 +1,156 @@
+"""Recorded answers of operations: through the same dialect they keep their bytes, across they say the same."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from services.dataplane.members import split_members
+from services.dataplane.operations.vectors import unpacked
+from services.dataplane.translation import Evidence, Translation
+from tests.replay.traffic import Exchange, folder, operations
+from tests.unit.dataplane.operations.build import FORM_TYPE, JSON_TYPE, form, read, target
+
+pytestmark = pytest.mark.skipif(folder() is None, reason="no recordings: set TURNOUT_TRAFFIC")
+
+EVIDENCE = Evidence({"generation_id": "gen-1"}, None, "p/m", "gen-1")
+OURS = {
+    "embeddings": "embeddings",
+    "moderations": "moderations",
+    "images.generations": "images",
+    "images.edits": "image.edits",
+    "audio.speech": "audio.speech",
+    "audio.transcriptions": "audio.transcriptions",
+    "audio.translations": "audio.translations",
+    "messages.count_tokens": "messages.count_tokens",
+}
+SPEAK_OPENAI = {
+    "openai": "openai",
+    "azure": "azure_openai",
+    "mistral": "mistral",
+    "openrouter": "openrouter",
+    "ollama": "openai_compatible",
+    "local-openai": "openai_compatible",
+    "perplexity": "perplexity",
+    "voyage": "voyage",
+    "xai": "xai",
+    "anthropic": "anthropic",
+}
+"""Types by the names of files."""
+
+STAND_IN: dict[str, Any] = {"input": "x", "prompt": "x", "voice": "v"}
+"""For answers whose request was not kept."""
+
+
+def asked(exchange: Exchange) -> tuple[bytes, dict[str, str]]:
+    """The recorded request as a caller of ours would send it."""
+    parts = exchange.request.get("multipart")
+    if parts is not None:
+        rows = []
+        for part in parts:
+            if "base64" in part:
+                rows.append((part["name"], base64.b64decode(part["base64"]), part.get("filename") or "f"))
+            elif part["name"] != "model":
+                rows.append((part["name"], part["text"]))
+        return form(("model", "p/m"), *rows), FORM_TYPE
+    body = exchange.request.get("body")
+    if body is None:
+        body = (
+            {**STAND_IN, "input": ["x"] * len(json.loads(exchange.body)["data"])}
+            if exchange.api == "embeddings"
+            else STAND_IN
+        )
+    return json.dumps({**body, "model": "p/m"}).encode(), JSON_TYPE
+
+
+def translation(exchange: Exchange, kind: str, api: str) -> Translation:
+    body, headers = asked(exchange)
+    made = read(api, body, headers).translate(target(kind))
+    made.facts.headers = {"content-type": "application/json", **exchange.headers}
+    return made
+
+
+def ours() -> Iterator[Exchange]:
+    if folder() is None:
+        return
+    for provider in SPEAK_OPENAI:
+        for exchange in operations(provider, *OURS):
+            path = exchange.request["url"].split("?")[0]
+            # Ollama's own API, OpenAI's reports of use and xAI's own transcription are other protocols.
+            if "/api/embed" not in path and "/organization/" not in path and not path.endswith("/stt"):
+                yield exchange
+
+
+def test_the_recordings_hold_enough_of_every_api() -> None:
+    found = [exchange.api for exchange in ours()]
+    assert len(found) > 120
+    assert set(found) == OURS.keys()
+
+
+@pytest.mark.parametrize("exchange", [pytest.param(e, id=e.id) for e in ours()])
+def test_what_passes_keeps_its_bytes(exchange: Exchange) -> None:
+    made = translation(exchange, SPEAK_OPENAI[exchange.provider], OURS[exchange.api])
+    if exchange.stream:
+        progress = made.feed(exchange.body)
+        progress = progress if progress.done or progress.failure else made.end()
+        assert progress.failure is None
+        shown = [line for line in exchange.body.replace(b"\r\n", b"\n").split(b"\n\n") if line]
+        closing = made.closing(EVIDENCE).split(b"\n\n")
+        last = json.loads(closing[0].removeprefix(b"data: "))
+        assert last.pop("metadata") == EVIDENCE.metadata
+        assert last == json.loads(shown[-2].removeprefix(b"data: "))
+        assert made.feed(b"").frames == b""
+        assert closing[1] == shown[-1] == b"data: [DONE]"
+        return
+    if exchange.api == "audio.speech":
+        progress = made.feed(exchange.body)
+        assert progress.failure is None
+        rest = made.end()
+        assert rest.done
+        sound = exchange.body
+        if exchange.provider == "mistral":
+            sound = base64.b64decode(json.loads(exchange.body)["audio_data"])
+        assert progress.frames + rest.frames == sound
+        return
+    assert made.answer(exchange.body) is None
+    before, after = split_members(exchange.body), split_members(made.render(EVIDENCE))
+    assert json.loads(bytes(after.pop("metadata"))) == EVIDENCE.metadata
+    if "model" in before and exchange.api in {"embeddings", "moderations"}:
+        assert json.loads(bytes(after.pop("model"))) == EVIDENCE.model
+        before.pop("model")
+    if exchange.api == "embeddings" and bytes(before["data"]) != bytes(after["data"]):
+        wanted = [row["embedding"] for row in json.loads(bytes(before.pop("data")))]
+        found = [row["embedding"] for row in json.loads(bytes(after.pop("data")))]
+        assert [v if isinstance(v, str) else pytest.approx(v, rel=1e-6) for v in wanted] == [
+            f if isinstance(w, str) else unpacked(f) for w, f in zip(wanted, found, strict=True)
+        ]
+    after.pop("model", None) if "model" not in before else None
+    assert {name: bytes(value) for name, value in after.items()} == {name: bytes(v) for name, v in before.items()}
+
+
+def crossing() -> Iterator[Exchange]:
+    if folder() is not None:
+        yield from (e for e in operations("cohere", "embeddings") if e.request["url"].endswith("/v2/embed"))
+
+
+@pytest.mark.parametrize("exchange", [pytest.param(e, id=e.id) for e in crossing()])
+def test_vectors_of_cohere_come_through(exchange: Exchange) -> None:
+    theirs = exchange.request["body"]
+    body = {"model": "p/m", "input": theirs["texts"], "input_type": theirs["input_type"], "encoding_format": "base64"}
+    made = read("embeddings", json.dumps(body).encode(), JSON_TYPE).translate(target("cohere"))
+    request = made.request("key")
+    assert request is not None
+    sent = json.loads(request.body)
+    assert {n: sent[n] for n in ("texts", "input_type")} == {n: theirs[n] for n in ("texts", "input_type")}
+    assert made.answer(exchange.body) is None
+    answer = json.loads(made.render(EVIDENCE))
+    told = json.loads(exchange.body)
+    assert [unpacked(row["embedding"]) for row in answer["data"]] == [
+        pytest.approx(vector, rel=1e-6) for vector in told["embeddings"]["float"]
+    ]
+    assert answer["usage"]["prompt_tokens"] == told["meta"]["billed_units"]["input_tokens"]
+    assert made.facts.response_id == told["id"]
