@@ -15,6 +15,7 @@ from services.core.routing.health import HEALTHY
 from services.core.routing.plan import Undecided
 from services.core.values import changed
 from services.wire.chat_facts import condition_messages, read_facts
+from services.wire.needs import body_needs
 from services.wire.structs import plain_struct
 
 
@@ -52,5 +53,6 @@ def _context(request: SimulateRequest) -> RequestContext:
         if not isinstance(body, dict):
             raise InvalidRequest("the body is not an object", param="body")
         given = {**given, **body}
-    context = read_facts(given)
+    needs, least = body_needs(request.body) if request.body else (frozenset[str](), 0)
+    context = read_facts(given, needs=needs, least_tokens=least)
     return changed(context, messages=condition_messages(given.get("messages")))

@@ -36,6 +36,7 @@ from services.dataplane.exchange import (
     ToolCallStarted,
     UsageReported,
 )
+from services.dataplane.limits import within
 from services.dataplane.splice import Diverged, Splice
 from services.dataplane.translation import CALLERS_FAULT, JSON, Evidence, Facts, Progress, tokens_of
 from services.dataplane.transport.port import UpstreamRequest
@@ -200,11 +201,14 @@ class CrossTranslation:
 
 
 def laid_over(request: ChatRequest, candidate: Candidate, metadata: Mapping[str, Any]) -> ChatRequest:
-    """`request` with the policy's parameters and templates."""
+    """`request` with the policy's parameters and templates, within what the target can answer."""
     if candidate.templates:
         placed = tuple(Message(t.role, (Text(fill(t, metadata)),)) for t in candidate.templates)
         request = replace(request, messages=placed + request.messages)
-    return _generation(request, candidate.generation) if candidate.generation is not None else request
+    if candidate.generation is not None:
+        request = _generation(request, candidate.generation)
+    limit, warning = within(request.max_tokens, candidate.target)
+    return replace(request, max_tokens=limit, warnings=(*request.warnings, warning)) if warning else request
 
 
 def _generation(request: ChatRequest, config: TextGenerationConfig) -> ChatRequest:

@@ -49,12 +49,15 @@ def read_facts(
     *,
     user: str = "",
     needs: frozenset[str] = frozenset(),
+    least_tokens: int = 0,
     parameters: Iterable[str] = (),
 ) -> RequestContext:
     """The routing facts of a decoded chat body.
 
     Args:
         user: Sticky unit when the body has none of its own.
+        needs: Capabilities that the request uses; `needs.py` finds them.
+        least_tokens: Tokens that its prompt has at least.
         parameters: Names of all members of the body; read only if the caller requires that they are supported.
 
     Raises:
@@ -67,7 +70,6 @@ def read_facts(
     models = _strings(extra, body, "models")
     if not model and not models:
         raise InvalidRequest("`model` is missing; give a model id such as 'openai/gpt-5', or 'models'", param="model")
-    own_user = extra.get("user") or body.get("user")
     provider = _object(extra, "provider") or _object(body, "provider") or _NOTHING
     fallback = _object(extra, "fallback") or _object(body, "fallback") or _NOTHING
     ignore = _strings(extra, body, "ignore")
@@ -87,11 +89,17 @@ def read_facts(
         preferences=preferences,
         parameters=used_parameters(parameters) if preferences.require_parameters else frozenset(),
         metadata=_metadata(extra, body),
-        user=own_user if isinstance(own_user, str) and own_user else user,
+        user=_user(extra, body) or user,
         needs=needs,
+        least_tokens=least_tokens,
         clocks=_clocks(fallback, warnings) if fallback else {},
         warnings=tuple(warnings),
     )
+
+
+def _user(extra: Mapping[str, Any], body: Mapping[str, Any]) -> str:
+    found = extra.get("user") or body.get("user")
+    return found if isinstance(found, str) else ""
 
 
 def _preset(body: Mapping[str, Any]) -> str:

@@ -21,7 +21,8 @@ class RequestContext(Value, frozen=True):
         messages: The messages as plain values, contents flattened to text; empty unless
             `CompiledRouter.reads_messages`.
         user: Sticky unit; empty: each request draws anew.
-        needs: Capabilities that the request uses: "tools", "vision".
+        needs: Capabilities that the request uses, by their names in `Capabilities`: "tools", "vision" and so on.
+        least_tokens: Tokens that the prompt has at least; 0: few, or not known.
         clocks: Clocks of this request by name, in seconds, above all other levels.
         deadline: Seconds that the caller will wait; None: no bound of its own.
         warnings: Routing fields that were understood and cannot be acted on, one sentence each.
@@ -35,6 +36,7 @@ class RequestContext(Value, frozen=True):
     messages: tuple[Mapping[str, Any], ...] = ()
     user: str = ""
     needs: frozenset[str] = frozenset()
+    least_tokens: int = 0
     clocks: Mapping[str, float] = {}
     deadline: float | None = None
     warnings: tuple[str, ...] = ()

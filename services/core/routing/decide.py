@@ -35,6 +35,7 @@ from services.core.policy.snapshot import (
 from services.core.routing.assign import SLOTS, drawn_slot, slot_of, variant_at
 from services.core.routing.auto import DEFAULT_SORT, MAX_CANDIDATES, pool, ranked
 from services.core.routing.context import RequestContext
+from services.core.routing.fitness import roomy, too_small, unable
 from services.core.routing.health import HealthView, target_name
 from services.core.routing.measures import Readings
 from services.core.routing.named import Named, named
@@ -119,6 +120,7 @@ class _Draft:
         self.skipped += [Skipped(t.model, why[t.model]) for t in targets if why[t.model]]
         self.ruled_out = self.ruled_out or len(fitting) < len(targets)
         sort = preferences.sort or DEFAULT_SORT
+        fitting = list(roomy(fitting, self.context.least_tokens)) if self.context.least_tokens else fitting
         best = ranked(fitting, sort, self.readings)[:MAX_CANDIDATES]
         told = "; ".join(f"{target.model} {found}" for target, found in best)
         few = f", of {len(fitting)}" if len(fitting) > len(best) else ""
@@ -224,6 +226,8 @@ def _add_variant(draft: _Draft, variant: CompiledVariant) -> None:
 def _candidates(draft: _Draft) -> tuple[Candidate, ...]:
     """The candidates in order; nothing to do is the common case."""
     found = tuple(draft.candidates.values())
+    if draft.context.least_tokens:
+        found = _with_room(draft, found)
     preferences = draft.preferences()
     limit = preferences.max_price
     if limit is not None:
@@ -237,6 +241,14 @@ def _candidates(draft: _Draft) -> tuple[Candidate, ...]:
     if preferences is NO_PREFERENCES or not found:
         return found
     return ordered(found, draft.places, preferences, draft.readings, draft.reasons.append)
+
+
+def _with_room(draft: _Draft, found: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
+    """Those that the prompt may fit, if there is any such."""
+    least = draft.context.least_tokens
+    kept = {target.model for target in roomy([c.target for c in found], least)}
+    draft.skipped += [Skipped(c.target.model, too_small(c.target, least)) for c in found if c.target.model not in kept]
+    return tuple(c for c in found if c.target.model in kept)
 
 
 def _route(draft: _Draft, router: CompiledRouter) -> CompiledRoute | None:
@@ -278,10 +290,9 @@ def _variant(draft: _Draft, router: CompiledRouter, route: CompiledRoute, seed: 
 def unfit(target: Target, context: RequestContext) -> str:
     """Why `target` cannot serve the request; empty: it can."""
     if context.needs:
-        if "tools" in context.needs and target.capabilities.tools is False:
-            return "it cannot call tools"
-        if "vision" in context.needs and target.capabilities.vision is False:
-            return "it cannot read images"
+        why = unable(target, context.needs)
+        if why:
+            return why
     if context.preferences is NO_PREFERENCES:
         return ""
     if context.preferences.require_parameters and target.parameters is not None:

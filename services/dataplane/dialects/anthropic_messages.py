@@ -22,6 +22,7 @@ from services.dataplane.sse import frame
 from services.dataplane.translate import CrossTranslation, laid_over
 from services.dataplane.translation import EVENT_STREAM, Emitted, Evidence, InboundRequest, Translation
 from services.wire.chat_facts import FACT_FIELDS, condition_messages, read_facts
+from services.wire.needs import least_tokens, needs_of
 
 
 class AnthropicMessages:
@@ -43,24 +44,20 @@ class AnthropicMessages:
         metadata = facts.get("metadata")
         user = metadata.get("user_id") if isinstance(metadata, Mapping) else None
         session = headers.get("x-claude-code-session-id") or headers.get("x-session-id", "")
+        form = "output_config" if "output_config" in members else "output_format"
+        needs = needs_of(members, form=form, sources=True)
         context = read_facts(
-            facts, user=user if isinstance(user, str) and user else session, needs=_needs(members), parameters=members
+            facts,
+            user=user if isinstance(user, str) and user else session,
+            needs=needs,
+            least_tokens=least_tokens(messages, needs),
+            parameters=members,
         )
         stream = bytes(members.get("stream", b"false")) == b"true"
         return _AnthropicRequest(self._codec_for, members, context, headers, stream=stream)
 
     def error(self, error: RouterError, evidence: Evidence | None) -> tuple[int, bytes]:
         return status_of(error), error_body(error, evidence)
-
-
-def _needs(members: Members) -> frozenset[str]:
-    needs = []
-    tools = members.get("tools")
-    if tools is not None and bytes(tools) not in {b"null", b"[]"}:
-        needs.append("tools")
-    if b'"image"' in bytes(members["messages"]):
-        needs.append("vision")
-    return frozenset(needs)
 
 
 class _AnthropicRequest:

@@ -11,6 +11,7 @@ import msgspec
 from services.core.policy.documents import Reasoning, TextGenerationConfig
 from services.core.routing.plan import Candidate
 from services.dataplane.dialects.templates import fill
+from services.dataplane.limits import within
 from services.dataplane.members import Members, join_members, placed_before, raw
 from services.dataplane.proofs import is_sealed
 from services.dataplane.providers.anthropic_reasoning import (
@@ -51,6 +52,11 @@ def upstream_body(members: Members, candidate: Candidate, metadata: Mapping[str,
         _lay_over(body, candidate.generation, candidate.target.upstream_model, warnings)
     if candidate.templates:
         _place_templates(body, candidate, metadata)
+    if candidate.target.max_output_tokens:
+        limit, warning = within(msgspec.json.decode(body["max_tokens"]), candidate.target)
+        if warning:
+            body["max_tokens"] = raw(limit)
+            warnings.append(warning)
     return join_members(body), warnings
 
 

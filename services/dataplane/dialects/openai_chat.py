@@ -25,6 +25,7 @@ from services.dataplane.sse import frame
 from services.dataplane.translate import CrossTranslation, laid_over
 from services.dataplane.translation import EVENT_STREAM, Emitted, Evidence, InboundRequest, Translation
 from services.wire.chat_facts import FACT_FIELDS, condition_messages, read_facts
+from services.wire.needs import least_tokens, needs_of
 
 _FACTS = (*FACT_FIELDS, "session_id", "reasoning")
 _NOT_NULL = b"null"
@@ -52,10 +53,12 @@ class OpenAiChat:
         facts = decoded(members, _FACTS)
         user = headers.get("x-session-id", "")
         session = facts.get("session_id")
+        needs = needs_of(members)
         context = read_facts(
             facts,
             user=session if isinstance(session, str) and session else user,
-            needs=_needs(members),
+            needs=needs,
+            least_tokens=least_tokens(messages, needs),
             parameters=members,
         )
         return _OpenAiRequest(self, members, context, facts, headers, stream=stream == b"true")
@@ -66,16 +69,6 @@ class OpenAiChat:
     def now(self) -> int:
         """Whole seconds since the Unix epoch, for `created`."""
         return int(self._wall())
-
-
-def _needs(members: Members) -> frozenset[str]:
-    needs = []
-    tools = members.get("tools")
-    if tools is not None and bytes(tools) not in {_NOT_NULL, b"[]"}:
-        needs.append("tools")
-    if b'"image_url"' in bytes(members["messages"]):
-        needs.append("vision")
-    return frozenset(needs)
 
 
 class _OpenAiRequest:

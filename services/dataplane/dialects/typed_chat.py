@@ -41,6 +41,7 @@ from services.dataplane.exchange import (
 from services.dataplane.mending import is_mendable, mended
 from services.dataplane.translate import CrossTranslation, laid_over
 from services.dataplane.translation import EVENT_STREAM, STREAM_HEADER, Emitted, Evidence, InboundRequest, Translation
+from services.wire.needs import least_tokens
 from services.wire.structs import plain_struct
 
 _ROLES = {"system", "developer", "user", "assistant", "tool"}
@@ -82,6 +83,7 @@ class _TypedRequest:
         parts = [p for m in self._chat.messages for p in m.parts]
         needs = {"tools"} if request.tools else set()
         needs |= {"vision"} if any(isinstance(p, Image) for p in parts) else set()
+        texts = "".join(p.text for p in parts if isinstance(p, Text))
         self.restartable = False
         self.context = RequestContext(
             model=request.model,
@@ -89,6 +91,7 @@ class _TypedRequest:
             metadata=plain_struct(request.metadata),
             user=request.user,
             needs=frozenset(needs),
+            least_tokens=least_tokens(texts.encode(), needs),
         )
 
     def condition_messages(self) -> tuple[Mapping[str, Any], ...]:

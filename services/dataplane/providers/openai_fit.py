@@ -16,6 +16,7 @@ import msgspec
 from services.core.policy.provider_types import quirks_of
 from services.core.policy.snapshot import Target
 from services.core.policy.vendors import Quirks
+from services.dataplane.limits import within
 from services.dataplane.members import NotAnObject, join_members, raw, split_members
 from services.dataplane.translation import Untranslatable
 
@@ -65,7 +66,22 @@ def fit(body: dict[str, Any], target: Target) -> list[str]:
         dropped += [_drop(body, name, told) for name in _refused_by_model(body, reasons) if name in body]
     if not quirks.usage_option:
         body.pop("stream_options", None)
+    if target.max_output_tokens:
+        dropped += _lower_limit(body, target)
     return [line for line in dropped if line]
+
+
+def _lower_limit(body: dict[str, Any], target: Target) -> list[str]:
+    """Ask for no more than the model answers."""
+    warnings = []
+    for name in LIMITS:
+        asked = body.get(name)
+        given = msgspec.json.decode(asked) if isinstance(asked, msgspec.Raw) else asked
+        limit, warning = within(given, target)
+        if warning:
+            body[name] = raw(limit) if isinstance(asked, msgspec.Raw) else limit
+            warnings.append(warning)
+    return warnings
 
 
 def _rename_limit(body: dict[str, Any], limit: str) -> list[str]:
