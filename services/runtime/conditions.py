@@ -19,6 +19,8 @@ from cel_expr_python.ext import ext_encoders, ext_math, ext_strings
 from services.core.policy.ports import Condition, ConditionProblem
 
 MAX_SOURCE = 4_096
+_ENVIRONMENTS = 512
+"""Sets of names whose environment is kept: making one costs twenty times as much as compiling an expression in it."""
 MESSAGES = "messages"
 
 _TOKEN = re.compile(
@@ -96,16 +98,14 @@ class CelCompiler:
             ext_math.ExtMath(),
             ext_encoders.ExtEncoders(),
         ]
+        self._environments: dict[frozenset[str], Any] = {}
 
     def __call__(self, expression: str) -> Condition | ConditionProblem:
         if len(expression) > MAX_SOURCE:
             return ConditionProblem(f"is longer than {MAX_SOURCE:,} characters")
         names = free_names(expression)
-        variables = dict.fromkeys(names, cel.Type.DYN)
-        if MESSAGES in names:
-            variables[MESSAGES] = cel.Type.List(cel.Type.DYN)
         try:
-            environment = cel.NewEnv(variables=variables, functions=self._functions, extensions=self._extensions)
+            environment = self._environment(frozenset(names))
             compiled = environment.compile(expression)
         except (RuntimeError, ValueError) as error:
             return ConditionProblem(_cleaned(str(error)))
@@ -113,6 +113,19 @@ class CelCompiler:
         if kind not in (cel.Type.BOOL, cel.Type.DYN):
             return ConditionProblem(f"must be true or false, but is of type {kind.name()}")
         return CelCondition(expression, names, environment, compiled)
+
+    def _environment(self, names: frozenset[str]) -> Any:
+        """An environment in which `names` are variables; conditions of one policy share few."""
+        known = self._environments.get(names)
+        if known is None:
+            variables = dict.fromkeys(names, cel.Type.DYN)
+            if MESSAGES in names:
+                variables[MESSAGES] = cel.Type.List(cel.Type.DYN)
+            known = cel.NewEnv(variables=variables, functions=self._functions, extensions=self._extensions)
+            while len(self._environments) >= _ENVIRONMENTS:
+                del self._environments[next(iter(self._environments))]
+            self._environments[names] = known
+        return known
 
 
 def _first_line(text: str) -> str:

@@ -68,6 +68,8 @@ def _fields_form(value: Any) -> dict[str, Any]:
     """The fields of a value that do not have their default, but for derived ones."""
     form = {}
     for field in dataclasses.fields(value):
+        if not field.compare:
+            continue  # it follows from the others
         found = getattr(value, field.name)
         if field.init and found != field.default and found not in _EMPTY:
             form[field.name] = _form(found)

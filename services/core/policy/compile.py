@@ -2,8 +2,8 @@
 
 The control plane runs it to admit a write, the worker to load, the CLI to
 validate and simulate; so they cannot disagree. It resolves references, fills
-defaults and prices, and compiles conditions; those of `previous` are reused by
-their source text, so that a change of one route costs one condition.
+defaults and prices, and compiles conditions. What `previous` has compiled from the
+same documents is reused, so that a change of one router costs one router.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from services.core.policy.documents import (
     Settings,
 )
 from services.core.policy.names import AUTO_NAMES, split_model
-from services.core.policy.ports import Condition, ConditionCompiler, ConditionProblem, ModelCatalogue
+from services.core.policy.ports import ConditionCompiler, ModelCatalogue
 from services.core.policy.provider_types import base_url_of, protocol_of
 from services.core.policy.resolve import make_target, resolve
+from services.core.policy.reuse import Reused
 from services.core.policy.routers import RouterCompiler
 from services.core.policy.rules import (
     BreakerRule,
@@ -67,7 +68,9 @@ def compile(  # noqa: A001 - the field's word, and the design's
     previous: Snapshot | None = None,
 ) -> Snapshot | Problems:
     """The snapshot of `documents`, or all their problems."""
-    problems = [problem for document in documents.values() for problem in check(document)]
+    reused = Reused(previous, documents)
+    changed = (document for key, document in documents.items() if not reused.is_same(key, document))
+    problems = [problem for document in changed for problem in check(document)]
     catalogue, wrong = catalogue.overlaid([d for d in documents.values() if isinstance(d, Catalogue)])
     problems.extend(wrong)
     settings = _settings(documents)
@@ -90,31 +93,14 @@ def compile(  # noqa: A001 - the field's word, and the design's
         catalogue=catalogue,
     )
     base = replace(base, aliases=_aliases(documents, base, problems))
-    routers = _routers(documents, base, _Cached(conditions, previous), problems)
+    routers = _routers(documents, base, reused.conditions(conditions), reused, problems)
     if base.namespace in providers:
         told = f"the namespace {base.namespace!r} is a Provider's name too; routers are found first"
         problems.append(Problem("Settings", "default", "namespace", told, warning=True))
     if any(not p.warning for p in problems):
         return Problems(tuple(problems))
-    return replace(base, routers=routers, models=_named(base, routers), warnings=tuple(problems))
-
-
-class _Cached:
-    """Compiles each expression once, and none that the previous snapshot has."""
-
-    def __init__(self, compiler: ConditionCompiler, previous: Snapshot | None) -> None:
-        self._compiler = compiler
-        self._known: dict[str, Condition | ConditionProblem] = {}
-        for router in previous.routers.values() if previous is not None else ():
-            for route in router.routes:
-                if route.condition is not None:
-                    self._known[route.condition.source] = route.condition
-
-    def __call__(self, expression: str) -> Condition | ConditionProblem:
-        found = self._known.get(expression)
-        if found is None:
-            found = self._known[expression] = self._compiler(expression)
-        return found
+    models = _named(base, routers)
+    return replace(base, routers=routers, models=models, warnings=tuple(problems), sources=documents)
 
 
 def _settings(documents: Mapping[ResourceKey, Document]) -> Settings:
@@ -202,11 +188,20 @@ def _aliases(documents: Mapping[ResourceKey, Document], base: Snapshot, problems
 
 
 def _routers(
-    documents: Mapping[ResourceKey, Document], base: Snapshot, conditions: ConditionCompiler, problems: list[Problem]
+    documents: Mapping[ResourceKey, Document],
+    base: Snapshot,
+    conditions: ConditionCompiler,
+    reused: Reused,
+    problems: list[Problem],
 ) -> dict[str, CompiledRouter]:
     routers: dict[str, CompiledRouter] = {}
-    for document in documents.values():
+    for key, document in documents.items():
         if isinstance(document, Router):
+            known = reused.router(key, document)
+            if known is not None:
+                routers[document.name] = known
+                problems.extend(reused.warnings(document.name))
+                continue
             compiler = RouterCompiler(document, base, conditions)
             routers[document.name] = compiler.compile(resilience(base.resilience, document))
             problems.extend(compiler.problems)
@@ -217,8 +212,6 @@ def _named(base: Snapshot, routers: Mapping[str, CompiledRouter]) -> dict[str, T
     """Every target that policy names, by model id."""
     named = dict(base.models)
     for router in routers.values():
-        for route in (*router.routes, *((router.default_route,) if router.default_route else ())):
-            for variant in route.variants:
-                for target in variant.targets:
-                    named.setdefault(target.model, target)
+        for model, target in router.named.items():
+            named.setdefault(model, target)
     return named

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.core.errors import Problem
@@ -26,6 +26,7 @@ from services.core.policy.preferences import (
     sort_key,
 )
 from services.core.policy.resolve import resolve
+from services.core.policy.route_index import index_of
 from services.core.policy.rules import Resilience, resilience, set_clocks
 from services.core.policy.selection import names_any, rank_of, unwanted
 from services.core.policy.snapshot import (
@@ -64,7 +65,15 @@ class RouterCompiler:
         if router.default_route is not None:
             default = self._route(router.default_route, "default_route", "default", None)
         reads = any(r.condition is not None and r.condition.reads_messages for r in routes)
-        return CompiledRouter(router.name, router.display_name, tuple(routes), default, reads_messages=reads)
+        return CompiledRouter(
+            name=router.name,
+            display_name=router.display_name,
+            routes=tuple(routes),
+            default_route=default,
+            reads_messages=reads,
+            index=index_of([r.condition.source if r.condition is not None else "" for r in routes]),
+            named=_named([*routes, *([default] if default is not None else [])]),
+        )
 
     def _condition(self, expression: str, path: str) -> Condition | None:
         if not expression.strip():
@@ -168,6 +177,15 @@ class RouterCompiler:
 
     def _wrong(self, path: str, message: str) -> None:
         self.problems.append(Problem("Router", self._router.name, path, message))
+
+
+def _named(routes: Sequence[CompiledRoute]) -> dict[str, Target]:
+    """Every target that routes name, by model id; the first one counts."""
+    targets = (target for route in routes for variant in route.variants for target in variant.targets)
+    named: dict[str, Target] = {}
+    for target in targets:
+        named.setdefault(target.model, target)
+    return named
 
 
 def preferences_of(selection: ModelSelection | None) -> Preferences:

@@ -13,12 +13,15 @@ from typing import Any
 from services.core.errors import Problem
 from services.core.policy.documents import (
     Capabilities,
+    Document,
     MessageTemplate,
     Prices,
+    ResourceKey,
     TextGenerationConfig,
 )
 from services.core.policy.ports import Condition, ModelCatalogue
 from services.core.policy.preferences import NO_PREFERENCES, Preferences
+from services.core.policy.route_index import RouteIndex
 from services.core.policy.rules import BreakerRule, ClockRule, FaultRule, Resilience
 from services.core.pricing import PriceSpan
 
@@ -140,6 +143,10 @@ class CompiledRouter:
     default_route: CompiledRoute | None
     reads_messages: bool
     """True: some condition reads `messages`, so callers of `decide` must provide them."""
+    index: RouteIndex | None = None
+    """Which routes a request can match at all; None: there are too few to be worth it."""
+    named: Mapping[str, Target] = field(default_factory=dict, repr=False, compare=False)
+    """Every target that its variants name, by model id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,3 +188,5 @@ class Snapshot:
     bare_models: Mapping[str, tuple[str, ...]]
     catalogue: ModelCatalogue
     warnings: tuple[Problem, ...] = ()
+    sources: Mapping[ResourceKey, Document] = field(default_factory=dict, repr=False, compare=False)
+    """The documents that it was compiled from; the next compilation reuses what is still the same."""

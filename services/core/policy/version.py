@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -21,14 +20,26 @@ def content_version(documents: Iterable[Document]) -> str:
     return blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
 
 
+_KNOWN = 1 << 16
+"""Documents whose digest is remembered."""
+_digests: dict[int, tuple[Document, str]] = {}
+
+
 def document_digest(document: Document) -> str:
-    """The digest of one document, 32 hex digits."""
-    return _digest_of(_canonical(document))
+    """The digest of one document, 32 hex digits.
 
-
-@lru_cache(maxsize=8192)
-def _digest_of(canonical: str) -> str:
-    return blake2b(canonical.encode(), digest_size=16).hexdigest()
+    Remembered by identity: documents are immutable, and a policy of which one changed holds the others as they
+    were. The entry keeps its document alive, so that no other one gets its identity.
+    """
+    known = _digests.get(id(document))
+    if known is not None:
+        return known[1]
+    digest = blake2b(_canonical(document).encode(), digest_size=16).hexdigest()
+    if len(_digests) >= _KNOWN:
+        # Whole, and seldom: what is still in use is computed once more.
+        _digests.clear()
+    _digests[id(document)] = (document, digest)
+    return digest
 
 
 def _canonical(value: Any) -> str:

@@ -253,15 +253,15 @@ def _with_room(draft: _Draft, found: tuple[Candidate, ...]) -> tuple[Candidate, 
 
 def _route(draft: _Draft, router: CompiledRouter) -> CompiledRoute | None:
     """The first route whose condition is true, else the default route."""
-    variables: Mapping[str, Any] | None = None
-    for route in router.routes:
+    context = draft.context
+    variables = context.metadata
+    if router.reads_messages:
+        variables = {**variables, "messages": context.messages}
+    seen = 0
+    for route in _possible(router, context.metadata):
         if route.condition is None:
             continue
-        if variables is None:
-            context = draft.context
-            variables = (
-                {**context.metadata, "messages": context.messages} if router.reads_messages else context.metadata
-            )
+        seen += 1
         matched = route.condition.matches(variables)
         if matched is True:
             draft.reasons.append(f"route {route.route_id!r}: {route.condition.source} is true")
@@ -271,9 +271,19 @@ def _route(draft: _Draft, router: CompiledRouter) -> CompiledRoute | None:
             draft.reasons.append(f"route {route.route_id!r}: {route.condition.source} has no value: {matched.message}")
         else:
             draft.reasons.append(f"route {route.route_id!r}: {route.condition.source} is false")
+    if router.index is not None and seen < router.index.count:
+        passed = router.index.count - seen
+        draft.reasons.append(f"{passed:,} routes require other values of {', '.join(sorted(router.index.filed))}")
     if router.default_route is not None:
         draft.reasons.append(f"route {router.default_route.route_id!r}: the default")
     return router.default_route
+
+
+def _possible(router: CompiledRouter, metadata: Mapping[str, Any]) -> Iterable[CompiledRoute]:
+    """The routes that can match, in order."""
+    if router.index is None:
+        return router.routes
+    return (router.routes[position] for position in router.index.possible(metadata))
 
 
 def _variant(draft: _Draft, router: CompiledRouter, route: CompiledRoute, seed: int) -> CompiledVariant:
