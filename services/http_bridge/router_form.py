@@ -14,6 +14,7 @@ from services.wire.document_form import message_form, read_form
 _OUTER = {"display_name": "displayName", "default_route": "defaultRoute"}
 _FIELDS = {"display_name": "display_name", "displayName": "display_name", "defaults": "defaults", "routes": "routes"}
 _FIELDS |= {"default_route": "default_route", "defaultRoute": "default_route", "clocks": "clocks", "retry": "retry"}
+_FIELDS |= {name: name for name in ("metadata", "hedge", "recovery")}
 
 
 def router_form(router: Router) -> dict[str, Any]:

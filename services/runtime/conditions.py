@@ -1,8 +1,8 @@
 """Conditions in CEL: the adapter of cel-expr-python (Google's cel-cpp).
 
 Metadata keys need no declaration: every free name of an expression becomes a
-variable of any type. What is known is checked when policy is written: syntax,
-functions, the result's type. A condition that fails on a request (a missing
+variable, of its declared type or of any. What is known is checked when policy is
+written: syntax, functions, types of operands, the result's type. A condition that fails on a request (a missing
 key, a wrong type) does not match; `||` and `&&` absorb such failures as CEL
 defines. The library bounds iteration and nesting itself and uses RE2.
 """
@@ -22,6 +22,8 @@ MAX_SOURCE = 4_096
 _ENVIRONMENTS = 512
 """Sets of names whose environment is kept: making one costs twenty times as much as compiling an expression in it."""
 MESSAGES = "messages"
+
+_UNDECLARED: Mapping[str, str] = {}
 
 _TOKEN = re.compile(
     r"""(?P<raw>[bB]?[rR][bB]?(?:\"\"\".*?\"\"\"|'''.*?'''|"[^"\n]*"|'[^'\n]*'))"""
@@ -46,9 +48,25 @@ def free_names(expression: str) -> set[str]:
     return names
 
 
+_DOUBLES = "double"
+_CEL_TYPES = {
+    "string": cel.Type.STRING,
+    "int": cel.Type.INT,
+    _DOUBLES: cel.Type.DOUBLE,
+    "bool": cel.Type.BOOL,
+    "list": cel.Type.List(cel.Type.DYN),
+    "map": cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
+}
+
+
 def _plain(value: Any) -> Any:
     """`value` as the library takes it: it knows lists, but no tuples."""
     return list(value) if isinstance(value, tuple) else value
+
+
+def _double(value: Any) -> Any:
+    """A whole number of JSON as the double that it is declared to be."""
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _last(values: Any) -> Any:
@@ -59,21 +77,31 @@ def _last(values: Any) -> Any:
 class CelCondition:
     """A compiled condition."""
 
-    __slots__ = ("_environment", "_expression", "_names", "_source", "reads_messages")
+    __slots__ = ("_doubles", "_environment", "_expression", "_names", "_source", "reads_messages")
 
-    def __init__(self, source: str, names: set[str], environment: Any, expression: Any) -> None:
+    def __init__(
+        self, source: str, names: frozenset[str], environment: Any, expression: Any, doubles: frozenset[str]
+    ) -> None:
         self._source = source
         self._names = names
         self._environment = environment
         self._expression = expression
+        self._doubles = doubles
         self.reads_messages = MESSAGES in names
 
     @property
     def source(self) -> str:
         return self._source
 
+    @property
+    def reads(self) -> frozenset[str]:
+        return self._names
+
     def matches(self, variables: Mapping[str, Any]) -> bool | ConditionProblem:
         known = {name: _plain(variables[name]) for name in self._names if name in variables}
+        for name in self._doubles:
+            if name in known:
+                known[name] = _double(known[name])
         try:
             value = self._expression.eval(data=known)
         except (RuntimeError, TypeError, ValueError) as error:
@@ -98,33 +126,35 @@ class CelCompiler:
             ext_math.ExtMath(),
             ext_encoders.ExtEncoders(),
         ]
-        self._environments: dict[frozenset[str], Any] = {}
+        self._environments: dict[frozenset[tuple[str, str]], Any] = {}
 
-    def __call__(self, expression: str) -> Condition | ConditionProblem:
+    def __call__(self, expression: str, types: Mapping[str, str] = _UNDECLARED) -> Condition | ConditionProblem:
         if len(expression) > MAX_SOURCE:
             return ConditionProblem(f"is longer than {MAX_SOURCE:,} characters")
-        names = free_names(expression)
+        names = frozenset(free_names(expression))
+        typed = frozenset((name, types.get(name, "")) for name in names)
         try:
-            environment = self._environment(frozenset(names))
+            environment = self._environment(typed)
             compiled = environment.compile(expression)
         except (RuntimeError, ValueError) as error:
             return ConditionProblem(_cleaned(str(error)))
         kind = compiled.return_type()
         if kind not in (cel.Type.BOOL, cel.Type.DYN):
             return ConditionProblem(f"must be true or false, but is of type {kind.name()}")
-        return CelCondition(expression, names, environment, compiled)
+        doubles = frozenset(name for name, kind in typed if kind == _DOUBLES)
+        return CelCondition(expression, names, environment, compiled, doubles)
 
-    def _environment(self, names: frozenset[str]) -> Any:
-        """An environment in which `names` are variables; conditions of one policy share few."""
-        known = self._environments.get(names)
+    def _environment(self, typed: frozenset[tuple[str, str]]) -> Any:
+        """An environment with these names and types as variables; conditions of one policy share few."""
+        known = self._environments.get(typed)
         if known is None:
-            variables = dict.fromkeys(names, cel.Type.DYN)
-            if MESSAGES in names:
+            variables = {name: _CEL_TYPES.get(kind, cel.Type.DYN) for name, kind in typed}
+            if MESSAGES in variables:
                 variables[MESSAGES] = cel.Type.List(cel.Type.DYN)
             known = cel.NewEnv(variables=variables, functions=self._functions, extensions=self._extensions)
             while len(self._environments) >= _ENVIRONMENTS:
                 del self._environments[next(iter(self._environments))]
-            self._environments[names] = known
+            self._environments[typed] = known
         return known
 
 

@@ -148,8 +148,10 @@ def told(compiled: Any) -> Any:
     return compiled.version, routers, compiled.models, compiled.providers, sorted(map(str, compiled.warnings))
 
 
-def test_keys_are_remembered_by_document() -> None:
+def test_a_set_that_is_changed_in_place_is_not_taken_for_the_one_before() -> None:
     documents: dict[ResourceKey, Document] = {key_of(d): d for d in (Provider(name="one", type="openai"),)}
     first = compile(documents, CEL, CATALOGUE)
     assert isinstance(first, Snapshot)
-    assert first.sources == documents
+    bad = Router(name="r")
+    documents[key_of(bad)] = bad
+    assert not isinstance(compile(documents, CEL, CATALOGUE, previous=first), Snapshot)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 
 from services.core.errors import Problem
@@ -33,12 +33,14 @@ from services.core.policy.documents import (
 )
 from services.core.policy.model_checks import check_facts
 from services.core.policy.names import ID, PROVIDER, ROUTER, URL, split_model, valid_model
+from services.core.policy.ports import METADATA_TYPES
 from services.core.policy.preferences import METRICS, is_direction, metric_of
 from services.core.policy.provider_types import PROVIDER_TYPES, base_url_of
 
 SCOPES = ("inference", "read", "admin")
 ROLES = ("system", "developer", "user", "assistant")
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
+_VARIABLE = re.compile(r"\A[A-Za-z_][A-Za-z0-9_]*\Z")
 _HASH = re.compile(r"\Ablake2b:[0-9a-f]{64}\Z")
 _HEADER = re.compile(r"\A[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
 _SECRET_HEADERS = {"authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "proxy-authorization"}
@@ -94,6 +96,14 @@ def _catalogue(document: Catalogue) -> Found:
         yield "name", "expected a provider of the catalogue, such as openai"
 
 
+def _metadata(metadata: Mapping[str, str]) -> Found:
+    for name, kind in sorted(metadata.items()):
+        if not _VARIABLE.match(name) or name == "messages":
+            yield f"metadata.{name}", "expected a name that a condition can read: letters, digits and underscores"
+        if kind not in METADATA_TYPES:
+            yield f"metadata.{name}", f"expected one of {', '.join(METADATA_TYPES)}, got {kind!r}"
+
+
 def _router(document: Router) -> Found:
     if not ROUTER.match(document.name):
         yield "name", "expected lower-case letters, digits and dashes, starting with a letter or digit"
@@ -117,6 +127,7 @@ def _router(document: Router) -> Found:
                 yield f"defaults.message_templates[{index}].role", f"expected one of {', '.join(ROLES)}"
     yield from check_clocks(document.clocks, "clocks")
     yield from check_resilience(document, "")
+    yield from _metadata(document.metadata)
 
 
 def _route(route: Route, path: str, seen: set[str]) -> Found:
@@ -225,6 +236,7 @@ def _settings(document: Settings) -> Found:
     yield from check_clocks(document.clocks, "clocks")
     yield from check_breaker(document.breaker, "breaker")
     yield from check_resilience(document, "")
+    yield from _metadata(document.metadata)
 
 
 _CHECKS: dict[str, Callable[..., Found]] = {

@@ -83,6 +83,7 @@ def compile(  # noqa: A001 - the field's word, and the design's
         namespace=settings.namespace or DEFAULT_NAMESPACE,
         clocks=replace(ClockRule(), **set_clocks(settings.clocks)),
         resilience=resilience(Resilience(), settings),
+        types=settings.metadata,
         settings_clocks=frozenset(set_clocks(settings.clocks)),
         providers=providers,
         models=models,
@@ -100,7 +101,7 @@ def compile(  # noqa: A001 - the field's word, and the design's
     if any(not p.warning for p in problems):
         return Problems(tuple(problems))
     models = _named(base, routers)
-    return replace(base, routers=routers, models=models, warnings=tuple(problems), sources=documents)
+    return replace(base, routers=routers, models=models, warnings=tuple(problems), sources=dict(documents))
 
 
 def _settings(documents: Mapping[ResourceKey, Document]) -> Settings:

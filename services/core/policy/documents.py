@@ -282,6 +282,7 @@ class Router:
     commit_after: CommitAfter | None = None
     recovery: str = ""
     on_exhausted: OnExhausted | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +315,7 @@ class Settings:
     commit_after: CommitAfter | None = None
     recovery: str = ""
     on_exhausted: OnExhausted | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 Document = Provider | Model | Router | ApiKey | Alias | Settings | Catalogue

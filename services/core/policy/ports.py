@@ -30,6 +30,10 @@ class Condition(Protocol):
         """The expression as written."""
 
     @property
+    def reads(self) -> frozenset[str]:
+        """The names of metadata that it mentions, and "messages"."""
+
+    @property
     def reads_messages(self) -> bool:
         """True: the expression mentions `messages`, so they must be decoded for it."""
 
@@ -37,11 +41,19 @@ class Condition(Protocol):
         """Whether the request matches; a problem counts as no match and is counted."""
 
 
+METADATA_TYPES = ("string", "int", "double", "bool", "list", "map")
+"""Types that metadata can be declared with."""
+
+
 class ConditionCompiler(Protocol):
     """Compiles conditions."""
 
-    def __call__(self, expression: str) -> Condition | ConditionProblem:
-        """Compile `expression`; never raises for bad input."""
+    def __call__(self, expression: str, types: Mapping[str, str] = ...) -> Condition | ConditionProblem:
+        """Compile `expression`; never raises for bad input.
+
+        Args:
+            types: Declared types of metadata, by name; names that are not declared are of any type.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from services.core.policy.documents import Document, ResourceKey
 from services.core.policy.ports import Condition, ConditionCompiler, ConditionProblem
 from services.core.policy.snapshot import CompiledRouter, Snapshot
 
+_UNDECLARED: Mapping[str, str] = {}
 _INDEPENDENT = {"Router", "ApiKey"}
 """Kinds that no router depends on."""
 
@@ -61,15 +62,20 @@ class _Known:
     def __init__(self, compiler: ConditionCompiler, previous: Snapshot | None) -> None:
         self._compiler = compiler
         self._previous = previous
-        self._known: dict[str, Condition | ConditionProblem] | None = None
+        self._known: dict[tuple[str, tuple[tuple[str, str], ...]], Condition | ConditionProblem] | None = None
 
-    def __call__(self, expression: str) -> Condition | ConditionProblem:
+    def __call__(self, expression: str, types: Mapping[str, str] = _UNDECLARED) -> Condition | ConditionProblem:
         if self._known is None:
             # Only when something is to be compiled at all: it takes a look at every route.
             routers = self._previous.routers.values() if self._previous is not None else ()
-            conditions = (route.condition for router in routers for route in router.routes)
-            self._known = {condition.source: condition for condition in conditions if condition is not None}
-        found = self._known.get(expression)
+            pairs = ((route.condition, router.types) for router in routers for route in router.routes)
+            self._known = {(c.source, _fixed(types)): c for c, types in pairs if c is not None}
+        key = (expression, _fixed(types))
+        found = self._known.get(key)
         if found is None:
-            found = self._known[expression] = self._compiler(expression)
+            found = self._known[key] = self._compiler(expression, types)
         return found
+
+
+def _fixed(types: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(types.items()))

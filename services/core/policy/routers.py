@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -48,6 +49,7 @@ class RouterCompiler:
         self._conditions = conditions
         self._resilience = Resilience()
         routes = [rule.route for rule in router.routes] + [router.default_route]
+        self._types = {**base.types, **router.metadata}
         self._written = {route.route_id for route in routes if route is not None}
 
     def compile(self, attempt_rules: Resilience) -> CompiledRouter:
@@ -71,6 +73,7 @@ class RouterCompiler:
             routes=tuple(routes),
             default_route=default,
             reads_messages=reads,
+            types=self._types,
             index=index_of([r.condition.source if r.condition is not None else "" for r in routes]),
             named=_named([*routes, *([default] if default is not None else [])]),
         )
@@ -78,11 +81,19 @@ class RouterCompiler:
     def _condition(self, expression: str, path: str) -> Condition | None:
         if not expression.strip():
             return None
-        compiled = self._conditions(expression)
+        compiled = self._conditions(expression, self._types)
         if isinstance(compiled, ConditionProblem):
             self._wrong(path, compiled.message)
             return None
+        self._check_declared(compiled, path)
         return compiled
+
+    def _check_declared(self, condition: Condition, path: str) -> None:
+        """Where metadata is declared, a name that is not is likely a slip: a request without it never matches."""
+        for name in sorted(condition.reads - self._types.keys() - {"messages"}) if self._types else ():
+            close = difflib.get_close_matches(name, self._types, n=1)
+            told = f"{name!r} is not declared in the metadata" + (f"; did you mean {close[0]!r}?" if close else "")
+            self.problems.append(Problem("Router", self._router.name, path, told, warning=True))
 
     def _route(self, route: Route, path: str, default_id: str, condition: Condition | None) -> CompiledRoute:
         variants = []

@@ -143,6 +143,8 @@ class CompiledRouter:
     default_route: CompiledRoute | None
     reads_messages: bool
     """True: some condition reads `messages`, so callers of `decide` must provide them."""
+    types: Mapping[str, str] = field(default_factory=dict)
+    """Declared types of metadata, by name: the settings' and its own."""
     index: RouteIndex | None = None
     """Which routes a request can match at all; None: there are too few to be worth it."""
     named: Mapping[str, Target] = field(default_factory=dict, repr=False, compare=False)
@@ -176,6 +178,8 @@ class Snapshot:
     revision: int
     namespace: str
     clocks: ClockRule
+    types: Mapping[str, str]
+    """Declared types of metadata, by name."""
     settings_clocks: frozenset[str]
     """Which clocks the settings set, as against the built-in defaults."""
     resilience: Resilience

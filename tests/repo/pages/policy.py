@@ -140,6 +140,10 @@ CHOICE = """## How a request finds its model
 CEL's extensions for strings, math and encoders are there. Syntax, functions and the result's type are checked when the
 policy is written. A condition that fails on a request, such as for a missing key, does not match; `||` and `&&` absorb
 the failure of one side if the other side decides: `tier == "gold" || plan == "pro"` needs one of the two keys.
+Metadata may be declared, in the settings or in a router (`metadata: {tier: string, age: int}`): then the types of operands
+are checked as well, and a condition that reads a name that nobody declared gets a warning. A router of sixteen conditions
+or more is searched by an index: a condition with a term `key == "text"` is evaluated only for requests whose
+metadata has that text, so that a thousand routes cost what a few do.
 
 **Weights** of a route's variants share out its traffic. A request with a `user` always gets the same variant: its place
 is a hash of router, route and user, so it is the same on every worker and after every restart. Shares are laid out in

@@ -174,3 +174,45 @@ def test_a_condition_gets_only_what_it_names() -> None:
 )
 def test_free_names_are_variables_and_nothing_else(expression: str, names: set[str]) -> None:
     assert free_names(expression) == names
+
+
+TYPES = {"tier": "string", "age": "int", "score": "double", "beta": "bool", "flags": "list", "user": "map"}
+
+
+@pytest.mark.parametrize(
+    ("expression", "told"),
+    [
+        ("tier > 5", "no matching overload"),
+        ('age == "old"', "no matching overload"),
+        ("beta + 1 == 2", "no matching overload"),
+        ("tier", "must be true or false, but is of type STRING"),
+        ("tier.plan == 1", "cannot be the operand of a select"),
+    ],
+)
+def test_what_was_declared_is_checked_when_it_is_written(expression: str, told: str) -> None:
+    assert not isinstance(COMPILE(expression), ConditionProblem), "without a declaration it may be anything"
+    found = COMPILE(expression, TYPES)
+    assert isinstance(found, ConditionProblem)
+    assert told in found.message
+
+
+@pytest.mark.parametrize(
+    ("expression", "metadata"),
+    [
+        ("score > 0.5 && score < 2.0", {"score": 1}),
+        ("age >= 18", {"age": 18}),
+        ('"a" in flags && user.plan == "x" && beta', {"flags": ["a"], "user": {"plan": "x"}, "beta": True}),
+    ],
+)
+def test_declared_metadata_is_read(expression: str, metadata: dict[str, Any]) -> None:
+    condition = COMPILE(expression, TYPES)
+    assert not isinstance(condition, ConditionProblem)
+    assert condition.matches(metadata) is True
+    assert condition.reads == metadata.keys()
+
+
+def test_metadata_of_another_type_than_declared_is_no_match_but_a_problem() -> None:
+    condition = COMPILE("age >= 18", TYPES)
+    assert not isinstance(condition, ConditionProblem)
+    for value in ("old", None, [1]):
+        assert isinstance(condition.matches({"age": value}), ConditionProblem)

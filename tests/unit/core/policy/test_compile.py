@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from services.core.policy.compile import Problems, compile
@@ -36,9 +37,9 @@ class Counting:
     def __init__(self) -> None:
         self.compiled: list[str] = []
 
-    def __call__(self, expression: str) -> Condition | ConditionProblem:
+    def __call__(self, expression: str, types: Mapping[str, str] | None = None) -> Condition | ConditionProblem:
         self.compiled.append(expression)
-        return CONDITIONS(expression)
+        return CONDITIONS(expression, types or {})
 
 
 def compiled(
@@ -69,7 +70,9 @@ def test_a_route_of_before_that_has_no_condition_has_none_to_reuse() -> None:
     router = previous.routers["one"]
     bare = replace(router, routes=tuple(replace(route, condition=None) for route in router.routes))
     conditions = Counting()
-    compiled(documents, conditions, replace(previous, routers={"one": bare}))
+    # Another alias: routers may refer to it, so they are compiled anew.
+    more = documents_in(POLICY + "- {kind: Alias, name: c, model: b}\n")
+    compiled(more, conditions, replace(previous, routers={"one": bare}))
     assert sorted(conditions.compiled) == ['tier == "gold"', 'tier == "tin"']
 
 

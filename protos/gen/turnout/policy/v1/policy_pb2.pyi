@@ -727,6 +727,26 @@ class Router(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     ROUTES_FIELD_NUMBER: _builtins.int
@@ -738,6 +758,7 @@ class Router(_message.Message):
     COMMIT_AFTER_FIELD_NUMBER: _builtins.int
     RECOVERY_FIELD_NUMBER: _builtins.int
     ON_EXHAUSTED_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name used in `model: "<namespace>/<name>"`. Lower case, [a-z0-9][a-z0-9-]*."""
     display_name: _builtins.str
@@ -778,6 +799,12 @@ class Router(_message.Message):
     def on_exhausted(self) -> Global___OnExhausted:
         """What follows when no target may be called; overrides the settings."""
 
+    @_builtins.property
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Types of the metadata that its conditions read, by name: "string", "int", "double", "bool", "list" or "map". They
+        are laid over those of the settings.
+        """
+
     def __init__(
         self,
         *,
@@ -792,10 +819,11 @@ class Router(_message.Message):
         commit_after: Global___CommitAfter | None = ...,
         recovery: _builtins.str = ...,
         on_exhausted: Global___OnExhausted | None = ...,
+        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["clocks", b"clocks", "commit_after", b"commit_after", "default_route", b"default_route", "defaults", b"defaults", "hedge", b"hedge", "on_exhausted", b"on_exhausted", "retry", b"retry"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clocks", b"clocks", "commit_after", b"commit_after", "default_route", b"default_route", "defaults", b"defaults", "display_name", b"display_name", "hedge", b"hedge", "name", b"name", "on_exhausted", b"on_exhausted", "recovery", b"recovery", "retry", b"retry", "routes", b"routes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clocks", b"clocks", "commit_after", b"commit_after", "default_route", b"default_route", "defaults", b"defaults", "display_name", b"display_name", "hedge", b"hedge", "metadata", b"metadata", "name", b"name", "on_exhausted", b"on_exhausted", "recovery", b"recovery", "retry", b"retry", "routes", b"routes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1400,6 +1428,26 @@ class Settings(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     NAMESPACE_FIELD_NUMBER: _builtins.int
     CLOCKS_FIELD_NUMBER: _builtins.int
@@ -1409,6 +1457,7 @@ class Settings(_message.Message):
     COMMIT_AFTER_FIELD_NUMBER: _builtins.int
     RECOVERY_FIELD_NUMBER: _builtins.int
     ON_EXHAUSTED_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Always "default"."""
     namespace: _builtins.str
@@ -1439,6 +1488,13 @@ class Settings(_message.Message):
     def on_exhausted(self) -> Global___OnExhausted:
         """What follows when no target may be called."""
 
+    @_builtins.property
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Types of request metadata, by name: "string", "int", "double", "bool", "list" or "map". Conditions are checked
+        against them when policy is written. Declaring is optional: without any declaration every name is of any type; with
+        one, a condition that reads another name gets a warning.
+        """
+
     def __init__(
         self,
         *,
@@ -1451,10 +1507,11 @@ class Settings(_message.Message):
         commit_after: Global___CommitAfter | None = ...,
         recovery: _builtins.str = ...,
         on_exhausted: Global___OnExhausted | None = ...,
+        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["breaker", b"breaker", "clocks", b"clocks", "commit_after", b"commit_after", "hedge", b"hedge", "on_exhausted", b"on_exhausted", "retry", b"retry"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["breaker", b"breaker", "clocks", b"clocks", "commit_after", b"commit_after", "hedge", b"hedge", "name", b"name", "namespace", b"namespace", "on_exhausted", b"on_exhausted", "recovery", b"recovery", "retry", b"retry"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breaker", b"breaker", "clocks", b"clocks", "commit_after", b"commit_after", "hedge", b"hedge", "metadata", b"metadata", "name", b"name", "namespace", b"namespace", "on_exhausted", b"on_exhausted", "recovery", b"recovery", "retry", b"retry"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
