@@ -55,6 +55,12 @@ def _show(record: RequestRecord) -> None:
         line += f", first token {record.time_to_first_token_ms:.0f} ms"
     if record.usage.input_tokens or record.usage.output_tokens:
         line += f", {record.usage.input_tokens}→{record.usage.output_tokens} tokens"
+    for count, unit in (
+        (record.usage.characters, "characters"),
+        (record.usage.seconds, "s of sound"),
+        (record.usage.images, "pictures"),
+    ):
+        line += f", {count:g} {unit}" if count else ""
     if record.usage.HasField("cost_usd"):
         line += f", ${record.usage.cost_usd:.6f}"
     out.print(f"{line} [dim]{record.generation_id}[/]")

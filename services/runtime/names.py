@@ -98,7 +98,7 @@ METRIC_MEANINGS: dict[Metric, str] = {
 }
 
 ATTRIBUTE_MEANINGS: dict[Attribute, str] = {
-    "gen_ai.operation.name": "Always `chat`.",
+    "gen_ai.operation.name": "`chat`, or the name of an API that is not chat, such as `embeddings` or `audio.speech`.",
     "gen_ai.provider.name": "Provider that the attempt was sent to, by its name in the policy.",
     "gen_ai.request.model": "On `chat`: the model as the caller wrote it. On an attempt: the provider's name for it.",
     "gen_ai.request.stream": "Whether the caller asked for a stream.",
@@ -122,7 +122,7 @@ ATTRIBUTE_MEANINGS: dict[Attribute, str] = {
     "error.type": "On HTTP: the status, from 500 on. On `chat`: the reason of our error. On an attempt: the failure "
     "kind. See errors.md.",
     "turnout.generation_id": "Id of the request; callers see it as `metadata.generation_id`.",
-    "turnout.api": "API that the caller used: `chat.completions`, `messages` or `typed`.",
+    "turnout.api": "API that the caller used, such as `chat.completions`, `messages`, `typed` or `embeddings`.",
     "turnout.router": "Router that decided; absent: the caller named a model.",
     "turnout.route": "Route that was chosen.",
     "turnout.variant": "Variant that was assigned.",

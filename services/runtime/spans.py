@@ -43,7 +43,7 @@ def spans_of(
     end = start + int(record.duration_ms * _MS)
     place = TraceContext(record.trace_id, record.span_id, record.parent_span_id, sampled=True, tracestate=tracestate)
     chat = _span(
-        name=f"chat {record.requested_model}".strip(),
+        name=f"{operation_of(record.api)} {record.requested_model}".strip(),
         place=place,
         remote=server is None,
         kind=SpanKind.INTERNAL,
@@ -91,9 +91,28 @@ def server_span(
     )
 
 
+_OPERATIONS = frozenset(
+    {
+        "embeddings",
+        "moderations",
+        "images",
+        "image.edits",
+        "audio.speech",
+        "audio.transcriptions",
+        "audio.translations",
+        "messages.count_tokens",
+    }
+)
+
+
+def operation_of(api: str) -> str:
+    """The GenAI operation of an API: those that are not chat go by their own name."""
+    return api if api in _OPERATIONS else "chat"
+
+
 def _chat_attributes(record: RequestRecord) -> Attributes:
     attributes: dict[Attribute, Any] = {
-        "gen_ai.operation.name": "chat",
+        "gen_ai.operation.name": operation_of(record.api),
         "gen_ai.request.model": record.requested_model,
         "gen_ai.request.stream": record.stream,
         "turnout.generation_id": record.generation_id,
@@ -125,7 +144,7 @@ def _attempt_span(
     start = record.started_at.ToNanoseconds() + int(attempt.start_ms * _MS)
     upstream = attempt.model.partition("/")[2] or attempt.model
     attributes: dict[Attribute, Any] = {
-        "gen_ai.operation.name": "chat",
+        "gen_ai.operation.name": operation_of(record.api),
         "gen_ai.provider.name": attempt.provider,
         "gen_ai.request.model": upstream,
         "gen_ai.request.stream": record.stream,
@@ -149,7 +168,7 @@ def _attempt_span(
     _put_usage(attributes, attempt.usage)
     status = Status(StatusCode.ERROR, attempt.error_message) if attempt.failure else Status(StatusCode.UNSET)
     return _span(
-        name=f"chat {upstream}",
+        name=f"{operation_of(record.api)} {upstream}",
         place=TraceContext(chat.trace_id, attempt.span_id, chat.span_id, sampled=True, tracestate=chat.tracestate),
         remote=False,
         kind=SpanKind.CLIENT,

@@ -80,3 +80,13 @@ def test_a_worker_that_refuses_is_told(suite: Suite, logs: Turnout) -> None:
     told = logs("logs", "--no-follow", "--dataplane", suite.dataplane, "--api-key", "to-wrong")
     assert told.code == 1
     assert "the API key is not known" in told.err
+
+
+def test_what_is_not_counted_in_tokens_is_shown_in_its_own_unit(suite: Suite, logs: Turnout) -> None:
+    usages = (TokenUsage(characters=1_200), TokenUsage(seconds=3.7), TokenUsage(images=2))
+    for number, usage in enumerate(usages):
+        suite.worker.records.append(trail(generation_id=f"unit-{number}", outcome="ok", status=200, usage=usage))
+    shown = logs("logs", "--no-follow", "--tail", "3", "--dataplane", suite.dataplane).out
+    assert ", 1200 characters unit-0" in shown
+    assert ", 3.7 s of sound unit-1" in shown
+    assert ", 2 pictures unit-2" in shown

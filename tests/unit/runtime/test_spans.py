@@ -178,3 +178,20 @@ def test_a_bridges_span_is_an_error_from_500_on(status: int, code: StatusCode) -
 def test_every_attribute_is_one_of_the_table() -> None:
     for span in spans_of(record(), RESOURCE):
         assert set(span.attributes or {}) <= set(ATTRIBUTES)
+
+
+@pytest.mark.parametrize(
+    ("api", "operation"),
+    [
+        ("chat.completions", "chat"),
+        ("messages", "chat"),
+        ("typed", "chat"),
+        ("embeddings", "embeddings"),
+        ("audio.speech", "audio.speech"),
+        ("messages.count_tokens", "messages.count_tokens"),
+    ],
+)
+def test_apis_that_are_not_chat_are_operations_of_their_own(api: str, operation: str) -> None:
+    spans = spans_of(record(api=api), RESOURCE)
+    assert {(s.attributes or {})["gen_ai.operation.name"] for s in spans} == {operation}
+    assert spans[0].name == f"{operation} inworld/r"
