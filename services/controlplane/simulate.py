@@ -33,6 +33,7 @@ def simulate(snapshot: Snapshot, request: SimulateRequest) -> SimulateResponse:
     answer.router_id, answer.route_id, answer.variant_id = decision.router_id, decision.route_id, decision.variant_id
     answer.candidates.extend(c.target.model for c in decision.candidates)
     answer.reasons.extend(f"skipped {s.model}: {s.why}" for s in decision.skipped)
+    answer.reasons.extend(f"warning: {warning}" for warning in decision.warnings)
     return answer
 
 

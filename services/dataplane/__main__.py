@@ -22,6 +22,7 @@ FLAGS = (
     Flag("metrics-port", 0, "port of Prometheus metrics; 0: none"),
     Flag("drain", 0.0, "seconds between NOT_SERVING and refusing calls"),
     Flag("grace", 30.0, "seconds that running requests get at the end"),
+    Flag("comments-after", 10.0, "seconds of silence after which streams under /api/v1 get a comment; 0: never"),
     Flag("allow-faults", False, "act on the faults that policy injects; without it they are ignored"),
 )
 
@@ -38,6 +39,7 @@ def worker_settings(values: dict[str, Any]) -> WorkerSettings:
         drain=values["drain"],
         grace=values["grace"],
         allow_faults=values["allow_faults"],
+        comments_after=values["comments_after"],
     )
 
 

@@ -66,6 +66,7 @@ class WorkerSettings:
         drain: Seconds between NOT_SERVING and refusing calls, for load balancers to notice.
         grace: Seconds that running requests get at the end.
         allow_faults: Act on the faults that policy injects; without it they are ignored.
+        comments_after: Seconds of silence after which streams under /api/v1 get a comment; 0.0: never.
     """
 
     node_id: str
@@ -77,6 +78,7 @@ class WorkerSettings:
     drain: float = 0.0
     grace: float = 30.0
     allow_faults: bool = False
+    comments_after: float = 10.0
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
 
 
@@ -113,7 +115,9 @@ class Worker:
         self.runner.health.on_refused = self._breakers.refused
         self.health_events.sink = self._breakers.changed
         sampler = sampler_from(settings.environment)
-        self.engine = Engine(self.holder, self.runner, self.records, clock, sampler)
+        self.engine = Engine(
+            self.holder, self.runner, self.records, clock, sampler, comments_after=settings.comments_after
+        )
         self.serving = JoiningEngine(self.engine)
         self.local = LocalInference(self.serving, self.health)
         self._ready = asyncio.Event()

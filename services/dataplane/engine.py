@@ -20,12 +20,13 @@ from services.core.routing.decide import decide, router_named
 from services.core.routing.plan import Plan, Undecided
 from services.core.values import changed
 from services.dataplane.auth import INFERENCE, authenticate
+from services.dataplane.keepalive import kept_alive
 from services.dataplane.policy_holder import PolicyHolder
 from services.dataplane.records import RecordLog
 from services.dataplane.rehearsal import FAULT_HEADER
 from services.dataplane.runner import Runner
 from services.dataplane.trail import Trail, evidence_headers, evidence_of
-from services.dataplane.translation import JSON, Dialect, InboundRequest
+from services.dataplane.translation import JSON, Dialect, InboundRequest, TalkingDialect
 from services.runtime.clock import Clock
 from services.runtime.trace_context import Sampler, begin_span
 
@@ -63,8 +64,21 @@ class Engine:
     """Serves requests. One per worker process."""
 
     def __init__(
-        self, policy: PolicyHolder, runner: Runner, records: RecordLog, clock: Clock, sampler: Sampler
+        self,
+        policy: PolicyHolder,
+        runner: Runner,
+        records: RecordLog,
+        clock: Clock,
+        sampler: Sampler,
+        *,
+        comments_after: float = 0.0,
     ) -> None:
+        """Make an engine.
+
+        Args:
+            comments_after: Seconds of silence after which streams of a `TalkingDialect` get a comment; 0.0: never.
+        """
+        self.comments_after = comments_after
         self.policy = policy
         self.runner = runner
         self.records = records
@@ -108,6 +122,8 @@ class Engine:
                 yield Reply(200, self._headers(trail, translation.answer_type), body)
                 return
             frames = self.runner.stream(inbound, plan, trail)
+            if isinstance(dialect, TalkingDialect) and self.comments_after > 0:
+                frames = kept_alive(frames, dialect.comment, self.comments_after)
             try:
                 async for piece in frames:
                     if trail.status:
@@ -118,10 +134,13 @@ class Engine:
             finally:
                 await frames.aclose()
         except RouterError as error:
-            if trail.status:
+            if not trail.status:
+                yield self._refused(dialect, error, trail)
+            elif isinstance(dialect, TalkingDialect):
+                yield self._told_in_band(dialect, error, trail)
+            else:
                 # The answer has begun, and its form has no place for an error.
                 raise
-            yield self._refused(dialect, error, trail)
         except (asyncio.CancelledError, GeneratorExit):
             trail.outcome = trail.outcome or "cancelled"
             raise
@@ -195,6 +214,12 @@ class Engine:
         if error.retry_after is not None:
             headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
         return Reply(status, headers, body, error)
+
+    def _told_in_band(self, dialect: TalkingDialect, error: RouterError, trail: Trail) -> Reply:
+        """An error behind a comment, which was sent with status 200: a frame, and not a reply with its own status."""
+        trail.error_reason = error.reason
+        trail.outcome = trail.outcome or "failed"
+        return Reply(0, {}, dialect.error_frame(error, evidence_of(trail, self.clock.monotonic())), error)
 
     def _headers(self, trail: Trail, content_type: str) -> dict[str, str]:
         headers = {"content-type": content_type, "x-generation-id": trail.generation_id}

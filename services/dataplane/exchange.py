@@ -265,6 +265,8 @@ class ChatAnswer:
     usage: TokenUsage | None = None
     created: int = 0
     stop_sequence: str = ""
+    native_finish_reason: str = ""
+    """In the provider's own words; empty: those of `finish_reason` are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,10 +340,11 @@ class ToolCallDelta:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The model stopped, in OpenAI's words."""
+    """The model stopped, in OpenAI's words; `native`: in the provider's own, empty: they are the same."""
 
     reason: str
     stop_sequence: str = ""
+    native: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ from services.wire.status import abort
 _APIS = {
     Api.API_CHAT_COMPLETIONS: "chat.completions",
     Api.API_MESSAGES: "messages",
+    Api.API_OPENROUTER_CHAT: "openrouter.chat.completions",
     Api.API_EMBEDDINGS: "embeddings",
     Api.API_MODERATIONS: "moderations",
     Api.API_IMAGES: "images",
@@ -83,9 +84,12 @@ class LocalInference:
         key = authenticate(self._policy.required(), headers, INFERENCE, READ, ADMIN)
         return KeyInfo(name=key.name, scopes=sorted(key.scopes))
 
-    async def generation(self, headers: Mapping[str, str], generation_id: str) -> RequestRecord:
-        key = authenticate(self._policy.required(), headers, INFERENCE, READ, ADMIN)
-        return visible_record(self._serving.engine.records, generation_id, key)
+    async def generations(self, headers: Mapping[str, str], generation_id: str) -> list[RequestRecord | RouterError]:
+        try:
+            key = authenticate(self._policy.required(), headers, INFERENCE, READ, ADMIN)
+            return [visible_record(self._serving.engine.records, generation_id, key)]
+        except RouterError as error:
+            return [error]
 
     async def target_health(self, headers: Mapping[str, str]) -> Mapping[str, ListTargetHealthResponse | RouterError]:
         authenticate(self._policy.required(), headers, READ, ADMIN)

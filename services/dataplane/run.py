@@ -388,7 +388,8 @@ class Run:
         if tried > 1:
             told = f"all {tried} attempts failed; the most telling: {failure.message}"
         model = self._trail.attempts[-1].candidate.target.model if self._trail.attempts else ""
-        fields = {"attempts": str(tried), "model": model}
+        provider = next((a.candidate.target.provider.name for a in self._trail.attempts if a.failure is failure), "")
+        fields = {"attempts": str(tried), "model": model, "provider": provider}
         error = ChainFailed(told, failure=failure, status=caller_status(failure), fields=fields)
         self._trail.outcome = effect.outcome.value
         return error

@@ -93,6 +93,7 @@ class CrossTranslation:
         self._tell_losses(decoded.parts)
         self.facts.usage = decoded.usage
         self.facts.finish_reason = decoded.finish_reason
+        self.facts.native_finish_reason = decoded.native_finish_reason
         self.facts.response_id = decoded.id
         return None
 
@@ -185,7 +186,7 @@ class CrossTranslation:
             # What a stream begins with is a guess; only what it reports later was spent.
             self._spent = event.usage.output_tokens > 0
         elif isinstance(event, Finished):
-            facts.finish_reason = event.reason
+            facts.finish_reason, facts.native_finish_reason = event.reason, event.native
 
     def _is_empty(self) -> bool:
         finish, usage = self.facts.finish_reason, self.facts.usage

@@ -278,3 +278,17 @@ class Dialect(Protocol):
 
     def error(self, error: RouterError, evidence: Evidence | None) -> tuple[int, bytes]:
         """HTTP status and body of an error in this dialect."""
+
+
+class TalkingDialect:
+    """A dialect whose streams are kept alive by comments while nothing else can be sent.
+
+    The first comment commits the stream to status 200; an error after it is a frame.
+    """
+
+    comment: bytes = b""
+    """A whole frame that holds nothing."""
+
+    def error_frame(self, error: RouterError, evidence: Evidence) -> bytes:
+        """The frame that ends such a stream with an error, before any content of an answer."""
+        raise NotImplementedError

@@ -17,6 +17,7 @@ from services.http_bridge.aiohttp_server import RunningHttpServer, start_http_se
 from services.http_bridge.backend import InferenceBackend
 from services.http_bridge.control import handler
 from services.http_bridge.errors import error_response
+from services.http_bridge.generations import GenerationRoutes
 from services.http_bridge.grpc_backend import GrpcBackend
 from services.http_bridge.health import HealthRoutes
 from services.http_bridge.http import Application, Request, Response, StreamingResponse, json_response
@@ -35,6 +36,7 @@ from services.runtime.telemetry import SpanQueue, exporter_from, sampler_from
 log = logging.getLogger(__name__)
 
 CHAT = Api.API_CHAT_COMPLETIONS
+OPENROUTER_CHAT = Api.API_OPENROUTER_CHAT
 MESSAGES = Api.API_MESSAGES
 
 _OPERATIONS = {
@@ -94,10 +96,11 @@ class Bridge:
         self.draining = False
         inference = InferenceRoutes(backend, observer, clock)
         models, routers, health = ModelRoutes(backend), RouterRoutes(policy), HealthRoutes(backend)
+        generations = GenerationRoutes(backend)
         self._table = RouteTable(
             [
                 Route("POST", "/v1/chat/completions", inference.handler(CHAT)),
-                Route("POST", "/api/v1/chat/completions", inference.handler(CHAT)),
+                Route("POST", "/api/v1/chat/completions", inference.handler(OPENROUTER_CHAT)),
                 Route("POST", "/v1/messages", inference.handler(MESSAGES)),
                 *(Route("POST", path, inference.handler(api)) for path, api in _OPERATIONS.items()),
                 *(
@@ -107,6 +110,11 @@ class Bridge:
                 Route("GET", "/v1/models", models.list),
                 Route("GET", "/api/v1/models", models.list),
                 Route("GET", "/v1/models/{id...}", models.get),
+                Route("GET", "/v1/generation", generations.generation),
+                Route("GET", "/api/v1/generation", generations.generation),
+                Route("GET", "/api/v1/key", generations.key),
+                Route("GET", "/api/v1/auth/key", generations.key),
+                Route("GET", "/api/v1/credits", generations.credits),
                 Route("POST", "/router/v1/routers", handler(routers.create)),
                 Route("GET", "/router/v1/routers", handler(routers.list)),
                 Route("GET", "/router/v1/routers/{router_id}", handler(routers.get)),

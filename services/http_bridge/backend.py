@@ -16,8 +16,10 @@ from turnout.inference.v1.inference_service_pb2 import (
     InvokeEvent,
     InvokeRequest,
     InvokeResponse,
+    KeyInfo,
     ListModelsResponse,
 )
+from turnout.record.v1.record_pb2 import RequestRecord
 
 from services.core.errors import RouterError
 
@@ -33,6 +35,12 @@ class InferenceBackend(Protocol):
 
     async def list_models(self, headers: Mapping[str, str]) -> ListModelsResponse:
         """The models that the policy can reach; `headers` carry the caller's key (over gRPC: as call metadata)."""
+
+    async def describe_key(self, headers: Mapping[str, str]) -> KeyInfo:
+        """What policy says of the caller's key; `headers` as in `list_models`."""
+
+    async def generations(self, headers: Mapping[str, str], generation_id: str) -> list[RequestRecord | RouterError]:
+        """What each worker says when it is asked for a request's record; `headers` as in `list_models`."""
 
     async def target_health(self, headers: Mapping[str, str]) -> Mapping[str, ListTargetHealthResponse | RouterError]:
         """What each worker knows of targets' health, by worker; the error of one that cannot be asked.

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import math
 
+import msgspec
+
 from services.core.errors import RouterError
-from services.http_bridge.http import Response, json_response
+from services.http_bridge.http import JSON, Response, json_response
+from services.wire.openrouter_words import status_type
+
+OPENROUTER_PREFIX = "/api/v1/"
+"""Paths that OpenRouter's clients call."""
 
 _OPENAI = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
 _ANTHROPIC = {
@@ -32,10 +38,27 @@ def error_response(
         kind = _ANTHROPIC.get(status, "api_error")
         return json_response(status, {"type": "error", "error": {"type": kind, "message": message}}, headers)
     kind = _OPENAI.get(status, "server_error" if status >= 500 else "invalid_request_error")
-    error = {"message": message, "type": kind, "param": None, "code": code or None}
+    error: dict[str, object] = {"message": message, "type": kind, "param": None, "code": code or None}
+    if path.startswith(OPENROUTER_PREFIX):
+        error |= {"code": status, "metadata": {"error_type": status_type(status), "code": code or None}}
     return json_response(status, {"error": error}, headers)
 
 
 def router_error_response(path: str, error: RouterError) -> Response:
     """One of our errors, as a response."""
     return error_response(path, error.status, error.message, code=error.reason.lower(), retry_after=error.retry_after)
+
+
+def in_openrouters_words(response: Response) -> Response:
+    """An error in OpenAI's words, as OpenRouter's clients read it; any other answer as it is."""
+    if response.status < 400 or not response.headers.get("content-type", "").startswith(JSON):
+        return response
+    try:
+        body = msgspec.json.decode(response.body)
+        error = body["error"]
+        told = {**error, "code": response.status}
+        told["metadata"] = {"error_type": status_type(response.status), "code": error.get("code")}
+    except (msgspec.DecodeError, TypeError, KeyError, AttributeError):
+        return response
+    headers = {name: value for name, value in response.headers.items() if name != "content-length"}
+    return Response(response.status, msgspec.json.encode({**body, "error": told}), headers)

@@ -19,6 +19,7 @@ only requests that meet at one worker are joined.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from enum import Enum, auto
 from hashlib import blake2b
@@ -30,13 +31,18 @@ from turnout.health.v1.health_service_pb2 import ListTargetHealthRequest, ListTa
 from turnout.health.v1.health_service_pb2_grpc import HealthServiceStub
 from turnout.inference.v1.inference_service_pb2 import (
     DESCRIPTOR,
+    DescribeKeyRequest,
     InvokeEvent,
     InvokeRequest,
     InvokeResponse,
+    KeyInfo,
     ListModelsRequest,
     ListModelsResponse,
 )
 from turnout.inference.v1.inference_service_pb2_grpc import InferenceServiceStub
+from turnout.record.v1.record_pb2 import RequestRecord
+from turnout.record.v1.record_service_pb2 import GetRecordRequest
+from turnout.record.v1.record_service_pb2_grpc import RecordServiceStub
 
 from services.core.errors import Overloaded, PermissionDenied, PolicyNotReady, RouterError, Unauthenticated
 from services.runtime.grpc_channel import open_balanced_channel, open_channel
@@ -110,6 +116,22 @@ class GrpcBackend:
             if isinstance(answer, (Unauthenticated, PermissionDenied)):
                 raise answer
         return {worker.address: answer for worker, answer in zip(self._workers, answers, strict=True)}
+
+    async def describe_key(self, headers: Mapping[str, str]) -> KeyInfo:
+        metadata = _credentials(headers)
+
+        async def call(worker: _Worker) -> KeyInfo:
+            response: KeyInfo = await _unary(worker.stub.DescribeKey(DescribeKeyRequest(), metadata=metadata))
+            return response
+
+        answer: KeyInfo = await self._first_reachable(call, self._next_two())
+        return answer
+
+    async def generations(self, headers: Mapping[str, str], generation_id: str) -> list[RequestRecord | RouterError]:
+        metadata = _credentials(headers)
+        named = await asyncio.gather(*(_resolved(worker.address) for worker in self._workers))
+        addresses = list(dict.fromkeys(address for addresses in named for address in addresses))
+        return await asyncio.gather(*(_record_at(address, generation_id, metadata) for address in addresses))
 
     async def _health_of(
         self, worker: _Worker, metadata: tuple[tuple[str, str], ...]
@@ -203,6 +225,30 @@ async def _state(address: str) -> _State:
             if error.code() in _SILENT and not _says_why(error):
                 return _State.GONE
     return _State.CLOSED
+
+
+async def _resolved(address: str) -> list[str]:
+    """The addresses of every worker behind a name: each keeps records of its own."""
+    host, _, port = address.rpartition(":")
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+    except OSError:
+        return [address]
+    hosts = (f"[{at[0]}]" if family is socket.AF_INET6 else str(at[0]) for family, _, _, _, at in found)
+    return [f"{host}:{port}" for host in dict.fromkeys(hosts)]
+
+
+async def _record_at(
+    address: str, generation_id: str, metadata: tuple[tuple[str, str], ...]
+) -> RequestRecord | RouterError:
+    async with open_channel(address) as channel:
+        stub: Any = RecordServiceStub(channel)
+        request = GetRecordRequest(generation_id=generation_id)
+        try:
+            record: RequestRecord = await _unary(stub.GetRecord(request, metadata=metadata, timeout=HEALTH_SECONDS))
+        except grpc.aio.AioRpcError as error:
+            return Overloaded("the worker cannot be reached") if _is_lost(error) else from_rpc_error(error)
+        return record
 
 
 def rank(address: str, key: str) -> bytes:

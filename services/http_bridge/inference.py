@@ -11,7 +11,12 @@ from turnout.inference.v1.inference_service_pb2 import Api, InvokeEvent, InvokeR
 from services.core.errors import RouterError
 from services.core.policy.durations import parse_duration
 from services.http_bridge.backend import InferenceBackend
-from services.http_bridge.errors import error_response, router_error_response
+from services.http_bridge.errors import (
+    OPENROUTER_PREFIX,
+    error_response,
+    in_openrouters_words,
+    router_error_response,
+)
 from services.http_bridge.http import MAX_BODY, Handler, Request, Response, StreamingResponse
 from services.http_bridge.observe import Observer
 from services.runtime.clock import Clock
@@ -69,6 +74,9 @@ class InferenceRoutes:
             always_streams: Its answers are handed on as they come, whatever the body says.
         """
 
+        # Only chat has a dialect of OpenRouter's own.
+        foreign = api != Api.API_OPENROUTER_CHAT
+
         async def handle(request: Request, parameters: Mapping[str, str]) -> Response | StreamingResponse:
             streams = always_streams or _asks_stream(request.body)
             model = parameters.get("model", "")
@@ -85,6 +93,8 @@ class InferenceRoutes:
                 else:
                     response = await self._whole(message)
                 status = response.status
+                if isinstance(response, Response) and foreign and request.path.startswith(OPENROUTER_PREFIX):
+                    response = in_openrouters_words(response)
                 if isinstance(response, StreamingResponse):
                     ended = _Ended(self._observer, span, request.path, status, began)
                     response.chunks = ended.watch(response.chunks)

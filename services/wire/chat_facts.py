@@ -11,7 +11,7 @@ from typing import Any
 
 from services.core.errors import InvalidRequest
 from services.core.policy.durations import parse_duration
-from services.core.policy.preferences import NO_PREFERENCES
+from services.core.policy.preferences import NO_PREFERENCES, Preferences
 from services.core.routing.context import RequestContext
 from services.core.routing.named import PRESET
 from services.wire.plugin_facts import used_parameters, with_plugins
@@ -70,15 +70,9 @@ def read_facts(
     models = _strings(extra, body, "models")
     if not model and not models:
         raise InvalidRequest("`model` is missing; give a model id such as 'openai/gpt-5', or 'models'", param="model")
-    provider = _object(extra, "provider") or _object(body, "provider") or _NOTHING
     fallback = _object(extra, "fallback") or _object(body, "fallback") or _NOTHING
-    ignore = _strings(extra, body, "ignore")
-    sort = extra.get("sort") or body.get("sort")
     warnings: list[str] = []
-    preferences = NO_PREFERENCES
-    if provider or ignore or sort:
-        reader = PreferenceReader()
-        preferences, warnings = reader.read(provider, sort, ignore), reader.warnings
+    preferences = _preferences(extra, body, warnings)
     if body.get("plugins"):
         models, preferences = with_plugins(body["plugins"], models, preferences, warnings)
     if body.get("preset") and body.get("model"):
@@ -95,6 +89,19 @@ def read_facts(
         clocks=_clocks(fallback, warnings) if fallback else {},
         warnings=tuple(warnings),
     )
+
+
+def _preferences(extra: Mapping[str, Any], body: Mapping[str, Any], warnings: list[str]) -> Preferences:
+    """What is preferred among targets; what cannot be acted on is told in `warnings`."""
+    provider = _object(extra, "provider") or _object(body, "provider") or _NOTHING
+    ignore = _strings(extra, body, "ignore")
+    sort = extra.get("sort") or body.get("sort")
+    if not (provider or ignore or sort):
+        return NO_PREFERENCES
+    reader = PreferenceReader()
+    found = reader.read(provider, sort, ignore)
+    warnings += reader.warnings
+    return found
 
 
 def _user(extra: Mapping[str, Any], body: Mapping[str, Any]) -> str:

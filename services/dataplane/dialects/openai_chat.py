@@ -10,6 +10,7 @@ import msgspec
 from services.core.attempts.effects import Kind
 from services.core.errors import InvalidRequest, RouterError
 from services.core.routing.context import RequestContext
+from services.core.routing.named import is_online
 from services.core.routing.plan import Candidate
 from services.dataplane.codec import CodecFor
 from services.dataplane.dialects.openai_errors import error_body
@@ -17,6 +18,7 @@ from services.dataplane.dialects.openai_overrides import ROUTED_EXTRAS, upstream
 from services.dataplane.dialects.openai_passthrough import Asked, OpenAiPassthrough
 from services.dataplane.dialects.openai_read import read_chat, shows_reasoning
 from services.dataplane.dialects.openai_read_tools import speaks_functions
+from services.dataplane.dialects.openai_style import OPENAI, OpenAiStyle
 from services.dataplane.dialects.openai_write import OpenAiWriter
 from services.dataplane.exchange import ChatRequest
 from services.dataplane.members import Members, decoded, raw, request_members
@@ -29,6 +31,8 @@ from services.wire.needs import least_tokens, needs_of
 
 _FACTS = (*FACT_FIELDS, "session_id", "reasoning")
 _NOT_NULL = b"null"
+_SEARCHES = {"web_search", "web_search_options", "plugins"}
+"""Where a request says by itself that it wants a search of the web."""
 
 
 class OpenAiChat:
@@ -51,6 +55,8 @@ class OpenAiChat:
         if stream not in {b"true", b"false", _NOT_NULL}:
             raise InvalidRequest("`stream` must be true or false", param="stream")
         facts = decoded(members, _FACTS)
+        if is_online(str(facts.get("model"))) and not members.keys() & _SEARCHES:
+            members["web_search"] = msgspec.Raw(b"true")
         user = headers.get("x-session-id", "")
         session = facts.get("session_id")
         needs = needs_of(members)
@@ -65,6 +71,11 @@ class OpenAiChat:
 
     def error(self, error: RouterError, evidence: Evidence | None) -> tuple[int, bytes]:
         return error.status, error_body(error, evidence)
+
+    def style(self, candidate: Candidate, headers: Mapping[str, str]) -> OpenAiStyle:
+        """How answers of `candidate` are written."""
+        del candidate, headers
+        return OPENAI
 
     def now(self) -> int:
         """Whole seconds since the Unix epoch, for `created`."""
@@ -106,7 +117,8 @@ class _OpenAiRequest:
             body, dropped = upstream_body(
                 self._members, candidate, self._reasoning, metadata, self._extra, stream=self.stream
             )
-            asked = Asked(self.stream, self._asks_usage(), self._answers(), self._hides_reasoning(candidate))
+            style = self._dialect.style(candidate, self._headers)
+            asked = Asked(self.stream, self._asks_usage(), self._answers(), self._hides_reasoning(candidate), style)
             warnings = [*self._warnings(), *dropped]
             return OpenAiPassthrough(codec, candidate, body, self._headers, asked, warnings)
         request = laid_over(self._read(), candidate, self.context.metadata)
@@ -123,7 +135,11 @@ class _OpenAiRequest:
     def _writer(self, candidate: Candidate) -> OpenAiWriter:
         functions = speaks_functions(decoded(self._members, ("functions", "tools")))
         return OpenAiWriter(
-            candidate.target.model, self._dialect.now(), include_usage=self._asks_usage(), functions=functions
+            candidate.target.model,
+            self._dialect.now(),
+            include_usage=self._asks_usage(),
+            functions=functions,
+            style=self._dialect.style(candidate, self._headers),
         )
 
     def mendable(self) -> bool:

@@ -18,7 +18,7 @@ from services.dataplane.providers.openai_encode import effort_of
 from services.dataplane.providers.openai_fit import fit
 from services.wire.chat_facts import ROUTING_FIELDS
 
-_DROPPED = (*ROUTING_FIELDS, "extra_body", "reasoning", "include_reasoning", "session_id", "usage")
+_DROPPED = (*ROUTING_FIELDS, "extra_body", "reasoning", "include_reasoning")
 _PENALTIES = ("temperature", "top_p", "frequency_penalty", "presence_penalty", "seed")
 ROUTED_EXTRAS = {"metadata", "models", "ignore", "sort", "fallback", "provider", "reasoning", "user", *SEARCHES}
 

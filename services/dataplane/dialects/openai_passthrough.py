@@ -16,8 +16,8 @@ import msgspec
 from services.core.errors import Failure, FailureKind, RouterError
 from services.core.routing.plan import Candidate
 from services.dataplane.codec import ProviderCodec
-from services.dataplane.dialects.openai_errors import error_object_of
 from services.dataplane.dialects.openai_hiding import hidden, says_nothing, thought_size
+from services.dataplane.dialects.openai_style import OPENAI, OpenAiStyle
 from services.dataplane.exchange import EMPTY, TRUNCATED
 from services.dataplane.members import Members, NotAnObject, join_members, raw, split_members
 from services.dataplane.providers.openai import DONE, NOT_JSON, NOT_PROTOCOL, read_answer
@@ -48,12 +48,14 @@ class Asked:
         show_usage: With a usage chunk.
         answers: How many of them (`n`); all of them must say that they are done.
         hides_reasoning: Without its reasoning.
+        style: How it is written.
     """
 
     stream: bool
     show_usage: bool = False
     answers: int = 1
     hides_reasoning: bool = False
+    style: OpenAiStyle = OPENAI
 
 
 class OpenAiPassthrough:
@@ -79,6 +81,7 @@ class OpenAiPassthrough:
         self._show_usage = asked.show_usage
         self._answers = asked.answers
         self._hides_reasoning = asked.hides_reasoning
+        self._style = asked.style
         self._members: Members = {}
         self._parser = SseParser()
         self._model = msgspec.json.encode(candidate.target.model)
@@ -111,7 +114,21 @@ class OpenAiPassthrough:
         return None
 
     def render(self, evidence: Evidence) -> bytes:
-        return self._with_evidence(self._members, evidence)
+        if self._style is OPENAI:
+            return self._with_evidence(self._members, evidence)
+        more = {name: raw(value) for name, value in self._style.body().items()}
+        return self._evident({**more, **self._members, "choices": self._finished_choices(self._members)}, evidence)
+
+    def _finished_choices(self, members: Members) -> msgspec.Raw:
+        """The choices of an answer, or of its last chunk, as the style completes them."""
+        choices = msgspec.json.decode(members.get("choices", b"[]"))
+        for choice in choices if isinstance(choices, list) else ():
+            if isinstance(choice, dict):
+                self._style.finish(choice, "")
+                for name in ("message", "delta"):
+                    if isinstance(choice.get(name), dict):
+                        self._style.message(choice[name])
+        return raw(choices)
 
     def feed(self, data: bytes) -> Progress:
         try:
@@ -246,33 +263,45 @@ class OpenAiPassthrough:
 
     def closing(self, evidence: Evidence) -> bytes:
         frames = []
+        last = self._last_chunk()
         if self._show_usage and self._usage_chunk is not None:
-            if self._last is not None:
-                frames.append(frame(self._named(self._last)))
-            frames.append(frame(self._with_evidence(split_members(self._usage_chunk), evidence)))
-        elif self._last is not None:
-            members = split_members(self._last)
+            if last is not None:
+                frames.append(frame(self._named(last)))
+            frames.append(frame(self._evident(split_members(self._usage_chunk), evidence)))
+        elif last is not None:
+            members = split_members(last)
             if self._usage is not None:
                 members["usage"] = msgspec.Raw(self._usage)
-            frames.append(frame(self._with_evidence(members, evidence)))
+            frames.append(frame(self._evident(members, evidence)))
         elif self._usage_chunk is not None:
             # Callers that did not ask for usage may not expect a chunk without choices.
             members = {**split_members(self._usage_chunk), "choices": raw([_NO_NEWS])}
-            frames.append(frame(self._with_evidence(members, evidence)))
+            frames.append(frame(self._evident(members, evidence)))
         frames.append(frame(DONE))
         return b"".join(frames)
 
+    def _last_chunk(self) -> bytes | None:
+        """The chunk with the finish reason, as the style completes it."""
+        if self._last is None or self._style is OPENAI:
+            return self._last
+        members = split_members(self._last)
+        return join_members({**members, "choices": self._finished_choices(members)})
+
+    def _evident(self, members: Members, evidence: Evidence) -> bytes:
+        return self._style.chunk(self._with_evidence(members, evidence))
+
     def broken(self, error: RouterError, evidence: Evidence) -> bytes:
-        body = {"error": error_object_of(error), "metadata": evidence.metadata}
-        return frame(msgspec.json.encode(body))
+        return frame(self._style.broken(error, evidence, self.facts))
 
     def _with_evidence(self, members: Members, evidence: Evidence) -> bytes:
         body = dict(members)
         body["model"] = msgspec.Raw(self._model)
         usage = body.get("usage")
-        if evidence.cost_usd is not None and usage is not None and bytes(usage).startswith(b"{"):
-            body["usage"] = msgspec.Raw(join_members({**split_members(bytes(usage)), "cost": raw(evidence.cost_usd)}))
-        body["metadata"] = raw(evidence.metadata)
+        more = self._style.usage(evidence.cost_usd) if usage is not None and bytes(usage).startswith(b"{") else {}
+        if usage is not None and more:
+            told = {name: raw(value) for name, value in more.items()}
+            body["usage"] = msgspec.Raw(join_members({**split_members(bytes(usage)), **told}))
+        body |= {name: raw(value) for name, value in self._style.evidence(evidence).items()}
         return join_members(body)
 
     def _named(self, data: bytes) -> bytes:
@@ -283,10 +312,10 @@ class OpenAiPassthrough:
             start = data.find(b'"', at + 8)
             stop = data.find(b'"', start + 1)
             if start >= 0 and stop > start and data[at + 8 : start].strip() == b"" and b"\\" not in data[start:stop]:
-                return data[:start] + self._model + data[stop + 1 :]
+                return self._style.chunk(data[:start].lstrip() + self._model + data[stop + 1 :])
         members = split_members(data)
         members["model"] = msgspec.Raw(self._model)
-        return join_members(members)
+        return self._style.chunk(join_members(members))
 
 
 _STARTS = ({"role": "assistant"}, {"role": "assistant", "content": ""}, {"role": "assistant", "content": None})

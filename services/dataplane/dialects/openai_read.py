@@ -15,12 +15,13 @@ from services.dataplane.dialects.read_search import read_search
 from services.dataplane.dialects.reading import integer, mark_last, number, strings, text, word
 from services.dataplane.exchange import ChatRequest
 from services.dataplane.translation import Untranslatable
+from services.wire.chat_facts import ROUTING_FIELDS
 
 _CARRIED = {
     "model", "messages", "stream", "stream_options", "tools", "tool_choice", "parallel_tool_calls", "max_tokens",
     "max_completion_tokens", "temperature", "top_p", "top_k", "stop", "seed", "frequency_penalty",
-    "presence_penalty", "response_format", "reasoning_effort", "reasoning", "user", "extra_body", "models", "ignore",
-    "provider", "fallback", "sort", "route", "transforms", "metadata", "usage", "n", "session_id", "modalities",
+    "presence_penalty", "response_format", "reasoning_effort", "reasoning", "user", "extra_body",
+    "metadata", "n", "modalities", *ROUTING_FIELDS,
     "functions", "function_call", "web_search", "web_search_options", "plugins", "logprobs", "top_logprobs",
     "logit_bias", "min_p", "repetition_penalty", "verbosity", "service_tier", "prompt_cache_key", "cache_control",
     "safety_identifier", "include_reasoning",

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from services.core.errors import RouterError
-from services.dataplane.dialects.openai_errors import error_object_of
+from services.dataplane.dialects.openai_style import OPENAI, OpenAiStyle
 from services.dataplane.dialects.openai_write_parts import (
     annotation,
     call_extra,
@@ -38,7 +38,7 @@ from services.dataplane.exchange import (
     UsageReported,
 )
 from services.dataplane.sse import frame
-from services.dataplane.translation import Emitted, Evidence, TokenUsage
+from services.dataplane.translation import Emitted, Evidence, Facts, TokenUsage
 
 
 class OpenAiWriter:
@@ -49,9 +49,20 @@ class OpenAiWriter:
         created: Seconds since the Unix epoch.
         include_usage: The caller asked for a usage chunk.
         functions: The caller uses the form before tools: `function_call`, which has room for one call.
+        style: What differs from OpenAI's own way.
     """
 
-    def __init__(self, model: str, created: int, *, include_usage: bool, functions: bool = False) -> None:
+    def __init__(
+        self,
+        model: str,
+        created: int,
+        *,
+        include_usage: bool,
+        functions: bool = False,
+        style: OpenAiStyle = OPENAI,
+    ) -> None:
+        self._style = style
+        self._native = ""
         self._model = model
         self._created = created
         self._include_usage = include_usage
@@ -72,21 +83,24 @@ class OpenAiWriter:
             "model": self._model,
             "choices": [self._whole(answer)],
         }
+        body |= self._style.body()
         if answer.usage is not None:
-            body["usage"] = usage_form(answer.usage, evidence.cost_usd)
-        body["metadata"] = evidence.metadata
-        return msgspec.json.encode(body)
+            body["usage"] = usage_form(answer.usage) | self._style.usage(evidence.cost_usd)
+        return self._style.chunk(msgspec.json.encode(body | self._style.evidence(evidence)))
 
     def _whole(self, answer: ChatAnswer) -> dict[str, Any]:
         message = _message(answer)
         if self._functions and "tool_calls" in message:
             message["function_call"] = message.pop("tool_calls")[0]["function"]
-        return {
+        self._style.message(message)
+        choice = {
             "index": 0,
             "message": message,
             "logprobs": logprobs_form(token for p in answer.parts if isinstance(p, Text) for token in p.logprobs),
             "finish_reason": self._reason(answer.finish_reason),
         }
+        self._style.finish(choice, answer.native_finish_reason)
+        return choice
 
     def _reason(self, finish: str) -> str:
         return "function_call" if self._functions and finish == "tool_calls" else finish
@@ -108,7 +122,7 @@ class OpenAiWriter:
                 self._id = self._id or event.id
                 self._usage = event.usage or self._usage
             elif isinstance(event, Finished):
-                self._finish = event.reason
+                self._finish, self._native = event.reason, event.native
             elif isinstance(event, UsageReported):
                 self._usage = event.usage
             else:
@@ -127,18 +141,22 @@ class OpenAiWriter:
     def closing(self, evidence: Evidence) -> bytes:
         out: list[bytes] = []
         self._begin(out)
-        usage = usage_form(self._usage, evidence.cost_usd) if self._usage is not None else None
+        usage = None
+        if self._usage is not None:
+            usage = usage_form(self._usage) | self._style.usage(evidence.cost_usd)
         last = [_choice({}, self._reason(self._finish))]
+        self._style.finish(last[0], self._native)
+        shown = self._style.evidence(evidence)
         if self._include_usage:
             out.append(self._chunk(last))
-            out.append(self._chunk([], usage=usage, metadata=evidence.metadata))
+            out.append(self._chunk([], usage=usage, **shown))
         else:
-            out.append(self._chunk(last, usage=usage, metadata=evidence.metadata))
+            out.append(self._chunk(last, usage=usage, **shown))
         out.append(frame(b"[DONE]"))
         return b"".join(out)
 
     def broken(self, error: RouterError, evidence: Evidence) -> bytes:
-        return frame(msgspec.json.encode({"error": error_object_of(error), "metadata": evidence.metadata}))
+        return frame(self._style.broken(error, evidence, Facts(response_id=self._id, created=self._created)))
 
     def _delta(self, event: StreamEvent) -> dict[str, Any]:
         """The delta of a content event; empty when it has none in this format."""
@@ -175,6 +193,7 @@ class OpenAiWriter:
         """Reasoning as it comes; its proof, with the whole text once more, when a signature ends it."""
         self._thought += event.text
         delta: dict[str, Any] = {"reasoning_content": event.text} if event.text else {}
+        self._style.message(delta)
         if event.signature or event.redacted:
             whole = Thinking(self._thought, event.signature, event.redacted, event.vendor, event.id)
             delta["reasoning_details"] = details(whole, self._details)
@@ -191,11 +210,11 @@ class OpenAiWriter:
             "choices": choices,
         }
         body.update({name: value for name, value in more.items() if value is not None})
-        return frame(msgspec.json.encode(body))
+        return frame(self._style.chunk(msgspec.json.encode(body)))
 
 
-def usage_form(usage: TokenUsage, cost_usd: float | None) -> dict[str, Any]:
-    """Usage in OpenAI's shape, with its cost where that is known."""
+def usage_form(usage: TokenUsage) -> dict[str, Any]:
+    """Usage in OpenAI's shape."""
     form: dict[str, Any] = {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,
@@ -212,8 +231,6 @@ def usage_form(usage: TokenUsage, cost_usd: float | None) -> dict[str, Any]:
         form["completion_tokens_details"] = {name: count for name, count in after.items() if count}
     if usage.searches:
         form["server_tool_use"] = {"web_search_requests": usage.searches}
-    if cost_usd is not None:
-        form["cost"] = cost_usd
     return form
 
 

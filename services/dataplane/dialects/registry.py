@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from services.dataplane.dialects.anthropic_messages import AnthropicMessages
 from services.dataplane.dialects.openai_chat import OpenAiChat
+from services.dataplane.dialects.openrouter_chat import OpenRouterChat
 from services.dataplane.dialects.operations import COUNT_TOKENS, OPERATIONS, OperationDialect
 from services.dataplane.dialects.typed_chat import TypedChat
 from services.dataplane.operations.registry import translate
@@ -17,6 +18,7 @@ TYPED = TypedChat(codec_for)
 
 DIALECTS: tuple[Dialect, ...] = (
     OpenAiChat(codec_for, SystemClock().wall),
+    OpenRouterChat(codec_for, SystemClock().wall),
     AnthropicMessages(codec_for),
     TYPED,
 )

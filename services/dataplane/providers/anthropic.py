@@ -93,6 +93,7 @@ class AnthropicCodec:
             id=message.id,
             parts=_parts(message.content or ()),
             finish_reason=FINISH_REASONS.get(message.stop_reason or "", "stop"),
+            native_finish_reason=message.stop_reason or "",
             usage=to_usage(message.usage) if message.usage is not None else None,
             stop_sequence=message.stop_sequence or "",
         )
@@ -199,7 +200,7 @@ class AnthropicStreamDecoder:
             if event.delta is not None and event.delta.stop_reason:
                 self._finished = True
                 reason = FINISH_REASONS.get(event.delta.stop_reason, "stop")
-                out.append(Finished(reason, event.delta.stop_sequence or ""))
+                out.append(Finished(reason, event.delta.stop_sequence or "", event.delta.stop_reason))
         elif event.type == "message_stop":
             self._over = True
             # Without a stop reason the model never said that it was done.

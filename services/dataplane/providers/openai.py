@@ -106,6 +106,7 @@ class OpenAiCodec:
         return ChatAnswer(
             id=answer.id or "",
             parts=_parts(answer, message, tokens_told(choice.logprobs)),
+            native_finish_reason=choice.finish_reason or "",
             finish_reason=finish_of(
                 choice.finish_reason, called=bool(calls_of(message)), refused=bool(message.refusal)
             ),
@@ -232,7 +233,8 @@ class OpenAiStreamDecoder:
     def _finish(self, reason: str | None, out: list[StreamEvent]) -> None:
         out.extend(self._unspoken())
         out.extend(self._sources)
-        out.append(Finished(finish_of(reason, called=bool(self._calls), refused=self._refused)))
+        finish = finish_of(reason, called=bool(self._calls), refused=self._refused)
+        out.append(Finished(finish, native=reason or ""))
 
     def _fail(self, failure: Failure) -> Failed:
         self._over = True

@@ -11,7 +11,7 @@ from services.http_bridge.control import status_response
 from services.http_bridge.errors import error_response, router_error_response
 
 
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/models", "/nowhere", "/api/v1/chat/completions"])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/models", "/nowhere"])
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
@@ -29,6 +29,24 @@ def test_openais_clients_get_openais_shape(path: str, status: int, kind: str) ->
     response = error_response(path, status, "words", code="c")
     assert response.status == status
     assert json.loads(response.body) == {"error": {"message": "words", "type": kind, "param": None, "code": "c"}}
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (401, "authentication"),
+        (404, "not_found"),
+        (405, "invalid_request"),
+        (413, "payload_too_large"),
+        (503, "provider_unavailable"),
+        (418, "unmapped"),
+    ],
+)
+def test_openrouters_clients_get_the_status_as_code(status: int, kind: str) -> None:
+    error = json.loads(error_response("/api/v1/chat/completions", status, "words", code="c").body)["error"]
+    assert (error["code"], error["message"]) == (status, "words")
+    assert error["metadata"] == {"error_type": kind, "code": "c"}
+    assert error.keys() == {"code", "message", "metadata", "type", "param"}
 
 
 @pytest.mark.parametrize(

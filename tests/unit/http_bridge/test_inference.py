@@ -25,7 +25,7 @@ async def read(response: Response | StreamingResponse) -> list[bytes]:
     ("path", "api"),
     [
         ("/v1/chat/completions", Api.API_CHAT_COMPLETIONS),
-        ("/api/v1/chat/completions", Api.API_CHAT_COMPLETIONS),
+        ("/api/v1/chat/completions", Api.API_OPENROUTER_CHAT),
         ("/v1/messages", Api.API_MESSAGES),
     ],
 )
