@@ -8,10 +8,24 @@ from services.core.discovery.messages import Acknowledgement, Entry, PolicySet, 
 from services.core.policy.documents import ResourceKey, key_of
 from services.wire.policy import problem_message, to_document, to_key, to_name, to_problem, to_resource
 
+_KNOWN = 1 << 16
+_messages: dict[int, tuple[Entry, pb.Entry]] = {}
+
 
 def entry_message(entry: Entry) -> pb.Entry:
-    """The message of an entry."""
-    return pb.Entry(resource=to_resource(entry.document, entry.revision), revision=entry.revision)
+    """The message of an entry; not to be changed.
+
+    Remembered by identity: every worker is told of the same entries. What is remembered keeps its entry alive, so that
+    no other one gets its identity.
+    """
+    known = _messages.get(id(entry))
+    if known is not None:
+        return known[1]
+    message = pb.Entry(resource=to_resource(entry.document, entry.revision), revision=entry.revision)
+    if len(_messages) >= _KNOWN:
+        _messages.clear()
+    _messages[id(entry)] = (entry, message)
+    return message
 
 
 def to_entries(messages: object) -> dict[ResourceKey, Entry]:

@@ -28,7 +28,8 @@ def answer_told(answer: Acknowledgement | Resync) -> str:
 
 
 def belief_told(session: PublisherSession) -> str:
-    held = ", ".join(f"{key.name}@{revision}" for key, revision in sorted(session.held.items()))
+    acked = {key: entry.revision for key, entry in session.acked.entries.items()} if session.acked is not None else {}
+    held = ", ".join(f"{key.name}@{revision}" for key, revision in sorted((acked or session.held).items()))
     version, revision, _ = session.refused
     refused = f", refused {version[:6]}@{revision}" if version else ""
     waiting = f", push {session.in_flight.nonce} under way" if session.in_flight is not None else ""

@@ -13,8 +13,10 @@ Rules (after Envoy's incremental xDS)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from services.core.discovery.difference import Difference, difference
 from services.core.discovery.messages import Acknowledgement, PolicySet, Push, Resync, Subscription
 from services.core.errors import Problem
 from services.core.policy.documents import ResourceKey
@@ -27,16 +29,19 @@ class PublisherSession:
     """State of one stream.
 
     Attributes:
-        held: Revision of each document that the worker holds.
-        in_flight: The push that awaits its answer.
+        held: Revision of each document that the worker says it holds; what it has acknowledged since is in `acked`.
+        in_flight: The push that awaits its answer; `offered` the set that it leads to.
+        acked: The set that the worker has taken whole; None: it took none on this stream yet.
         refused: Version, revision and store id that the worker refused last.
         acked_version: What the worker said is in force.
     """
 
     subscription: Subscription
-    held: dict[ResourceKey, int]
+    held: Mapping[ResourceKey, int]
     full: bool
     in_flight: Push | None = None
+    offered: PolicySet | None = None
+    acked: PolicySet | None = None
     refused: tuple[str, int, str] = _NOTHING_REFUSED
     acked_version: str = ""
     acked_revision: int = 0
@@ -58,10 +63,7 @@ def next_push(session: PublisherSession, current: PolicySet) -> tuple[PublisherS
         return session, None
     if offered[:2] == (session.acked_version, session.acked_revision) and not session.full:
         return (_content(session) if session.nack_problems else session), None
-    upserts = {
-        key: entry for key, entry in current.entries.items() if session.full or session.held.get(key) != entry.revision
-    }
-    removals = () if session.full else tuple(sorted(key for key in session.held if key not in current.entries))
+    owed = _owed(session, current)
     number = session.pushes + 1
     push = Push(
         nonce=str(number),
@@ -69,10 +71,21 @@ def next_push(session: PublisherSession, current: PolicySet) -> tuple[PublisherS
         revision=current.revision,
         store_id=current.store_id,
         full=session.full,
-        upserts=upserts,
-        removals=removals,
+        upserts=owed.upserts,
+        removals=owed.removals,
     )
-    return replace(session, in_flight=push, pushes=number), push
+    return replace(session, in_flight=push, offered=current, pushes=number), push
+
+
+def _owed(session: PublisherSession, current: PolicySet) -> Difference:
+    """What the worker lacks of `current`."""
+    if session.full:
+        return Difference(current.entries, ())
+    if session.acked is not None:
+        return difference(session.acked, current)
+    held = session.held
+    upserts = {key: entry for key, entry in current.entries.items() if held.get(key) != entry.revision}
+    return Difference(upserts, tuple(sorted(key for key in held if key not in current.entries)))
 
 
 def on_acknowledgement(session: PublisherSession, answer: Acknowledgement) -> PublisherSession:
@@ -80,22 +93,29 @@ def on_acknowledgement(session: PublisherSession, answer: Acknowledgement) -> Pu
     push = session.in_flight
     if push is None or answer.nonce != push.nonce:
         return session
-    session = replace(session, in_flight=None, acked_version=answer.version, acked_revision=answer.revision)
+    offered = session.offered
+    session = replace(
+        session, in_flight=None, offered=None, acked_version=answer.version, acked_revision=answer.revision
+    )
     if answer.problems:
         refused = (push.version, push.revision, push.store_id)
         return replace(session, refused=refused, nack_problems=answer.problems)
-    held = {} if push.full else dict(session.held)
-    held.update({key: entry.revision for key, entry in push.upserts.items()})
-    for key in push.removals:
-        held.pop(key, None)
-    return _content(replace(session, held=held, full=False))
+    return _content(replace(session, held={}, acked=offered, full=False))
 
 
 def on_resync(session: PublisherSession, request: Resync) -> PublisherSession:
     """The session after a worker asked for everything: what was in flight no longer counts."""
     del request
     return replace(
-        session, held={}, full=True, in_flight=None, refused=_NOTHING_REFUSED, acked_version="", acked_revision=0
+        session,
+        held={},
+        acked=None,
+        full=True,
+        in_flight=None,
+        offered=None,
+        refused=_NOTHING_REFUSED,
+        acked_version="",
+        acked_revision=0,
     )
 
 
