@@ -71,6 +71,20 @@ def decoded(members: Members, names: Iterable[str]) -> dict[str, Any]:
     return found
 
 
+def plain(value: Any) -> Any:
+    """A value, decoded if it is a member's bytes.
+
+    Raises:
+        InvalidRequest: It is not JSON that can be read.
+    """
+    if not isinstance(value, msgspec.Raw):
+        return value
+    try:
+        return msgspec.json.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRequest(f"a member of the request cannot be read: {error}") from error
+
+
 def placed_before(items: Sequence[Any], members: msgspec.Raw | None) -> msgspec.Raw:
     """A JSON list that begins with `items` and goes on with the list `members`, whose bytes stay."""
     head = _encode(items)

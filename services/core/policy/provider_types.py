@@ -16,6 +16,7 @@ COMPATIBLE = "openai_compatible"
 ANTHROPIC = "anthropic"
 AZURE = "azure_openai"
 COHERE = "cohere"
+MISTRAL = "mistral"
 INWORLD_TTS = "inworld_tts"
 
 
@@ -48,12 +49,34 @@ _OPENAI = Quirks(
     refused=frozenset({"top_k", "top_a", "min_p", "repetition_penalty", "image_config", "stop_server_tools_when"}),
 )
 
+_MISTRAL = Quirks(
+    limit_only=True,
+    developer=False,
+    usage_option=False,
+    known=frozenset(
+        {
+            "model", "messages", "stream", "tools", "tool_choice", "parallel_tool_calls", "max_tokens", "temperature",
+            "top_p", "stop", "random_seed", "frequency_penalty", "presence_penalty", "response_format", "n",
+            "reasoning_effort", "prompt_mode", "prediction", "prompt_cache_key", "metadata", "safe_prompt", "guardrails",
+            "min_tokens", "top_k", "repetition_penalty", "logprobs", "top_logprobs", "prompt_logprobs",
+            "top_prompt_logprobs", "service_tier",
+        }
+    ),
+    hints=True,
+    thought=True,
+    thought_always=True,
+    prefill=True,
+    search="",
+)  # fmt: skip
+"""Mistral's messages have rules of their own, which `dataplane/providers/mistral_fit.py` knows."""
+
 _OWN: Mapping[str, ProviderType] = {
     "openai": ProviderType(OPENAI, "https://api.openai.com/v1", quirks=_OPENAI),
     "openai_compatible": ProviderType(COMPATIBLE),
     "anthropic": ProviderType(ANTHROPIC, "https://api.anthropic.com"),
     "azure_openai": ProviderType(AZURE, quirks=_OPENAI),
     "cohere": ProviderType(COHERE, "https://api.cohere.com/v2"),
+    "mistral": ProviderType(MISTRAL, "https://api.mistral.ai/v1", quirks=_MISTRAL),
     "inworld_tts": ProviderType(INWORLD_TTS, "https://api.inworld.ai"),
     "voyage": ProviderType(COMPATIBLE, "https://api.voyageai.com/v1"),
 }

@@ -33,6 +33,8 @@ class Quirks:
         marks: It takes `cache_control` on parts and tools.
         details: It takes reasoning back as `reasoning_details`, and the object `reasoning`.
         thought: It takes reasoning back as `reasoning_content` beside tool calls.
+        thought_always: And beside everything else.
+        prefill: It goes on from an assistant's message in the last place.
         search: How it is told to search the web: a field, or "plugins"; empty: it is not known to.
     """
 
@@ -53,6 +55,8 @@ class Quirks:
     marks: bool = False
     details: bool = False
     thought: bool = False
+    thought_always: bool = False
+    prefill: bool = False
     search: str = "web_search_options"
 
 
@@ -85,7 +89,6 @@ VENDORS: Mapping[str, tuple[str, Quirks]] = {
     "huggingface": ("https://router.huggingface.co/v1", PLAIN),
     "hyperbolic": ("https://api.hyperbolic.xyz/v1", PLAIN),
     "inception": ("https://api.inceptionlabs.ai/v1", PLAIN),
-    "mistral": ("https://api.mistral.ai/v1", Quirks(strict=True, sampling=False, search="")),
     "moonshot": ("https://api.moonshot.ai/v1", Quirks(thought=True, search="")),
     "nebius": ("https://api.tokenfactory.nebius.com/v1", PLAIN),
     "novita": ("https://api.novita.ai/openai/v1", PLAIN),

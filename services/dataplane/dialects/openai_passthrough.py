@@ -20,7 +20,7 @@ from services.dataplane.dialects.openai_hiding import hidden, says_nothing, thou
 from services.dataplane.dialects.openai_style import OPENAI, OpenAiStyle
 from services.dataplane.exchange import EMPTY, TRUNCATED
 from services.dataplane.members import Members, NotAnObject, join_members, raw, split_members
-from services.dataplane.providers.openai import DONE, NOT_JSON, NOT_PROTOCOL, read_answer
+from services.dataplane.providers.openai import BROKE_OFF, DONE, NOT_JSON, NOT_PROTOCOL, broke_off, read_answer
 from services.dataplane.providers.openai_errors import error_object, in_stream
 from services.dataplane.providers.openai_wire import (
     WireAnswer,
@@ -150,6 +150,9 @@ class OpenAiPassthrough:
                 break
             if chunk.error or event.event == "error":
                 progress.failure = in_stream(chunk.error or error_object(event.data))
+                break
+            if broke_off(chunk):
+                progress.failure = BROKE_OFF
                 break
             data = event.data
             if self._hides_reasoning and (rest := hidden(data)) is not None:

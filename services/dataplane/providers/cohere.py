@@ -152,7 +152,7 @@ class CohereStreamDecoder:
         out.append(Failed(failure))
 
     def _read(self, event: Mapping[str, Any], out: list[StreamEvent]) -> None:
-        kind = event.get("type")
+        kind = text(event.get("type"))
         message = member(event, "delta", "message")
         if kind in ("content-delta", "content-start"):
             self._read_content(count(event.get("index")), event, out)
@@ -171,7 +171,7 @@ class CohereStreamDecoder:
             out.append(Started(text(event.get("id"))))
         elif kind == "message-end":
             self._end(event.get("delta"), out)
-        elif kind is None and isinstance(event.get("message"), str):
+        elif not kind and isinstance(event.get("message"), str):
             self._fail(openai_errors.in_stream(event), out)
 
     def _read_content(self, index: int, event: Mapping[str, Any], out: list[StreamEvent]) -> None:

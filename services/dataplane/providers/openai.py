@@ -66,6 +66,7 @@ DONE = b"[DONE]"
 _FORWARDED = ("x-title", "http-referer", "idempotency-key")
 
 NOT_PROTOCOL = Failure(FailureKind.BAD_RESPONSE, "the provider's answer is not a chat completion")
+BROKE_OFF = Failure(FailureKind.SERVER_ERROR, "the model's answer ended in an error")
 NOT_JSON = Failure(FailureKind.BAD_RESPONSE, "the stream holds a chunk that is not JSON")
 
 
@@ -129,7 +130,14 @@ def read_answer(body: bytes) -> WireAnswer | Failure:
         return in_stream(answer.error)
     if not answer.choices:
         return NOT_PROTOCOL
+    if broke_off(answer):
+        return BROKE_OFF
     return EMPTY if is_empty(answer) else answer
+
+
+def broke_off(answer: WireAnswer) -> bool:
+    """Whether an answer or chunk says that the model ended in an error, and nothing about which."""
+    return any(choice.finish_reason == "error" for choice in answer.choices or ())
 
 
 def _parts(answer: WireAnswer, message: WireMessage, logprobs: tuple[Mapping[str, Any], ...]) -> tuple[AnswerPart, ...]:
@@ -219,6 +227,9 @@ class OpenAiStreamDecoder:
             if chunk.error or event.event == "error":
                 out.append(self._fail(in_stream(chunk.error or error_object(event.data))))
                 return out
+            if broke_off(chunk):
+                out.append(self._fail(BROKE_OFF))
+                return out
             self._read(chunk, out)
             if self._over:
                 return out
@@ -278,7 +289,7 @@ class OpenAiStreamDecoder:
             self._read_call(call, call.index if call.index is not None else position, out)
 
     def _read_media(self, delta: WireMessage, out: list[StreamEvent]) -> None:
-        if delta.annotations:
+        if delta.annotations or isinstance(delta.content, list):
             out.extend(CitationDelta(citation) for citation in citations_of(delta))
         if delta.images is not NOTHING:
             out.extend(ImageDelta(image) for image in images_of(delta))

@@ -123,7 +123,7 @@ def _note_losses(request: ChatRequest, quirks: Quirks, dropped: list[str]) -> No
     """What OpenAI's messages and tools cannot say, once each."""
     parts = [p for m in request.messages for p in m.parts]
     inner = [p for part in parts if isinstance(part, ToolResult) for p in part.content]
-    if request.messages and request.messages[-1].role == "assistant":
+    if request.messages and request.messages[-1].role == "assistant" and not quirks.prefill:
         dropped.append("the beginning of an answer is not continued: OpenAI's models begin a new one")
     marked = any(getattr(p, "cache_control", None) for p in (*parts, *inner, *request.tools))
     if marked and not quirks.marks:

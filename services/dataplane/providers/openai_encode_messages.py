@@ -84,7 +84,7 @@ class MessageEncoder:
         if self._quirks.details:
             return {"reasoning_details": [_detail(thought, index) for index, thought in enumerate(thoughts)]}
         text = "".join(thought.text for thought in thoughts)
-        if self._quirks.thought and calls and text:
+        if text and self._quirks.thought and (calls or self._quirks.thought_always):
             return {"reasoning_content": text}
         proofs = [t.signature for t in thoughts if t.vendor == "google" and t.signature]
         if self._gemini and proofs and not calls:

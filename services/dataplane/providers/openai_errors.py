@@ -66,6 +66,7 @@ BY_CODE: Mapping[str, FailureKind] = {
     "moderation_blocked": _K.CONTENT_REFUSED,
     "ResponsibleAIPolicyViolation": _K.CONTENT_REFUSED,
     # the pace
+    "rate_limited": _K.RATE_LIMITED,
     "rate_limit_exceeded": _K.RATE_LIMITED,
     "rate_limit_error": _K.RATE_LIMITED,
     "too_many_requests": _K.RATE_LIMITED,

@@ -18,6 +18,7 @@ from services.dataplane.providers.openai_wire import WireAnswer, WireMessage
 
 def citations_of(message: WireMessage) -> Iterator[Citation]:
     """The sources of a message or delta."""
+    yield from _references_of(message.content)
     for found in message.annotations or ():
         told = found.get("url_citation") if isinstance(found, dict) else None
         if isinstance(told, dict):
@@ -29,6 +30,15 @@ def citations_of(message: WireMessage) -> Iterator[Citation]:
                 end=_count(told, "end_index"),
                 document=_count(told, "document_index"),
             )
+
+
+def _references_of(content: Any) -> Iterator[Citation]:
+    """Mistral's references, parts of the content that name by number what a tool's result called so."""
+    for part in content if isinstance(content, list) else ():
+        named = part.get("reference_ids") if isinstance(part, Mapping) and part.get("type") == "reference" else None
+        for number in named if isinstance(named, list) else ():
+            if isinstance(number, (int, str)) and not isinstance(number, bool):
+                yield Citation(title=str(number))
 
 
 def sources_of(answer: WireAnswer) -> Iterator[Citation]:

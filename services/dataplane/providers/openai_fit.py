@@ -13,11 +13,12 @@ from typing import Any
 
 import msgspec
 
-from services.core.policy.provider_types import quirks_of
+from services.core.policy.provider_types import MISTRAL, quirks_of
 from services.core.policy.snapshot import Target
 from services.core.policy.vendors import Quirks
 from services.dataplane.limits import within
-from services.dataplane.members import NotAnObject, join_members, raw, split_members
+from services.dataplane.members import NotAnObject, join_members, plain, raw, split_members
+from services.dataplane.providers import mistral_fit
 from services.dataplane.translation import Untranslatable
 
 LIMITS = ("max_tokens", "max_completion_tokens")
@@ -54,7 +55,10 @@ def fit(body: dict[str, Any], target: Target) -> list[str]:
     """
     quirks = quirks_of(target.provider.type)
     reasons = _REASONS.fullmatch(target.upstream_model) if quirks.openai_models else None
-    dropped = _rename_limit(body, quirks.limit) if quirks.limit_only or reasons is not None else []
+    if not quirks.usage_option:
+        body.pop("stream_options", None)
+    dropped = mistral_fit.adapt(body, target.upstream_model) if target.provider.protocol == MISTRAL else []
+    dropped += _rename_limit(body, quirks.limit) if quirks.limit_only or reasons is not None else []
     if isinstance(body.get("messages"), msgspec.Raw) and (quirks.developer is False or not quirks.names):
         body["messages"] = _messages(body["messages"], quirks)
     refused = {name for name in body if name in quirks.refused}
@@ -64,8 +68,6 @@ def fit(body: dict[str, Any], target: Target) -> list[str]:
     if reasons is not None:
         told = f"the model {target.upstream_model}"
         dropped += [_drop(body, name, told) for name in _refused_by_model(body, reasons) if name in body]
-    if not quirks.usage_option:
-        body.pop("stream_options", None)
     if target.max_output_tokens:
         dropped += _lower_limit(body, target)
     return [line for line in dropped if line]
@@ -85,15 +87,17 @@ def _lower_limit(body: dict[str, Any], target: Target) -> list[str]:
 
 
 def _rename_limit(body: dict[str, Any], limit: str) -> list[str]:
-    """Call the limit of the answer's tokens `limit`; a caller who gave both names keeps the value of that one."""
-    (other,) = (name for name in LIMITS if name != limit)
-    if other not in body:
+    """Call the limit of the answer's tokens `limit`; of a caller who gave both names, the newer one counts."""
+    if not any(name in body for name in LIMITS if name != limit):
         return []
-    value = body.pop(other)
-    if limit in body:
-        return [f"{other} was dropped: {limit} says it"]
-    body[limit] = value
-    return [f"{other} was sent as {limit}"]
+    given = {name: body.pop(name) for name in LIMITS if name in body}
+    for name in reversed(LIMITS):
+        if name in given:
+            body[limit] = given[name]
+            break
+    if len(given) == len(LIMITS):
+        return ["max_tokens was dropped: max_completion_tokens says it"]
+    return [f"{name} was sent as {limit}" for name in given if name != limit]
 
 
 def _refused_by_model(body: Mapping[str, Any], reasons: re.Match[str]) -> tuple[str, ...]:
@@ -102,7 +106,7 @@ def _refused_by_model(body: Mapping[str, Any], reasons: re.Match[str]) -> tuple[
         return (*_SAMPLING, *_STEERING, "stop")
     if reasons["minor"] is None:
         return (*_SAMPLING, *_STEERING)
-    return _SAMPLING if plain(body.get("reasoning_effort")) not in {None, "none"} else ()
+    return _SAMPLING if plain(body.get("reasoning_effort")) not in (None, "none") else ()
 
 
 def _drop(body: dict[str, Any], name: str, whom: str) -> str:
@@ -142,8 +146,3 @@ def _message(data: bytes, quirks: Quirks) -> bytes:
     if unnamed:
         del members["name"]
     return join_members(members) if renamed or unnamed else data
-
-
-def plain(value: Any) -> Any:
-    """A member's value, decoded if it is raw."""
-    return msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value

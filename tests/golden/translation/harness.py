@@ -47,6 +47,8 @@ TARGETS = {
     "openai_gemini": ("openai_compatible", "gemini-3-pro"),
     "openrouter": ("openrouter", "google/gemini-3-pro"),
     "azure_openai": ("azure_openai", "my deployment"),
+    "mistral": ("mistral", "mistral-large-latest"),
+    "mistral_reasoning": ("mistral", "magistral-medium-latest"),
     "cohere": ("cohere", "command-a-03-2025"),
     "cohere_reasoning": ("cohere", "command-a-reasoning-08-2025"),
     "anthropic": ("anthropic", "claude-sonnet-4-5"),

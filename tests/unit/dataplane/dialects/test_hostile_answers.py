@@ -21,7 +21,13 @@ EVIDENCE = Evidence({}, 0.5, "p/m", "g")
 BODY = json.dumps(
     {"model": "p/m", "max_tokens": 5, "stream": True, "messages": [{"role": "user", "content": "hi"}]}
 ).encode()
-KINDS = {"openai": "openai", "anthropic": "anthropic", "cohere": "cohere", "azure": "azure_openai"}
+KINDS = {
+    "openai": "openai",
+    "anthropic": "anthropic",
+    "cohere": "cohere",
+    "azure": "azure_openai",
+    "mistral": "mistral",
+}
 
 CALLS = st.lists(
     object_of(index=st.integers(0, 2), id=TEXTS, function=object_of(name=TEXTS, arguments=TEXTS)), max_size=2

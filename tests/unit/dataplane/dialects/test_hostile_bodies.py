@@ -18,6 +18,9 @@ from tests.unit.dataplane.build import candidate
 TARGETS = [
     candidate("openai/gpt-5", "openai"),
     candidate("local/llama", "openai_compatible"),
+    candidate("mistral/magistral-medium", "mistral", templates=(MessageTemplate("developer", "x"),)),
+    candidate("cohere/command-a-reasoning", "cohere"),
+    candidate("azure/o4-mini", "azure_openai"),
     candidate("anthropic/claude-sonnet-4-5", "anthropic"),
     candidate("anthropic/claude-sonnet-5-5", "anthropic"),
     candidate(
@@ -79,7 +82,7 @@ CHAT = st.fixed_dictionaries(
         **dict.fromkeys(
             [
                 *("max_tokens", "max_completion_tokens", "temperature", "top_p", "top_k", "stop", "seed", "n", "user"),
-                *("reasoning_effort", "parallel_tool_calls", "stream_options", "modalities"),
+                *("reasoning_effort", "parallel_tool_calls", "stream_options", "modalities", "logit_bias", "logprobs"),
                 *("metadata", "store", "frequency_penalty", "functions"),
             ],
             VALUES,
