@@ -31,7 +31,7 @@ from services.core.policy.snapshot import Snapshot, Target
 from services.core.pricing import PER_MILLION
 from services.dataplane.auth import ADMIN, INFERENCE, READ, authenticate
 from services.dataplane.dialects.registry import TYPED, dialect_of
-from services.dataplane.dialects.typed_chat import split_events
+from services.dataplane.dialects.typed_write import split_events
 from services.dataplane.engine import Call
 from services.dataplane.health_report import HealthReports
 from services.dataplane.joining import JOINED_HEADER, JoiningEngine

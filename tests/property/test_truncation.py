@@ -30,7 +30,7 @@ from services.core.policy.rules import ClockRule
 from services.core.policy.snapshot import CompiledProvider, Target
 from services.core.routing.plan import Candidate
 from services.dataplane.dialects.registry import DIALECTS, TYPED, dialect_of
-from services.dataplane.dialects.typed_chat import split_events
+from services.dataplane.dialects.typed_write import split_events
 from services.dataplane.exchange import ChatRequest
 from services.dataplane.translation import Emitted, Evidence, InboundRequest, Translation
 from tests.replay.traffic import PROVIDERS, exchanges, folder
@@ -50,7 +50,9 @@ CUT = ChainFailed("cut", failure=Failure(FailureKind.STREAM_TRUNCATED, "cut"), s
 
 def candidate(protocol: str) -> Candidate:
     """A provider that speaks `protocol`."""
-    return Candidate(Target("p/m", CompiledProvider("p", TYPES[protocol], "http://127.0.0.1:1"), "m"), ClockRule())
+    return Candidate(
+        Target("p/m", CompiledProvider("p", TYPES.get(protocol, protocol), "http://127.0.0.1:1"), "m"), ClockRule()
+    )
 
 
 def inbound(api: str, *, stream: bool = True) -> InboundRequest:

@@ -39,6 +39,7 @@ from services.dataplane.providers.anthropic_wire import (
     WireEvent,
     WireMessage,
     WireUsage,
+    cited,
     decode_event,
     decode_message,
     is_empty,
@@ -131,8 +132,8 @@ def _part(block: WireBlock, said: int) -> AnswerPart | None:
     """A block as a part; `said`: characters of text before it."""
     if block.type == "text":
         text = block.text or ""
-        cited = (to_citation(wire, said, said + len(text)) for wire in block.citations or ())
-        return Text(text, citations=tuple(c for c in cited if c is not None))
+        found = (to_citation(wire, said, said + len(text)) for wire in cited(block))
+        return Text(text, citations=tuple(c for c in found if c is not None))
     if block.type == "thinking":
         return Thinking(block.thinking or "", block.signature or "", vendor=VENDOR)
     if block.type == "redacted_thinking":
@@ -222,7 +223,7 @@ class AnthropicStreamDecoder:
         elif block.type == "redacted_thinking":
             out.append(ThinkingDelta(redacted=block.data or "", vendor=VENDOR))
         elif block.type == "text":
-            self._cited.extend(block.citations or ())
+            self._cited.extend(cited(block))
             self._say(block.text, out)
         elif block.type == "thinking" and block.thinking:
             out.append(ThinkingDelta(block.thinking, vendor=VENDOR))

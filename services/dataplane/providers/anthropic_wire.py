@@ -59,7 +59,7 @@ class WireBlock(msgspec.Struct):
     name: str | None = None
     input: msgspec.Raw = msgspec.Raw(b"{}")
     partial_json: str | None = None
-    citations: list[Any] | None = None
+    citations: Any = None
     citation: Any = None
     stop_reason: str | None = None
     stop_sequence: str | None = None
@@ -153,6 +153,11 @@ _PLACES = {
     "page_location": ("page", "start_page_number", "end_page_number"),
     "content_block_location": ("block", "start_block_index", "end_block_index"),
 }
+
+
+def cited(block: WireBlock) -> list[Any]:
+    """The citations of a block, as the provider wrote them."""
+    return block.citations if isinstance(block.citations, list) else []
 
 
 def to_citation(wire: Any, start: int, end: int) -> Citation | None:

@@ -19,7 +19,7 @@ from services.dataplane.providers.openai_wire import WireAnswer, WireMessage
 def citations_of(message: WireMessage) -> Iterator[Citation]:
     """The sources of a message or delta."""
     yield from _references_of(message.content)
-    for found in message.annotations or ():
+    for found in _list(message.annotations):
         told = found.get("url_citation") if isinstance(found, dict) else None
         if isinstance(told, dict):
             yield Citation(
@@ -43,15 +43,14 @@ def _references_of(content: Any) -> Iterator[Citation]:
 
 def sources_of(answer: WireAnswer) -> Iterator[Citation]:
     """Sources that a provider names for the answer as a whole (Perplexity)."""
-    for found in answer.search_results or ():
+    for found in _list(answer.search_results):
         if isinstance(found, dict) and _text(found, "url"):
             yield Citation(_text(found, "url"), _text(found, "title"), _text(found, "snippet"))
 
 
 def images_of(message: WireMessage) -> Iterator[Image]:
     """The pictures of a message or delta, as gateways send them."""
-    found = msgspec.json.decode(message.images)
-    for item in found if isinstance(found, list) else ():
+    for item in _list(msgspec.json.decode(message.images)):
         told = item.get("image_url") if isinstance(item, dict) else None
         url = told.get("url") if isinstance(told, dict) else told
         if isinstance(url, str) and url:
@@ -87,6 +86,10 @@ def tokens_told(logprobs: Any) -> tuple[Mapping[str, Any], ...]:
     if not isinstance(content, Sequence) or isinstance(content, str):
         return ()
     return tuple(token for token in content if isinstance(token, Mapping))
+
+
+def _list(found: Any) -> Sequence[Any]:
+    return found if isinstance(found, list) else ()
 
 
 def _text(told: Mapping[str, Any], name: str) -> str:

@@ -78,7 +78,7 @@ class WireMessage(msgspec.Struct):
     # A raw field cannot be optional; "null" stands for not there.
     images: msgspec.Raw = NOTHING
     function_call: WireFunction | None = None
-    annotations: list[Any] | None = None
+    annotations: Any = None
     extra_content: Any = None
 
 
@@ -99,7 +99,7 @@ class WireAnswer(msgspec.Struct):
     choices: list[WireChoice] | None = None
     usage: WireUsage | None = None
     error: Any = None
-    search_results: list[Any] | None = None
+    search_results: Any = None
     """Perplexity's sources."""
 
 

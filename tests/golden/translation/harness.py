@@ -22,9 +22,10 @@ from services.core.policy.snapshot import CompiledProvider, Target
 from services.core.routing.plan import Candidate
 from services.dataplane.dialects.openai_chat import OpenAiChat
 from services.dataplane.dialects.registry import dialect_of
-from services.dataplane.dialects.typed_chat import STREAM_HEADER, split_events
+from services.dataplane.dialects.typed_write import split_events
 from services.dataplane.providers.registry import codec_for
 from services.dataplane.translation import (
+    STREAM_HEADER,
     Dialect,
     Evidence,
     Facts,
@@ -221,7 +222,7 @@ def _add(total: Progress, part: Progress) -> None:
 def frames_of(api: str, data: bytes) -> list[Any]:
     """Frames as values, one each."""
     if api == "typed":
-        return [json_format.MessageToDict(e, preserving_proto_field_name=True) for e in split_events(data)]
+        return [_told_message(event) for event in split_events(data)]
     found: list[Any] = []
     for block in data.decode().split("\n\n"):
         lines = dict(line.split(": ", 1) for line in block.split("\n") if ": " in line)
@@ -231,9 +232,21 @@ def frames_of(api: str, data: bytes) -> list[Any]:
     return found
 
 
+def _told_message(message: Any) -> Any:
+    """A message as a value; the members of a Struct have no order of their own."""
+    return _in_order(json_format.MessageToDict(message, preserving_proto_field_name=True))
+
+
+def _in_order(value: Any, *, inside: bool = False) -> Any:
+    if isinstance(value, dict):
+        names = sorted(value) if inside else value
+        return {name: _in_order(value[name], inside=inside or name == "logprobs") for name in names}
+    return [_in_order(item, inside=inside) for item in value] if isinstance(value, list) else value
+
+
 def _told_body(api: str, body: bytes) -> Any:
     if api == "typed":
-        return json_format.MessageToDict(chat_pb2.ChatResponse.FromString(body), preserving_proto_field_name=True)
+        return _told_message(chat_pb2.ChatResponse.FromString(body))
     return json.loads(body)
 
 

@@ -10,9 +10,8 @@ from turnout.inference.v1.chat_pb2 import ChatRequest, Message, Part
 
 from services.core.errors import FailureKind
 from services.dataplane.dialects.registry import TYPED, dialect_of
-from services.dataplane.dialects.typed_chat import STREAM_HEADER
 from services.dataplane.sse import MAX_EVENT
-from services.dataplane.translation import Progress, Translation
+from services.dataplane.translation import STREAM_HEADER, Progress, Translation
 from tests.support.upstream import anthropic_events, openai_events
 from tests.unit.dataplane.build import candidate
 

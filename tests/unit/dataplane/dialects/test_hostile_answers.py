@@ -33,16 +33,39 @@ CALLS = st.lists(
     object_of(index=st.integers(0, 2), id=TEXTS, function=object_of(name=TEXTS, arguments=TEXTS)), max_size=2
 )
 DELTA = object_of(
-    content=TEXTS, tool_calls=CALLS, reasoning_content=TEXTS, refusal=TEXTS, function_call=object_of(name=TEXTS)
+    content=TEXTS,
+    tool_calls=CALLS,
+    reasoning_content=TEXTS,
+    refusal=TEXTS,
+    function_call=object_of(name=TEXTS),
+    annotations=st.lists(object_of(type=TEXTS, url_citation=VALUES), max_size=2),
+    images=VALUES,
+    audio=object_of(id=TEXTS, data=TEXTS, transcript=TEXTS),
+    reasoning_details=st.lists(VALUES, max_size=2),
+    extra_content=object_of(google=VALUES),
 )
 CHOICE = object_of(
-    index=st.integers(0, 1), delta=DELTA, message=DELTA, finish_reason=st.sampled_from(["stop", "tool_calls", "odd"])
+    index=st.integers(0, 1),
+    delta=DELTA,
+    message=DELTA,
+    finish_reason=st.sampled_from(["stop", "tool_calls", "odd"]),
+    logprobs=object_of(content=VALUES),
 )
 USAGE = object_of(prompt_tokens=st.integers(0, 9), completion_tokens=st.integers(0, 9), prompt_tokens_details=VALUES)
 OPENAI = object_of(id=TEXTS, model=TEXTS, choices=st.lists(CHOICE, max_size=2), usage=USAGE, error=VALUES)
 BLOCK = object_of(
     type=st.sampled_from(
-        ["text", "thinking", "tool_use", "redacted_thinking", "text_delta", "input_json_delta", "signature_delta"]
+        [
+            "text",
+            "thinking",
+            "tool_use",
+            "redacted_thinking",
+            "text_delta",
+            "input_json_delta",
+            "signature_delta",
+            "citations_delta",
+            "server_tool_use",
+        ]
     ),
     text=TEXTS,
     thinking=TEXTS,
@@ -52,6 +75,14 @@ BLOCK = object_of(
     name=TEXTS,
     input=VALUES,
     data=TEXTS,
+    citations=VALUES,
+    citation=object_of(
+        type=st.sampled_from(["page_location", "char_location", "web_search_result_location"]),
+        document_index=VALUES,
+        start_page_number=st.integers(0, 2**40),
+        end_page_number=st.integers(-5, 5),
+        cited_text=VALUES,
+    ),
     stop_reason=st.sampled_from(["end_turn", "tool_use", "odd"]),
 )
 COUNTS = object_of(input_tokens=st.integers(0, 9), output_tokens=st.integers(0, 9))
