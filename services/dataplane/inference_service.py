@@ -22,19 +22,17 @@ from turnout.inference.v1.inference_service_pb2 import (
     KeyInfo,
     ListModelsRequest,
     ListModelsResponse,
-    ModelInfo,
 )
 from turnout.record.v1.record_pb2 import RequestRecord
 
 from services.core.errors import ChainFailed, Failure, FailureKind, InvalidRequest, PolicyNotReady, RouterError
-from services.core.policy.snapshot import Snapshot, Target
-from services.core.pricing import PER_MILLION
 from services.dataplane.auth import ADMIN, INFERENCE, READ, authenticate
 from services.dataplane.dialects.registry import TYPED, dialect_of
 from services.dataplane.dialects.typed_write import split_events
 from services.dataplane.engine import Call
 from services.dataplane.health_report import HealthReports
 from services.dataplane.joining import JOINED_HEADER, JoiningEngine
+from services.dataplane.model_list import ModelLists
 from services.dataplane.policy_holder import NO_POLICY
 from services.dataplane.records import visible_record
 from services.dataplane.translation import MODEL_HEADER, STREAM_HEADER, Dialect
@@ -64,6 +62,7 @@ class LocalInference:
     def __init__(self, serving: JoiningEngine, health: HealthReports) -> None:
         self._serving = serving
         self._policy = serving.engine.policy
+        self._models = ModelLists(serving.engine.clock.wall)
         self._health = health
 
     async def invoke(self, request: InvokeRequest) -> InvokeResponse:
@@ -75,10 +74,10 @@ class LocalInference:
             async for reply in replies:
                 yield InvokeEvent(status=reply.status, headers=reply.headers, data=reply.data)
 
-    async def list_models(self, headers: Mapping[str, str]) -> ListModelsResponse:
+    async def list_models(self, headers: Mapping[str, str], known_version: str = "") -> ListModelsResponse:
         snapshot = self._policy.required()
         authenticate(snapshot, headers, INFERENCE, READ, ADMIN)
-        return ListModelsResponse(models=models_of(snapshot))
+        return await self._models.of(snapshot, known_version)
 
     async def describe_key(self, headers: Mapping[str, str]) -> KeyInfo:
         key = authenticate(self._policy.required(), headers, INFERENCE, READ, ADMIN)
@@ -164,9 +163,8 @@ class InferenceServicer(inference_service_pb2_grpc.InferenceServiceServicer):
         yield end
 
     async def ListModels(self, request: ListModelsRequest, context: Context) -> ListModelsResponse:
-        del request
         try:
-            return await self._local.list_models(headers_of(context))
+            return await self._local.list_models(headers_of(context), request.known_version)
         except RouterError as error:
             await abort(context, error)
             raise
@@ -228,30 +226,3 @@ def _broken(record: RequestRecord) -> ChainFailed:
     return ChainFailed(
         message, failure=Failure(kind, message), status=502, fields={"generation_id": record.generation_id}
     )
-
-
-def models_of(snapshot: Snapshot) -> list[ModelInfo]:
-    """Everything that callers can name: routers, aliases, and the models that policy or catalogue price."""
-    found = [_model_info(target) for target in snapshot.models.values()]
-    for name, router in snapshot.routers.items():
-        found.append(
-            ModelInfo(id=f"{snapshot.namespace}/{name}", owned_by="router", display_name=router.display_name or name)
-        )
-    for name, model in snapshot.aliases.items():
-        found.append(ModelInfo(id=name, owned_by="alias", display_name=f"{name} → {model}"))
-    return sorted({info.id: info for info in found}.values(), key=lambda info: info.id)
-
-
-def _model_info(target: Target) -> ModelInfo:
-    info = ModelInfo(
-        id=target.model,
-        owned_by=target.provider.name,
-        context_length=target.context_length,
-        display_name=target.model,
-    )
-    if target.prices.input_per_million is not None:
-        info.input_price = target.prices.input_per_million / PER_MILLION
-    if target.prices.output_per_million is not None:
-        info.output_price = target.prices.output_per_million / PER_MILLION
-    info.labels.update(dict(target.provider.labels))
-    return info

@@ -110,6 +110,8 @@ class Bridge:
                 Route("GET", "/v1/models", models.list),
                 Route("GET", "/api/v1/models", models.list),
                 Route("GET", "/v1/models/{id...}", models.get),
+                Route("GET", "/api/v1/models/{id...}", models.get),
+                Route("GET", "/llm/v1alpha/models", models.inworld),
                 Route("GET", "/v1/generation", generations.generation),
                 Route("GET", "/api/v1/generation", generations.generation),
                 Route("GET", "/api/v1/key", generations.key),

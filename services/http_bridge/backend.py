@@ -33,8 +33,11 @@ class InferenceBackend(Protocol):
     def invoke_stream(self, request: InvokeRequest) -> AsyncGenerator[InvokeEvent, None]:
         """Serve a request as a stream; the first event carries status and headers."""
 
-    async def list_models(self, headers: Mapping[str, str]) -> ListModelsResponse:
-        """The models that the policy can reach; `headers` carry the caller's key (over gRPC: as call metadata)."""
+    async def list_models(self, headers: Mapping[str, str], known_version: str = "") -> ListModelsResponse:
+        """The models that the policy can reach; without any when the list still has `known_version`.
+
+        `headers` carry the caller's key (over gRPC: as call metadata).
+        """
 
     async def describe_key(self, headers: Mapping[str, str]) -> KeyInfo:
         """What policy says of the caller's key; `headers` as in `list_models`."""

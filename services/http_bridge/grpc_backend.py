@@ -99,11 +99,12 @@ class GrpcBackend:
         finally:
             call.cancel()
 
-    async def list_models(self, headers: Mapping[str, str]) -> ListModelsResponse:
+    async def list_models(self, headers: Mapping[str, str], known_version: str = "") -> ListModelsResponse:
         metadata = _credentials(headers)
+        request = ListModelsRequest(known_version=known_version)
 
         async def call(worker: _Worker) -> ListModelsResponse:
-            response: ListModelsResponse = await _unary(worker.stub.ListModels(ListModelsRequest(), metadata=metadata))
+            response: ListModelsResponse = await _unary(worker.stub.ListModels(request, metadata=metadata))
             return response
 
         answer: ListModelsResponse = await self._first_reachable(call, self._next_two())

@@ -66,6 +66,11 @@ def provider_id(name: str) -> str:
     return PROVIDERS.get(plain, plain)
 
 
+def rank(place: str) -> int:
+    """Place of a provider, in the catalogue's spelling, among the best known; all others share the last one."""
+    return BEST_KNOWN.index(place) if place in BEST_KNOWN else len(BEST_KNOWN)
+
+
 def spelling(model: str) -> str:
     """`model` in one spelling: lower case, dashes for dots, Claude's family before its number."""
     plain = model.lower().replace(".", "-").replace("_", "-")

@@ -20,7 +20,7 @@ from services.core.policy.names import split_model
 from services.core.policy.ports import CatalogueEntry, Located
 from services.core.policy.provider_types import PROVIDER_TYPES, base_url_of
 from services.runtime.catalogue.book import Book, Unreadable
-from services.runtime.catalogue.names import BEST_KNOWN, provider_id
+from services.runtime.catalogue.names import BEST_KNOWN, provider_id, rank
 
 PATH = Path(__file__).with_name("models.jsonl")
 HEAD = '{"provider":'
@@ -122,7 +122,7 @@ class ShippedCatalogue:
                 # The author is a provider under another name; a model that is not known yet is its business.
                 entry = self.look_up(provider, rest) or CatalogueEntry(model=rest)
             if entry is not None:
-                found.append((_rank(place, wanted), provider.name, entry.model))
+                found.append((-1 if wanted and wanted == place else rank(place), provider.name, entry.model))
         return tuple((name, theirs) for _, name, theirs in sorted(found))
 
     def overlaid(self, documents: Sequence[Catalogue]) -> tuple[ShippedCatalogue, Sequence[Problem]]:
@@ -165,9 +165,3 @@ class ShippedCatalogue:
         if held is None or held[0] != document.models:
             held = self._read[document.name] = (document.models, Book(document.models.split("\n")))
         return held[1]
-
-
-def _rank(place: str, author: str) -> int:
-    if author and place == author:
-        return -1
-    return BEST_KNOWN.index(place) if place in BEST_KNOWN else len(BEST_KNOWN)

@@ -192,7 +192,7 @@ async def test_models_are_what_callers_can_name() -> None:
         assert found["inworld/r"].display_name == "The Router"
         assert found["best"].display_name == "best → one/a"
         assert found["one/a"].context_length == 8192
-        assert found["one/a"].input_price == 1e-6
+        assert found["one/a"].pricing["prompt"] == 1e-6
         assert found["one/a"].labels["region"] == "eu"
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await stub.ListModels(ListModelsRequest())

@@ -37,6 +37,8 @@ class Backend:
         self.response = InvokeResponse(status=200, headers=JSON, body=b"{}")
         self.events: list[InvokeEvent | Exception] = []
         self.models: list[ModelInfo] = []
+        self.models_version = ""
+        self.known_versions: list[str] = []
         self.error: RouterError | None = None
         self.is_ready = True
         self.closed = asyncio.Event()
@@ -57,11 +59,13 @@ class Backend:
         finally:
             self.closed.set()
 
-    async def list_models(self, headers: Mapping[str, str]) -> ListModelsResponse:
+    async def list_models(self, headers: Mapping[str, str], known_version: str = "") -> ListModelsResponse:
         del headers
         if self.error is not None:
             raise self.error
-        return ListModelsResponse(models=self.models)
+        self.known_versions.append(known_version)
+        same = bool(known_version) and known_version == self.models_version
+        return ListModelsResponse(models=[] if same else self.models, version=self.models_version)
 
     async def ready(self) -> bool:
         return self.is_ready

@@ -316,12 +316,17 @@ class ListModelsRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    KNOWN_VERSION_FIELD_NUMBER: _builtins.int
+    known_version: _builtins.str
+    """Version of the list that the caller has; when it is still right, the answer holds no models."""
     def __init__(
         self,
+        *,
+        known_version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["known_version", b"known_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -334,6 +339,9 @@ class ListModelsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     MODELS_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    version: _builtins.str
+    """Version of the list: equal versions are equal lists."""
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelInfo]:
         """Models, ordered by id."""
@@ -342,10 +350,11 @@ class ListModelsResponse(_message.Message):
         self,
         *,
         models: _abc.Iterable[Global___ModelInfo] | None = ...,
+        version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["models", b"models"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["models", b"models", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -357,26 +366,79 @@ class ModelInfo(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class PricingEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class CapabilitiesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.bool
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.bool = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ID_FIELD_NUMBER: _builtins.int
     OWNED_BY_FIELD_NUMBER: _builtins.int
     CONTEXT_LENGTH_FIELD_NUMBER: _builtins.int
-    INPUT_PRICE_FIELD_NUMBER: _builtins.int
-    OUTPUT_PRICE_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    MAX_OUTPUT_TOKENS_FIELD_NUMBER: _builtins.int
+    INPUT_MODALITIES_FIELD_NUMBER: _builtins.int
+    OUTPUT_MODALITIES_FIELD_NUMBER: _builtins.int
+    SUPPORTED_PARAMETERS_FIELD_NUMBER: _builtins.int
+    PRICING_FIELD_NUMBER: _builtins.int
+    CAPABILITIES_FIELD_NUMBER: _builtins.int
+    UPSTREAM_MODEL_FIELD_NUMBER: _builtins.int
+    DEPRECATED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id: "provider/model", an alias, or "<namespace>/<router>"."""
     owned_by: _builtins.str
     """Provider, "router" for routers, "alias" for aliases."""
     context_length: _builtins.int
     """Context window in tokens; 0: unknown."""
-    input_price: _builtins.float
-    """US dollars per input token; unset: unknown."""
-    output_price: _builtins.float
-    """US dollars per output token; unset: unknown."""
     display_name: _builtins.str
     """Name for people."""
+    kind: _builtins.str
+    """What it is: "chat", "embedding", "image", "speech", "transcription", "moderation", "rerank"; "router" and
+    "alias" for those.
+    """
+    max_output_tokens: _builtins.int
+    """Most tokens of one answer; 0: unknown."""
+    upstream_model: _builtins.str
+    """Name that the provider knows it by; what an alias stands for."""
+    deprecated: _builtins.bool
+    """Its provider says that it will go, or it is gone."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
         """When the model was first known; unset: unknown."""
@@ -385,29 +447,49 @@ class ModelInfo(_message.Message):
     def labels(self) -> _struct_pb2.Struct:
         """Free facts, such as labels of the provider."""
 
+    @_builtins.property
+    def input_modalities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What it takes: "text", "image", "audio", "video", "file"."""
+
+    @_builtins.property
+    def output_modalities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What it makes: "text", "image", "audio", "embeddings", "speech", "transcription", "rerank"."""
+
+    @_builtins.property
+    def supported_parameters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Parameters that it is known to heed, as OpenRouter spells them."""
+
+    @_builtins.property
+    def pricing(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """US dollars per token or other unit, by OpenRouter's names: prompt, completion, input_cache_read and so on."""
+
+    @_builtins.property
+    def capabilities(self) -> _containers.ScalarMap[_builtins.str, _builtins.bool]:
+        """What is known of its capabilities, by their names in `Capabilities` of the policy."""
+
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         owned_by: _builtins.str = ...,
         context_length: _builtins.int = ...,
-        input_price: _builtins.float | None = ...,
-        output_price: _builtins.float | None = ...,
         display_name: _builtins.str = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
         labels: _struct_pb2.Struct | None = ...,
+        kind: _builtins.str = ...,
+        max_output_tokens: _builtins.int = ...,
+        input_modalities: _abc.Iterable[_builtins.str] | None = ...,
+        output_modalities: _abc.Iterable[_builtins.str] | None = ...,
+        supported_parameters: _abc.Iterable[_builtins.str] | None = ...,
+        pricing: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        capabilities: _abc.Mapping[_builtins.str, _builtins.bool] | None = ...,
+        upstream_model: _builtins.str = ...,
+        deprecated: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_input_price", b"_input_price", "_output_price", b"_output_price", "created_at", b"created_at", "input_price", b"input_price", "labels", b"labels", "output_price", b"output_price"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "labels", b"labels"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_input_price", b"_input_price", "_output_price", b"_output_price", "context_length", b"context_length", "created_at", b"created_at", "display_name", b"display_name", "id", b"id", "input_price", b"input_price", "labels", b"labels", "output_price", b"output_price", "owned_by", b"owned_by"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "context_length", b"context_length", "created_at", b"created_at", "deprecated", b"deprecated", "display_name", b"display_name", "id", b"id", "input_modalities", b"input_modalities", "kind", b"kind", "labels", b"labels", "max_output_tokens", b"max_output_tokens", "output_modalities", b"output_modalities", "owned_by", b"owned_by", "pricing", b"pricing", "supported_parameters", b"supported_parameters", "upstream_model", b"upstream_model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__input_price: _TypeAlias = _typing.Literal["input_price"]  # noqa: Y015
-    _WhichOneofArgType__input_price: _TypeAlias = _typing.Literal["_input_price", b"_input_price"]  # noqa: Y015
-    _WhichOneofReturnType__output_price: _TypeAlias = _typing.Literal["output_price"]  # noqa: Y015
-    _WhichOneofArgType__output_price: _TypeAlias = _typing.Literal["_output_price", b"_output_price"]  # noqa: Y015
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__input_price) -> _WhichOneofReturnType__input_price | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__output_price) -> _WhichOneofReturnType__output_price | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ModelInfo: _TypeAlias = ModelInfo  # noqa: Y015
