@@ -27,6 +27,7 @@ from services.dataplane.inference_service import InferenceServicer, LocalInferen
 from services.dataplane.joining import JoiningEngine
 from services.dataplane.policy_client import NodeIdentity, PolicyClient
 from services.dataplane.policy_holder import PolicyHolder
+from services.dataplane.providers.bedrock_sign import warm
 from services.dataplane.record_service import RecordServicer
 from services.dataplane.records import RecordLog
 from services.dataplane.rehearsal import Rehearsals
@@ -131,6 +132,7 @@ class Worker:
         log.info("policy revision %d, version %s is in force", snapshot.revision, snapshot.version[:12])
         self.rehearsals.announce(snapshot)
         self.credentials.prepare(snapshot)
+        warm(snapshot.providers.values())
         self._breakers.refresh()
         self._ready.set()
 

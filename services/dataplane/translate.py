@@ -89,7 +89,7 @@ class CrossTranslation:
             return decoded
         if self._hides_reasoning:
             decoded = replace(decoded, parts=tuple(p for p in decoded.parts if not isinstance(p, Thinking)))
-        self._answer = decoded
+        self._answer = decoded = replace(decoded, id=decoded.id or self.facts.request_id)
         self._tell_losses(decoded.parts)
         self.facts.usage = decoded.usage
         self.facts.finish_reason = decoded.finish_reason
@@ -128,8 +128,7 @@ class CrossTranslation:
                 elif isinstance(event, Terminal):
                     progress.done = True
                 else:
-                    self._learn(event)
-                    shown.append(event)
+                    shown.append(self._learn(event))
                     progress.finished |= isinstance(event, Finished) and self._codec.finish_ends
         except Diverged:
             progress.failure = DIVERGED
@@ -175,9 +174,11 @@ class CrossTranslation:
         else:
             facts.note_other(0, progress)
 
-    def _learn(self, event: StreamEvent) -> None:
+    def _learn(self, event: StreamEvent) -> StreamEvent:
+        """Note what `event` says of the answer; the event as the caller is to see it."""
         facts = self.facts
         if isinstance(event, Started):
+            event = event if event.id else replace(event, id=facts.request_id)
             facts.response_id = event.id
             facts.created = event.created
             facts.usage = event.usage or facts.usage
@@ -187,6 +188,7 @@ class CrossTranslation:
             self._spent = event.usage.output_tokens > 0
         elif isinstance(event, Finished):
             facts.finish_reason, facts.native_finish_reason = event.reason, event.native
+        return event
 
     def _is_empty(self) -> bool:
         finish, usage = self.facts.finish_reason, self.facts.usage

@@ -74,6 +74,10 @@ def tokens_of(chars: int) -> int:
     return (chars + CHARS_PER_TOKEN - 1) // CHARS_PER_TOKEN
 
 
+_REQUEST_IDS = ("x-amzn-requestid", "x-request-id", "request-id")
+_LONGEST_ID = 200
+
+
 @dataclass(slots=True)
 class Facts:
     """What a translation has learned of the answer so far.
@@ -101,6 +105,11 @@ class Facts:
     block_open: bool = True
     headers: Mapping[str, str] = field(default_factory=dict)
     frames_type: str = ""
+
+    @property
+    def request_id(self) -> str:
+        """By which the provider knows the request, as a header of its answer says; empty: none does."""
+        return next((self.headers[name] for name in _REQUEST_IDS if name in self.headers), "")[:_LONGEST_ID]
 
     def note(self, text: str, progress: Progress, *, keep: bool) -> None:
         """Note text that `progress` brought."""

@@ -28,7 +28,7 @@ FOLDER = Path(__file__).parent / "translation"
 PROVIDERS = ("openai", "anthropic")
 """Those that a request goes to when its case does not name others."""
 
-ANSWERING = (*PROVIDERS, "cohere", "mistral")
+ANSWERING = (*PROVIDERS, "cohere", "mistral", "bedrock")
 """Those with cases of answers and errors."""
 
 

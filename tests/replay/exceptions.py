@@ -53,6 +53,15 @@ UNEQUAL: Mapping[str, Unequal] = {
     "azure-chat.completions-06ba54733e09": Unequal(
         _K.CONTENT_REFUSED, "an error inside a 200: the prompt was filtered"
     ),
+    "bedrock-converse-01d8e9ca62ba": Unequal(
+        _K.EMPTY_ANSWER, "the recording holds an empty text and no usage: an answer that says nothing"
+    ),
+    "bedrock-converse-e4f6313c1559": Unequal(
+        None, "made for another project's tests: blocks that botocore itself cannot read; the router leaves them out"
+    ),
+    "bedrock-converse-stream-30bc1b4883b6": Unequal(_K.STREAM_TRUNCATED, _CUT),
+    "bedrock-converse-stream-d631c29888e7": Unequal(_K.SERVER_ERROR, _ERROR),
+    "bedrock-converse-stream-f45cfb4926b2": Unequal(_K.RATE_LIMITED, _ERROR),
     "cerebras-chat.completions-e72ad8549e85": Unequal(
         None,
         "the file holds two streams, each with a call of index 0; a client of the same dialect joins their arguments, "

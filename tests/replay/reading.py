@@ -15,6 +15,7 @@ from typing import Any
 import jiter
 
 from tests.replay.cohere import cohere_answer
+from tests.replay.converse import converse_answer
 from tests.replay.sdk import anthropic_answer, anthropic_streamed, openai_answer, openai_chunks
 
 OURS = ("model", "metadata")
@@ -62,6 +63,8 @@ def read(api: str, body: bytes, *, stream: bool) -> Read:
     """
     if api == "chat.completions":
         return _read_openai(body, stream=stream)
+    if api == "converse":
+        return _read_converse(body, stream=stream)
     if api == "cohere":
         return _read_cohere(body, stream=stream)
     return _read_anthropic(body, stream=stream)
@@ -188,6 +191,17 @@ def _read_anthropic(body: bytes, *, stream: bool) -> Read:
 
 
 _FINISHES = {"COMPLETE": "stop", "STOP_SEQUENCE": "stop", "MAX_TOKENS": "length", "TOOL_CALL": "tool_calls"}
+
+
+def _read_converse(body: bytes, *, stream: bool) -> Read:
+    """Calls of Bedrock's own tools are none of the caller's; a call that ends a turn is one, whatever the reason says."""
+    answer = converse_answer(body, stream=stream)
+    finish = "tool_calls" if answer.calls and answer.finish == "stop" else answer.finish
+    read, write = answer.usage.get("cacheReadInputTokens", 0), answer.usage.get("cacheWriteInputTokens", 0)
+    fresh, output = answer.usage.get("inputTokens", 0), answer.usage.get("outputTokens", 0)
+    return Read(
+        {}, Said(answer.text, answer.calls, finish, Tokens(fresh + read + write, output, read, write), answer.reasoning)
+    )
 
 
 def _read_cohere(body: bytes, *, stream: bool) -> Read:

@@ -45,6 +45,38 @@ def test_a_stream_cut_anywhere_into_reads_gives_the_same_bytes(exchange: Exchang
     assert _timeless(replay(exchange, inbound, [crlf])) == whole
 
 
+EVENT_STREAM_TERMINAL = b"messageStop"
+
+
+def _event_streams() -> list[Exchange]:
+    if folder() is None:
+        return []
+    streams = [e for e in exchanges("bedrock") if e.api == "converse" and e.id not in UNEQUAL and e.stream]
+    streams = sorted((e for e in streams if e.status == 200), key=lambda e: len(e.body))
+    return streams[:: max(1, len(streams) // 8)][:8]
+
+
+@pytest.mark.parametrize("exchange", _event_streams(), ids=lambda e: e.id)
+def test_an_event_stream_is_read_alike_however_it_is_cut(exchange: Exchange) -> None:
+    body = exchange.body
+    whole = _timeless(replay(exchange, "chat.completions"))
+    assert _timeless(replay(exchange, "chat.completions", [body[i : i + 1] for i in range(len(body))])) == whole
+    for at in range(1, len(body), max(1, len(body) // 500)):
+        assert _timeless(replay(exchange, "chat.completions", [body[:at], body[at:]])) == whole
+
+
+@pytest.mark.parametrize("exchange", _event_streams()[:3], ids=lambda e: e.id)
+def test_an_event_stream_that_is_cut_short_at_any_byte_never_passes_for_whole(exchange: Exchange) -> None:
+    end = exchange.body.index(EVENT_STREAM_TERMINAL)
+    for size in range(end):
+        translation = translation_of(exchange, "messages")
+        progress = translation.feed(exchange.body[:size]) if size else Progress()
+        if progress.failure is None:
+            progress = translation.end()
+        assert progress.failure is not None, size
+        assert not progress.done, size
+
+
 def _timeless(answer: bytes) -> bytes:
     return re.sub(rb'"created":\d+', b'"created":0', answer).replace(b"\r\n", b"\n")
 

@@ -31,7 +31,7 @@ PROVIDERS = (
 FAILING = ("openai", "anthropic", "azure", "groq", "mistral", "deepseek", "xai", "openrouter", "ollama", "perplexity")
 """Those whose file holds errors that can be judged."""
 
-APIS = {"chat.completions": "openai_compatible", "messages": "anthropic", "cohere": "cohere"}
+APIS = {"chat.completions": "openai_compatible", "messages": "anthropic", "cohere": "cohere", "converse": "bedrock"}
 """The APIs that are replayed, and the provider type that speaks each where the provider has none of its own.
 
 Of Cohere's exchanges those of v2 of its chat API; v1 is another protocol, and on its way out.
@@ -112,6 +112,8 @@ def _api(row: dict[str, Any]) -> str:
     api: str = row["api"]
     if row["provider"] == "cohere" and row["request"]["url"].endswith("/v2/chat"):
         return "cohere"
+    if api == "converse-stream":
+        return "converse"
     return "chat.completions" if (row["provider"], api) == ("writer", "chat") else api
 
 
@@ -127,7 +129,7 @@ def _exchange(row: dict[str, Any]) -> Exchange:
         id=row["id"],
         provider=row["provider"],
         api=_api(row),
-        stream=row.get("stream_format") == "sse",
+        stream=row.get("stream_format") in {"sse", "eventstream"},
         body=body,
         status=answer["status"],
         headers={k.lower(): str(v) for k, v in (answer.get("headers") or {}).items()},

@@ -18,6 +18,7 @@ AZURE = "azure_openai"
 COHERE = "cohere"
 MISTRAL = "mistral"
 INWORLD_TTS = "inworld_tts"
+BEDROCK = "bedrock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ _OWN: Mapping[str, ProviderType] = {
     "mistral": ProviderType(MISTRAL, "https://api.mistral.ai/v1", quirks=_MISTRAL),
     "inworld_tts": ProviderType(INWORLD_TTS, "https://api.inworld.ai"),
     "voyage": ProviderType(COMPATIBLE, "https://api.voyageai.com/v1"),
+    "bedrock": ProviderType(BEDROCK, "https://bedrock-runtime.us-east-1.amazonaws.com"),
 }
 """Those with a protocol of their own, and the one for whoever has no row."""
 

@@ -47,7 +47,7 @@ def encode_body(request: ChatRequest, model: str) -> tuple[dict[str, Any], list[
     """
     dropped: list[str] = []
     adaptive = adaptive_only(model)
-    reasoning = _reasoning(request, dropped, adaptive=adaptive)
+    reasoning = reasoning_members(request, dropped, adaptive=adaptive)
     body: dict[str, Any] = {"model": model, "max_tokens": _max_tokens(request, reasoning)}
     system = system_of(request.messages)
     if system:
@@ -79,8 +79,8 @@ def _turns(request: ChatRequest, dropped: list[str], *, adaptive: bool) -> list[
     return turns
 
 
-def _reasoning(request: ChatRequest, dropped: list[str], *, adaptive: bool) -> dict[str, Any]:
-    """The members that ask for reasoning; empty: none."""
+def reasoning_members(request: ChatRequest, dropped: list[str], *, adaptive: bool) -> dict[str, Any]:
+    """The members of a body that ask a Claude for reasoning; empty: none, and why is in `dropped`."""
     wish = Wish(request.reasoning_effort, request.reasoning_budget, request.max_tokens)
     if not wish.wanted:
         return {}

@@ -8,12 +8,20 @@ from services.core.policy.snapshot import Target
 from services.dataplane.codec import ProviderCodec
 from services.dataplane.providers.anthropic import AnthropicCodec
 from services.dataplane.providers.azure_openai import AzureOpenAiCodec
+from services.dataplane.providers.bedrock import BedrockCodec
 from services.dataplane.providers.cohere import CohereCodec
 from services.dataplane.providers.mistral import MistralCodec
 from services.dataplane.providers.openai import OpenAiCodec
 from services.dataplane.translation import Untranslatable
 
-CODECS: tuple[ProviderCodec, ...] = (OpenAiCodec(), AnthropicCodec(), AzureOpenAiCodec(), CohereCodec(), MistralCodec())
+CODECS: tuple[ProviderCodec, ...] = (
+    OpenAiCodec(),
+    AnthropicCodec(),
+    AzureOpenAiCodec(),
+    CohereCodec(),
+    MistralCodec(),
+    BedrockCodec(),
+)
 """Of several that speak a protocol, the first is the one for callers who speak none of them."""
 
 

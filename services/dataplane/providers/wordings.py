@@ -19,11 +19,22 @@ _TOO_LONG = (
     r"This endpoint's maximum context length is \d+ tokens\. However, .*",  # OpenRouter
     r"prompt too long; exceeded max context length by \d+ tokens.*",  # Ollama
     r"The input token count (?:\(\d+\) )?exceeds the maximum number of tokens allowed \(?\d+\)?\.",  # Google
+    r"Input is too long for requested model\.",  # Bedrock, this one and the next two
+    r"Input Tokens Exceeded: Number of input tokens exceeds maximum length\. .*",
+    r"(?:400 Bad Request: )?Too many input tokens\. Max input tokens: \d+, request input token count: \d+ ?",
 )
+_NO_MODEL = (  # Bedrock, with the same exceptions as for any bad argument, or any refused key
+    r"The provided model identifier is invalid\.",
+    r"You don't have access to the model with the specified model ID\.",
+    r"Invocation of model ID \S+ with on-demand throughput isn.t supported\. Retry your request with .*",
+)
+_UNABLE = (r"This model doesn't support [^\n]{1,160}",)  # Bedrock
 _BAD_KEY = (r"Incorrect API key provided.*",)  # xAI, with status 400 and a code for any bad argument
 
 _SENTENCES = (
     (re.compile("|".join(_TOO_LONG), re.DOTALL), FailureKind.CONTEXT_TOO_LONG),
+    (re.compile("|".join(_NO_MODEL), re.DOTALL), FailureKind.MODEL_MISSING),
+    (re.compile("|".join(_UNABLE), re.DOTALL), FailureKind.UNSUPPORTED),
     (re.compile("|".join(_BAD_KEY), re.DOTALL), FailureKind.CREDENTIALS_REJECTED),
 )
 

@@ -16,6 +16,7 @@ import aiohttp
 from aiohttp import ClientResponse, hdrs
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.helpers import _EXC_SENTINEL
+from yarl import URL
 
 from services.core.errors import (
     Clock,
@@ -120,7 +121,8 @@ class AiohttpTransport:
             async with asyncio.timeout(connect + headers):
                 response = await self._session.request(
                     request.method,
-                    request.url,
+                    # Escapes go out as they are written: a signature may be over them.
+                    URL(request.url, encoded="%" in request.url),
                     data=request.body if len(request.body) < _LARGE else io.BytesIO(request.body),
                     headers=sent,
                     allow_redirects=False,

@@ -24,7 +24,11 @@ from services.core.errors import Failure, FailureKind
 
 @dataclass(frozen=True, slots=True)
 class UpstreamRequest:
-    """One HTTP request to a provider. Its headers hold the credential: neither they nor the body are ever shown."""
+    """One HTTP request to a provider. Its headers hold the credential: neither they nor the body are ever shown.
+
+    Attributes:
+        url: Escapes in it are sent exactly as they are written.
+    """
 
     url: str
     headers: Mapping[str, str] = field(repr=False)

@@ -36,6 +36,7 @@ from services.dataplane.translation import (
 )
 from services.wire.document_form import read_form
 from services.wire.policy import to_document
+from tests.support.converse import converse_frame
 
 APIS = {"chat": "chat.completions", "messages": "messages", "typed": "typed"}
 EVIDENCE = Evidence({"generation_id": "gen-1"}, 0.0125, "provider/model", "gen-1")
@@ -54,6 +55,11 @@ TARGETS = {
     "cohere_reasoning": ("cohere", "command-a-reasoning-08-2025"),
     "anthropic": ("anthropic", "claude-sonnet-4-5"),
     "anthropic_adaptive": ("anthropic", "claude-sonnet-5-5"),
+    "bedrock": ("bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0"),
+    "bedrock_adaptive": ("bedrock", "us.anthropic.claude-sonnet-5-5"),
+    "bedrock_nova": ("bedrock", "us.amazon.nova-2-lite-v1:0"),
+    "bedrock_llama": ("bedrock", "us.meta.llama4-maverick-17b-instruct-v1:0"),
+    "bedrock_profile": ("bedrock", "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc"),
 }
 """Provider type and model by the name that cases use; `anthropic_adaptive` is a model that reasons by effort only."""
 
@@ -174,6 +180,8 @@ def _wire(answer: Any) -> bytes:
 
 def wire_stream(provider_type: str, events: Iterable[Any]) -> bytes:
     """The provider's bytes: objects are framed as its protocol frames them, text stands as it is."""
+    if provider_type == "bedrock":
+        return b"".join(event.encode() if isinstance(event, str) else converse_frame(event) for event in events)
     pieces = []
     for event in events:
         if isinstance(event, str):

@@ -13,6 +13,7 @@ from openai.types.chat import completion_create_params
 from pydantic import TypeAdapter
 
 from tests.golden.translation.cohere_types import check_cohere
+from tests.support.converse import check_converse_request
 
 _GONE = {"temperature", "top_p", "top_k"}
 """Anthropic's SDK has them no more; models up to 4.6 still take them."""
@@ -43,6 +44,9 @@ def check_request(provider: str, body: dict[str, Any], beyond: set[str]) -> None
         return
     if provider.startswith("cohere"):
         check_cohere(body)
+        return
+    if provider.startswith("bedrock"):
+        check_converse_request(body)
         return
     known = _without(body, beyond | (_GONE if provider.startswith("anthropic") else set()))
     read = _drained(_adapter(provider, stream=body.get("stream") is True).validate_python(known))

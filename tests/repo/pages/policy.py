@@ -156,6 +156,13 @@ tried last. Weights are not health: a user whose variant is unhealthy keeps the 
 A provider's `endpoints` and `credentials` are more ways to try the same model: two of them are drawn, and the one with
 fewer requests under way goes first.
 
+**Bedrock** (`type: bedrock`) is spoken to over Converse. The default address is that of us-east-1; give `base_url` for
+another region (`https://bedrock-runtime.eu-central-1.amazonaws.com`). Requests are signed for the region that the host
+names, or, behind a proxy, for the label `region`. A credential may be keys (`aws:default`, `aws:profile/NAME`, or a
+text ACCESS_KEY:SECRET or ACCESS_KEY:SECRET:SESSION_TOKEN) or an API key of Bedrock's. A model's id says whose it is;
+for an application inference profile, which does not, set the provider's label `family` (`anthropic`, `amazon`, …), so
+that reasoning, `top_k` and caching are asked for in the right words.
+
 **Credentials** are references; secrets stay on the workers. `env:NAME` and `file:/path` name one that lies there. The
 others are made by a cloud's own library, with what it finds on the worker's machine, and renewed before they expire:
 `aws:default` and `aws:profile/NAME` (Amazon's chain: environment, shared files, single sign-on, container, machine),
