@@ -24,6 +24,7 @@ class RequestContext(Value, frozen=True):
         needs: Capabilities that the request uses, by their names in `Capabilities`: "tools", "vision" and so on.
         least_tokens: Tokens that the prompt has at least; 0: few, or not known.
         clocks: Clocks of this request by name, in seconds, above all other levels.
+        default_clocks: Clocks that the called API brings along, in seconds, for those that nobody set.
         deadline: Seconds that the caller will wait; None: no bound of its own.
         warnings: Routing fields that were understood and cannot be acted on, one sentence each.
     """
@@ -38,5 +39,6 @@ class RequestContext(Value, frozen=True):
     needs: frozenset[str] = frozenset()
     least_tokens: int = 0
     clocks: Mapping[str, float] = {}
+    default_clocks: Mapping[str, float] = {}
     deadline: float | None = None
     warnings: tuple[str, ...] = ()

@@ -331,12 +331,13 @@ def _names(target: Target) -> Iterator[str]:
 def _clocks(
     snapshot: Snapshot, target: Target, upper: Mapping[str, Any], context: RequestContext
 ) -> tuple[ClockRule, frozenset[str]]:
-    """The clocks of an attempt: settings < provider < router and variant < request."""
-    provider, own = target.provider.clocks, context.clocks
-    if not (provider or upper or own):
+    """The clocks of an attempt: built-in < the API's < settings < provider < router and variant < request."""
+    provider, own, default = target.provider.clocks, context.clocks, context.default_clocks
+    if not (provider or upper or own or default):
         return snapshot.clocks, snapshot.settings_clocks
     merged: dict[str, Any] = {**provider, **upper, **own}
     named = snapshot.settings_clocks | merged.keys()
+    merged.update({name: seconds for name, seconds in default.items() if name not in named})
     if "first_content" in own:
         # An adaptive limit of the policy would be taken in place of the caller's.
         merged["ttft"] = None

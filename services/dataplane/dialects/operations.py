@@ -9,6 +9,7 @@ from services.core.attempts.effects import Kind
 from services.core.errors import InvalidRequest, RouterError
 from services.core.routing.context import RequestContext
 from services.core.routing.plan import Candidate
+from services.core.values import changed
 from services.dataplane.dialects import anthropic_errors, openai_errors
 from services.dataplane.dialects.openai_overrides import ROUTED_EXTRAS
 from services.dataplane.members import request_members
@@ -37,6 +38,12 @@ _SPEECH = "audio.speech"
 _FILE = "file|file_url|file_id"
 _FALSE = (None, False, "", "false", "False", "0")
 
+_PICTURE_SECONDS = 180.0
+"""A large picture takes two minutes, and nothing is to be seen of it before."""
+_FILE_SECONDS = 120.0
+"""A long recording is heard before its first word is written."""
+_SILENT_CLOCKS = ("headers", "first_event", "first_content", "idle")
+
 OPERATIONS: tuple[Operation, ...] = (
     Operation("embeddings", "/embeddings", ("input",), "data", names_model=True),
     Operation("moderations", "/moderations", ("input",), "results", "omni-moderation-latest", names_model=True),
@@ -46,6 +53,7 @@ OPERATIONS: tuple[Operation, ...] = (
         ("prompt",),
         "data",
         "dall-e-2",
+        patience=_PICTURE_SECONDS,
         events=StreamedEvents(frozenset({"image_generation.partial_image"}), "image_generation.completed"),
     ),
     Operation(
@@ -56,6 +64,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "gpt-image-1.5",
         form=True,
         json_too=True,
+        patience=_PICTURE_SECONDS,
         events=StreamedEvents(frozenset({"image_edit.partial_image"}), "image_edit.completed"),
     ),
     Operation(
@@ -72,6 +81,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "text",
         form=True,
         may_be_empty=True,
+        patience=_FILE_SECONDS,
         events=StreamedEvents(frozenset({"transcript.text.delta", "transcript.text.segment"}), "transcript.text.done"),
     ),
     Operation("audio.translations", "/audio/translations", (_FILE,), "text", form=True, may_be_empty=True),
@@ -89,6 +99,7 @@ class OperationDialect:
         self.operation = operation
         self._translate = translate
         self._anthropic = operation is COUNT_TOKENS
+        self._clocks = dict.fromkeys(_SILENT_CLOCKS, operation.patience) if operation.patience else {}
 
     def read(self, body: bytes, headers: Mapping[str, str]) -> InboundRequest:
         payload = self._payload(body, headers)
@@ -100,6 +111,8 @@ class OperationDialect:
         if not facts.get("model") and not facts.get("models") and self.operation.default_model:
             facts["model"] = self.operation.default_model
         context = read_facts(facts, user=self._user(facts, headers), parameters=payload.names())
+        if self._clocks:
+            context = changed(context, default_clocks=self._clocks)
         stream = self._streams(payload)
         call = OperationCall(self.operation, payload, headers, stream, _warnings(facts))
         self._check(call)

@@ -46,6 +46,8 @@ class Operation:
         form: Requests are forms; with `json_too`, JSON as well.
         names_model: Answers name the model.
         may_be_empty: An answer may hold nothing: silence has no words.
+        patience: Seconds that a stream may be silent, at its begin or later, where no policy says how long; 0.0: as
+            long as chat.
     """
 
     api: str
@@ -57,6 +59,7 @@ class Operation:
     json_too: bool = False
     names_model: bool = False
     may_be_empty: bool = False
+    patience: float = 0.0
     events: StreamedEvents | None = None
 
 

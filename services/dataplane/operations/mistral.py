@@ -19,7 +19,6 @@ from services.dataplane.operations.wrapped import NO_SOUND, JsonSound, SoundEven
 from services.dataplane.providers.openai_errors import in_stream
 from services.dataplane.translation import TokenUsage, Translation, Untranslatable
 
-TYPE = "mistral"
 _FORMATS = KINDS.keys() - {"aac"}
 _KNOWN = ("input", "voice", "voice_id", "ref_audio", "response_format", "stream_format")
 _EVENTS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from services.core.policy.provider_types import COHERE, INWORLD_TTS
+from services.core.policy.provider_types import COHERE, INWORLD_TTS, MISTRAL
 from services.core.routing.plan import Candidate
 from services.dataplane.codec import ProviderCodec
 from services.dataplane.operations import cohere, count, inworld, mistral, openai_like
@@ -30,8 +30,8 @@ BY_PROTOCOL: Mapping[tuple[str, str], Serve] = {
 """Operations in a protocol of their own, by protocol and API."""
 
 BY_TYPE: Mapping[tuple[str, str], ServeLike] = {
-    (mistral.TYPE, "audio.speech"): mistral.speech,
-    (mistral.TYPE, "audio.transcriptions"): mistral.transcription,
+    (MISTRAL, "audio.speech"): mistral.speech,
+    (MISTRAL, "audio.transcriptions"): mistral.transcription,
 }
 """Operations of providers that speak OpenAI's protocol, and differ in these, by provider type and API."""
 

@@ -129,3 +129,34 @@ async def test_the_same_user_meets_the_same_variant() -> None:
             body = {"model": "inworld/r", "input": "x", "user": user}
             await found.engine.whole(DIALECTS["embeddings"], Call(json.dumps(body).encode(), HEADERS))
         assert len(set(transport.hosts)) == 1
+
+
+@pytest.mark.parametrize(
+    ("clocks", "seen"),
+    [
+        ({}, (180.0, 180.0, 180.0, 2.0)),
+        ({"first_content": "5s", "connect": "1s"}, (180.0, 5.0, 180.0, 1.0)),
+    ],
+)
+async def test_pictures_may_take_their_time_unless_policy_says_how_long(
+    clocks: dict[str, str], seen: tuple[float, ...]
+) -> None:
+    answer = whole({"data": [{"url": "u"}]})
+    found = rig(FakeTransport(a=[answer]), provider("a", clocks=clocks))
+    await found.engine.whole(DIALECTS["images"], Call(b'{"model":"a/m","prompt":"x"}', HEADERS))
+    plan = found.trails[0].plan
+    assert plan is not None
+    rule = plan.candidates[0].clocks
+    assert (rule.first_event, rule.first_content, rule.idle, rule.connect) == seen
+    assert plan.candidates[0].named_clocks == clocks.keys()
+
+
+async def test_a_request_may_set_what_policy_may_set() -> None:
+    settings = {"kind": "Settings", "name": "default", "clocks": {"idle": "7s"}}
+    found = rig(FakeTransport(a=[whole({"data": [{"url": "u"}]})]), provider("a"), settings)
+    body = {"model": "a/m", "prompt": "x", "fallback": {"ttft_timeout": "9s"}}
+    await found.engine.whole(DIALECTS["images"], Call(json.dumps(body).encode(), HEADERS))
+    plan = found.trails[0].plan
+    assert plan is not None
+    rule = plan.candidates[0].clocks
+    assert (rule.headers, rule.first_content, rule.idle) == (180.0, 9.0, 7.0)

@@ -137,7 +137,7 @@ def test_image_edits_take_json_as_well() -> None:
 def test_facts_of_forms_are_those_of_json() -> None:
     fields = [("model", "ns/r"), ("models[]", "a/b"), ("metadata[tier]", "gold"), ("user", "u"), ("ignore[]", "x")]
     body = form(("file", b"x", "a"), *fields, ("provider", '{"order":["q"],"allow_fallbacks":false}'))
-    context = read("audio.transcriptions", body, FORM_TYPE).context
+    context = read("audio.translations", body, FORM_TYPE).context
     assert context.model == "ns/r"
     assert context.models == ("a/b",)
     assert context.metadata == {"tier": "gold"}
@@ -146,7 +146,7 @@ def test_facts_of_forms_are_those_of_json() -> None:
     provider = {"order": ["q"], "allow_fallbacks": False}
     assert context == read("embeddings", {**same, "input": "x", "provider": provider}).context
     spelled = form(("file", b"x", "a"), *fields, ("provider[order][]", "q"), ("provider[allow_fallbacks]", "false"))
-    assert read("audio.transcriptions", spelled, FORM_TYPE).context == context
+    assert read("audio.translations", spelled, FORM_TYPE).context == context
 
 
 def test_conditions_see_the_text_as_a_users_message() -> None:
