@@ -17,6 +17,7 @@ from services.cli.keys import keys
 from services.cli.logs import logs
 from services.cli.output import Fail, show_failure
 from services.cli.policy_commands import read_files
+from services.cli.ramp import ramp
 from services.runtime.version import VERSION
 
 app = App(name="turnout", help="An open LLM router: policy, failover and evidence.", version=VERSION)
@@ -25,6 +26,7 @@ for command in ("apply", "validate", "diff", "get", "delete", "simulate", "nodes
     app.command(getattr(policy_commands, command), name=command)
 for command in ("history", "rollback"):
     app.command(getattr(lifecycle_commands, command), name=command)
+app.command(ramp)
 app.command(lifecycle_commands.draft)
 app.command(lifecycle_commands.canary)
 app.command(logs)

@@ -11,7 +11,16 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from services.controlplane.policy import Applied, DocumentChange, Note, PolicyAdmin, Write, named, revision_in
+from services.controlplane.policy import (
+    Applied,
+    DocumentChange,
+    Note,
+    PolicyAdmin,
+    Write,
+    named,
+    revision_in,
+    with_assignment,
+)
 from services.controlplane.store.base import Draft, Listing, PolicyStore, Recorded
 from services.core.discovery.canary import Canary, chosen
 from services.core.discovery.messages import Entry
@@ -86,7 +95,7 @@ class PolicyLifecycle:
         writes = [Write(document) for document in was.values() if document is not None]
         deletes = [key for key, document in was.items() if document is None]
         note = replace(note, message=note.message or f"rollback to revision {revision}")
-        return await self._admin.apply(writes, deletes, dry_run=dry_run, note=note)
+        return await self._admin.apply(writes, deletes, dry_run=dry_run, note=note, verbatim=True)
 
     async def save_draft(
         self,
@@ -108,7 +117,8 @@ class PolicyLifecycle:
         if not documents and not deletes:
             raise InvalidRequest("a draft that changes nothing is none", param="resources")
         listing = await self._store.listing()
-        puts = {key_of(d): Entry(d, revision_in(listing, key_of(d))) for d in map(named, documents)}
+        writes = with_assignment(listing, [Write(named(d)) for d in documents])
+        puts = {key_of(w.document): Entry(w.document, revision_in(listing, key_of(w.document))) for w in writes}
         gone = {key: revision_in(listing, key) for key in deletes}
         draft = Draft(name, puts, gone, note.author, note.message, note.at)
         revision = await self._store.put_draft(draft, expected=expected)

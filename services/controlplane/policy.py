@@ -22,6 +22,7 @@ from services.core.errors import (
     StoreConflict,
     StoreUnavailable,
 )
+from services.core.experiments.ramps import with_slots
 from services.core.policy.compile import Problems, compile
 from services.core.policy.documents import KINDS, Document, ResourceKey, Router, key_of
 from services.core.policy.names import bare_router_name, derive_name
@@ -133,10 +134,12 @@ class PolicyAdmin:
         dry_run: bool = False,
         deleted_at: Mapping[ResourceKey, int] | None = None,
         note: Note = NOBODY,
+        verbatim: bool = False,
     ) -> Applied:
         """Write all or nothing; what was written, by whom and why goes into the history with it.
 
         Args:
+            verbatim: Take the slots of routers as they are written: for documents that were in force before.
             deleted_at: Revisions at which documents to delete were read; those that are not named are not checked.
 
         Raises:
@@ -147,7 +150,7 @@ class PolicyAdmin:
         checked = {key_of(w.document): w.revision for w in writes if w.revision is not None} | dict(deleted_at or {})
         for _ in range(MAX_TRIES):
             listing = await self._store.listing()
-            planned = _plan(listing, writes, deletes)
+            planned = _plan(listing, writes if verbatim else with_assignment(listing, writes), deletes)
             _check_revisions(listing, checked)
             warnings = self._admit(listing, planned)
             puts = {c.key: c.after.document for c in planned if c.after is not None and c.after != c.before}
@@ -242,6 +245,19 @@ def _plan(listing: Listing, writes: Sequence[Write], deletes: Sequence[ResourceK
         changes.append(DocumentChange(key, before, before if same else Entry(write.document, 0)))
     changes += [DocumentChange(key, listing.entries[key], None) for key in deletes if key in listing.entries]
     return tuple(changes)
+
+
+def with_assignment(listing: Listing, writes: Sequence[Write]) -> list[Write]:
+    """The writes with the slots of their routers worked out from those that are in force."""
+    found = []
+    for write in writes:
+        document = write.document
+        if isinstance(document, Router):
+            entry = listing.entries.get(key_of(document))
+            before = entry.document if entry is not None else None
+            document = with_slots(document, before if isinstance(before, Router) else None)
+        found.append(replace(write, document=document))
+    return found
 
 
 def _recorded(planned: tuple[DocumentChange, ...], note: Note) -> Recorded:

@@ -11,7 +11,6 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
-from hashlib import blake2b
 
 from services.core.errors import NoProvider, NoRoute, RouterError, UnknownModel
 from services.core.policy.snapshot import Snapshot
@@ -25,7 +24,7 @@ from services.dataplane.policy_holder import PolicyHolder
 from services.dataplane.records import RecordLog
 from services.dataplane.rehearsal import FAULT_HEADER
 from services.dataplane.runner import Runner
-from services.dataplane.trail import Trail, evidence_headers, evidence_of
+from services.dataplane.trail import Trail, evidence_headers, evidence_of, unit_hash
 from services.dataplane.translation import JSON, Dialect, InboundRequest, TalkingDialect
 from services.runtime.clock import Clock
 from services.runtime.trace_context import Sampler, begin_span
@@ -196,7 +195,7 @@ class Engine:
         trail.stream = inbound.stream
         trail.requested_model = context.model
         if context.user:
-            trail.user_hash = blake2b(context.user.encode(), digest_size=8).hexdigest()
+            trail.user_hash = unit_hash(context.user)
         plan = decide(snapshot, context, self.runner.health.view(trail.started), trail.started, trail.seed)
         if isinstance(plan, Undecided):
             raise _UNDECIDED[plan.reason](plan.message)

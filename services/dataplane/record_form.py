@@ -6,7 +6,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from turnout.record.v1.record_pb2 import AttemptRecord, RequestRecord, Usage
 
 from services.core.policy.snapshot import CompiledProvider
-from services.dataplane.trail import AttemptTrail, Trail, reasoning_of
+from services.dataplane.trail import AttemptTrail, Trail, reasoning_of, unit_hash
 
 
 def record_of(trail: Trail, node_id: str) -> RequestRecord:
@@ -26,6 +26,9 @@ def record_of(trail: Trail, node_id: str) -> RequestRecord:
         policy_revision=trail.policy_revision,
         seed=trail.seed,
         user_hash=trail.user_hash,
+        unit_hash=unit_hash(plan.unit) if plan is not None and plan.unit else "",
+        slot=plan.slot if plan is not None else -1,
+        exposed=plan is not None and plan.exposed,
         api_key_name=trail.api_key_name,
         started_at=_timestamp(trail.started_wall),
         duration_ms=(trail.ended - trail.started) * 1000.0,

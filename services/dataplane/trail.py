@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any
 
 from services.core.attempts.effects import Effect, Kind, StartAttempt, Wait
@@ -16,6 +17,11 @@ from services.core.errors import Clock, Failure
 from services.core.routing.plan import Candidate, Plan
 from services.dataplane.translation import Evidence, TokenUsage
 from services.runtime.trace_context import TraceContext
+
+
+def unit_hash(unit: str) -> str:
+    """What records keep of a user, a session or another unit: 16 hex digits, the same everywhere."""
+    return blake2b(unit.encode(), digest_size=8).hexdigest()
 
 
 @dataclass(slots=True)

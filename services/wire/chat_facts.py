@@ -84,6 +84,7 @@ def read_facts(
         parameters=used_parameters(parameters) if preferences.require_parameters else frozenset(),
         metadata=_metadata(extra, body),
         user=_user(extra, body) or user,
+        session=user,
         needs=needs,
         least_tokens=least_tokens,
         clocks=_clocks(fallback, warnings) if fallback else {},

@@ -12,10 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from services.core.routing.assign import SLOTS
+from services.core.routing.assign import PER_PERCENT, SLOTS
 from services.core.values import Value
-
-PER_PERCENT = SLOTS // 100
 
 
 class SlotRun(Value, frozen=True):

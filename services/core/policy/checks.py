@@ -31,6 +31,7 @@ from services.core.policy.documents import (
     Variant,
     key_of,
 )
+from services.core.policy.experiments import check_experiment
 from services.core.policy.model_checks import check_facts
 from services.core.policy.names import ID, PROVIDER, ROUTER, URL, split_model, valid_model
 from services.core.policy.ports import METADATA_TYPES
@@ -147,6 +148,8 @@ def _route(route: Route, path: str, seen: set[str]) -> Found:
     if total != 100:
         weights = " + ".join(str(w.weight) for w in route.variants)
         yield f"{path}.variants", f"weights must sum to exactly 100; {weights} is {total}"
+    else:
+        yield from check_experiment(route, path)
     ids: set[str] = set()
     for index, weighted in enumerate(route.variants):
         where = f"{path}.variants[{index}].variant"

@@ -237,11 +237,27 @@ class WeightedVariant:
 
 
 @dataclass(frozen=True, slots=True)
+class Experiment:
+    """How the units of a route are assigned to its variants; `holdout` in percent."""
+
+    unit: str = ""
+    salt: str = ""
+    layer: str = ""
+    first_slot: int | None = None
+    last_slot: int | None = None
+    holdout: float | None = None
+    control: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """Weighted variants, of which each request is served by one."""
 
     route_id: str = ""
     variants: tuple[WeightedVariant, ...] = ()
+    experiment: Experiment | None = None
+    slots: tuple[str, ...] = ()
+    former_slots: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from services.core.policy.documents import (
     TextGenerationConfig,
     Variant,
 )
+from services.core.policy.experiments import rule_of, table_of
 from services.core.policy.names import AUTO_NAMES, split_model
 from services.core.policy.ports import Condition, ConditionCompiler, ConditionProblem
 from services.core.policy.preferences import (
@@ -37,6 +38,7 @@ from services.core.policy.snapshot import (
     Snapshot,
     Target,
 )
+from services.core.routing.assign import route_salt
 
 
 class RouterCompiler:
@@ -107,7 +109,11 @@ class RouterCompiler:
                 if not weighted.variant.variant_id:
                     self._free(default_name, written, f"{where}.variant_id", "variant")
                 variants.append(self._variant(weighted.variant, weighted.weight, where, default_name))
-        return CompiledRoute(route.route_id or default_id, condition, tuple(variants))
+        route_id = route.route_id or default_id
+        ids = [variant.variant_id for variant in variants]
+        edges, owners = _slots(route, ids)
+        rule = rule_of(route, route_salt(self._router.name, route_id), ids)
+        return CompiledRoute(route_id, condition, tuple(variants), rule, edges, owners)
 
     def _free(self, derived: str, written: set[str], path: str, what: str) -> None:
         """A derived id must not be one that somebody wrote: both would share slots and records."""
@@ -188,6 +194,14 @@ class RouterCompiler:
 
     def _wrong(self, path: str, message: str) -> None:
         self.problems.append(Problem("Router", self._router.name, path, message))
+
+
+def _slots(route: Route, ids: Sequence[str]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Where the owner of slots changes, and the owners."""
+    table = table_of(route, ids)
+    if table is None or not table.runs or any(run.arm not in ids for run in table.runs):
+        return (), (0,)  # refused by the checks
+    return tuple(run.first for run in table.runs[1:]), tuple(ids.index(run.arm) for run in table.runs)
 
 
 def _named(routes: Sequence[CompiledRoute]) -> dict[str, Target]:

@@ -19,6 +19,7 @@ from services.core.policy.documents import (
     ResourceKey,
     TextGenerationConfig,
 )
+from services.core.policy.experiments import ExperimentRule
 from services.core.policy.ports import Condition, ModelCatalogue
 from services.core.policy.preferences import NO_PREFERENCES, Preferences
 from services.core.policy.route_index import RouteIndex
@@ -131,6 +132,11 @@ class CompiledRoute:
     route_id: str
     condition: Condition | None
     variants: tuple[CompiledVariant, ...]
+    experiment: ExperimentRule = ExperimentRule()
+    edges: tuple[int, ...] = ()
+    """Slots at which the owner changes, rising; one fewer than `owners`."""
+    owners: tuple[int, ...] = (0,)
+    """Index of the variant that owns the slots before each edge, and behind the last one."""
 
 
 @dataclass(frozen=True, slots=True)

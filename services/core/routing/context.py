@@ -21,6 +21,7 @@ class RequestContext(Value, frozen=True):
         messages: The messages as plain values, contents flattened to text; empty unless
             `CompiledRouter.reads_messages`.
         user: Sticky unit; empty: each request draws anew.
+        session: The conversation that it belongs to; empty: not said.
         needs: Capabilities that the request uses, by their names in `Capabilities`: "tools", "vision" and so on.
         least_tokens: Tokens that the prompt has at least; 0: few, or not known.
         clocks: Clocks of this request by name, in seconds, above all other levels.
@@ -36,6 +37,7 @@ class RequestContext(Value, frozen=True):
     metadata: Mapping[str, Any] = {}
     messages: tuple[Mapping[str, Any], ...] = ()
     user: str = ""
+    session: str = ""
     needs: frozenset[str] = frozenset()
     least_tokens: int = 0
     clocks: Mapping[str, float] = {}

@@ -32,7 +32,7 @@ from services.core.policy.snapshot import (
     Snapshot,
     Target,
 )
-from services.core.routing.assign import SLOTS, drawn_slot, slot_of, variant_at
+from services.core.routing.assignment import Assigned, assigned
 from services.core.routing.auto import DEFAULT_SORT, MAX_CANDIDATES, pool, ranked
 from services.core.routing.context import RequestContext
 from services.core.routing.fitness import roomy, too_small, unable
@@ -59,6 +59,7 @@ class _Draft:
         self.candidates: dict[str, Candidate] = {}
         self.places: dict[str, Place] = {}
         self.reasons: list[str] = []
+        self.assigned: Assigned | None = None
         self.warnings: list[str] = list(context.warnings)
         self.skipped: list[Skipped] = []
         self.ruled_out = False
@@ -165,7 +166,7 @@ def decide(snapshot: Snapshot, context: RequestContext, health: HealthView, now:
         if route is None:
             return Undecided("NO_ROUTE", NO_ROUTE, tuple(draft.reasons))
         draft.route_id = route.route_id
-        _add_variant(draft, _variant(draft, router, route, seed))
+        _add_variant(draft, _variant(draft, route, seed))
     elif found.auto:
         automatic = changed(context.preferences, sort=context.preferences.sort or found.sort)
         draft.add_automatic(context.models, automatic, None)
@@ -205,6 +206,9 @@ def _plan(draft: _Draft, candidates: tuple[Candidate, ...], seed: int) -> Plan:
         measured=draft.readings.taken,
         warnings=tuple(draft.warnings),
         automatic=draft.automatic,
+        unit=draft.assigned.unit if draft.assigned is not None else "",
+        slot=draft.assigned.slot if draft.assigned is not None else -1,
+        exposed=draft.assigned is not None and draft.assigned.exposed,
         condition_errors=tuple(draft.condition_errors),
     )
 
@@ -286,15 +290,11 @@ def _possible(router: CompiledRouter, metadata: Mapping[str, Any]) -> Iterable[C
     return (router.routes[position] for position in router.index.possible(metadata))
 
 
-def _variant(draft: _Draft, router: CompiledRouter, route: CompiledRoute, seed: int) -> CompiledVariant:
-    if len(route.variants) == 1:
-        return route.variants[0]
-    user = draft.context.user
-    slot = slot_of(router.name, route.route_id, user) if user else drawn_slot(seed)
-    variant = variant_at(route.variants, slot)
-    whose = "of this user" if user else "drawn for this request"
-    draft.reasons.append(f"variant {variant.variant_id!r}: slot {slot:,} of {SLOTS:,}, {whose}")
-    return variant
+def _variant(draft: _Draft, route: CompiledRoute, seed: int) -> CompiledVariant:
+    draft.assigned = assigned(route, draft.context, seed)
+    if draft.assigned.reason:
+        draft.reasons.append(draft.assigned.reason)
+    return draft.assigned.variant
 
 
 def unfit(target: Target, context: RequestContext) -> str:

@@ -42,6 +42,9 @@ class Plan(Value, frozen=True):
         measured: What of the health decided on the order; `HealthView.replaying` makes the same plan of it.
         warnings: What the caller asked for and did not get.
         automatic: The models were chosen, and not named by anybody.
+        unit: What the variant was assigned to; empty: nothing. Never shown: records keep its hash.
+        slot: The unit's slot, 0 to 9,999; -1: none was needed.
+        exposed: The unit is in the route's experiment.
     """
 
     candidates: tuple[Candidate, ...]
@@ -61,6 +64,9 @@ class Plan(Value, frozen=True):
     measured: tuple[Measurement, ...] = ()
     warnings: tuple[str, ...] = ()
     automatic: bool = False
+    unit: str = ""
+    slot: int = -1
+    exposed: bool = False
     condition_errors: tuple[str, ...] = ()
     """Conditions that failed at run time and so did not match; counted by the worker."""
 

@@ -146,9 +146,11 @@ or more is searched by an index: a condition with a term `key == "text"` is eval
 metadata has that text, so that a thousand routes cost what a few do.
 
 **Weights** of a route's variants share out its traffic. A request with a `user` always gets the same variant: its place
-is a hash of router, route and user, so it is the same on every worker and after every restart. Shares are laid out in
-the order in which the variants are written: moving weight between neighbours moves only the users in between. A request
-without a user draws anew.
+is a hash of router, route and user, so it is the same on every worker and after every restart. When weights change, the
+control plane works out who moves: exactly the changed share of users, from variants that shrink to variants that grow, and
+first those who were in the growing variant before. It keeps the outcome in `slots` and `former_slots`. A request without
+a user draws anew. An [Experiment](#experiment) of a route says what else than the user is assigned, keeps experiments of one
+layer apart, and holds users out of all of them.
 
 **Failover** goes down a variant's list: `model_id`, then `model_selection.models`, then the `models` of the request
 itself. Targets that lack a capability that the request uses (tools, images) are left out; targets that are set aside are

@@ -919,25 +919,102 @@ class Route(_message.Message):
 
     ROUTE_ID_FIELD_NUMBER: _builtins.int
     VARIANTS_FIELD_NUMBER: _builtins.int
+    EXPERIMENT_FIELD_NUMBER: _builtins.int
+    SLOTS_FIELD_NUMBER: _builtins.int
+    FORMER_SLOTS_FIELD_NUMBER: _builtins.int
     route_id: _builtins.str
     """Name of the route, unique within the router. Derived from its place when missing."""
     @_builtins.property
     def variants(self) -> _containers.RepeatedCompositeFieldContainer[Global___WeightedVariant]:
         """The variants. Weights must sum to exactly 100."""
 
+    @_builtins.property
+    def experiment(self) -> Global___Experiment:
+        """How units are assigned to the variants."""
+
+    @_builtins.property
+    def slots(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Who is in which variant, "0-8999=stable" each; kept by the control plane from one change of weights to the next, so
+        that only the changed share of users moves. Leave it out.
+        """
+
+    @_builtins.property
+    def former_slots(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Slots that a variant had and lost, in the same form; it gets them back first. Kept by the control plane."""
+
     def __init__(
         self,
         *,
         route_id: _builtins.str = ...,
         variants: _abc.Iterable[Global___WeightedVariant] | None = ...,
+        experiment: Global___Experiment | None = ...,
+        slots: _abc.Iterable[_builtins.str] | None = ...,
+        former_slots: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["experiment", b"experiment"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["route_id", b"route_id", "variants", b"variants"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["experiment", b"experiment", "former_slots", b"former_slots", "route_id", b"route_id", "slots", b"slots", "variants", b"variants"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Route: _TypeAlias = Route  # noqa: Y015
+
+@_typing.final
+class Experiment(_message.Message):
+    """How the units of a route are assigned to its variants."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNIT_FIELD_NUMBER: _builtins.int
+    SALT_FIELD_NUMBER: _builtins.int
+    LAYER_FIELD_NUMBER: _builtins.int
+    FIRST_SLOT_FIELD_NUMBER: _builtins.int
+    LAST_SLOT_FIELD_NUMBER: _builtins.int
+    HOLDOUT_FIELD_NUMBER: _builtins.int
+    CONTROL_FIELD_NUMBER: _builtins.int
+    unit: _builtins.str
+    """What is assigned: "user", "session", or "metadata.KEY". Empty: user. A request without it draws anew."""
+    salt: _builtins.str
+    """Text that slots are derived from, besides the unit. Empty: router and route. Another one reshuffles all units."""
+    layer: _builtins.str
+    """Experiments of one layer never share a unit: each takes the layer's units from `first_slot` to `last_slot`."""
+    first_slot: _builtins.int
+    """First slot of the layer that the experiment takes; 0 when unset."""
+    last_slot: _builtins.int
+    """Last slot of the layer that the experiment takes; 9999 when unset."""
+    holdout: _builtins.float
+    """Percent of all units that no experiment touches; they are the same ones everywhere. 0 when unset."""
+    control: _builtins.str
+    """Variant of units that are held out or outside the layer's slots; the first one when empty."""
+    def __init__(
+        self,
+        *,
+        unit: _builtins.str = ...,
+        salt: _builtins.str = ...,
+        layer: _builtins.str = ...,
+        first_slot: _builtins.int | None = ...,
+        last_slot: _builtins.int | None = ...,
+        holdout: _builtins.float | None = ...,
+        control: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_first_slot", b"_first_slot", "_holdout", b"_holdout", "_last_slot", b"_last_slot", "first_slot", b"first_slot", "holdout", b"holdout", "last_slot", b"last_slot"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_first_slot", b"_first_slot", "_holdout", b"_holdout", "_last_slot", b"_last_slot", "control", b"control", "first_slot", b"first_slot", "holdout", b"holdout", "last_slot", b"last_slot", "layer", b"layer", "salt", b"salt", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__first_slot: _TypeAlias = _typing.Literal["first_slot"]  # noqa: Y015
+    _WhichOneofArgType__first_slot: _TypeAlias = _typing.Literal["_first_slot", b"_first_slot"]  # noqa: Y015
+    _WhichOneofReturnType__holdout: _TypeAlias = _typing.Literal["holdout"]  # noqa: Y015
+    _WhichOneofArgType__holdout: _TypeAlias = _typing.Literal["_holdout", b"_holdout"]  # noqa: Y015
+    _WhichOneofReturnType__last_slot: _TypeAlias = _typing.Literal["last_slot"]  # noqa: Y015
+    _WhichOneofArgType__last_slot: _TypeAlias = _typing.Literal["_last_slot", b"_last_slot"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__first_slot) -> _WhichOneofReturnType__first_slot | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__holdout) -> _WhichOneofReturnType__holdout | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__last_slot) -> _WhichOneofReturnType__last_slot | None: ...
+
+Global___Experiment: _TypeAlias = Experiment  # noqa: Y015
 
 @_typing.final
 class WeightedVariant(_message.Message):
