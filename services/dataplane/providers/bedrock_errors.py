@@ -51,8 +51,14 @@ BY_NAME: Mapping[str, FailureKind] = {
 }
 """Exceptions of Converse, and those that all of Amazon's services have."""
 
-_FINER = {_K.INVALID_REQUEST, _K.CREDENTIALS_REJECTED}
-"""Kinds that a known sentence may make more exact: the name says no more than "invalid" or "denied"."""
+_CALLERS = {_K.INVALID_REQUEST, _K.REQUEST_TOO_LARGE}
+"""Kinds that a name gives only where the status does not say otherwise."""
+
+_FINER: Mapping[FailureKind, frozenset[FailureKind]] = {
+    _K.INVALID_REQUEST: frozenset({_K.CONTEXT_TOO_LONG, _K.MODEL_MISSING, _K.UNSUPPORTED}),
+    _K.CREDENTIALS_REJECTED: frozenset({_K.MODEL_MISSING}),
+}
+"""What a known sentence may turn a kind into whose name says no more than "invalid" or "denied"."""
 
 _MODELS_OWN = "The model returned the following errors: "
 """What Bedrock puts before a vendor's own words."""
@@ -67,7 +73,7 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
     default = _K.SERVER_ERROR if status >= 500 or status < 400 or status == 424 else _K.INVALID_REQUEST
     by_status = BY_STATUS.get(status, default)
     kind = BY_NAME.get(name, by_status)
-    kind = _finer(by_status if kind is _K.INVALID_REQUEST else kind, error)
+    kind = _finer(by_status if kind in _CALLERS else kind, error)
     return Failure(
         kind,
         f"the provider answered {status}" + (f" ({name})" if name else ""),
@@ -99,7 +105,8 @@ def _finer(kind: FailureKind, error: Any) -> FailureKind:
     if kind not in _FINER or not isinstance(error, Mapping):
         return kind
     message = error.get("message") or error.get("Message")
-    return (kind_told(message.removeprefix(_MODELS_OWN)) if isinstance(message, str) else None) or kind
+    found = kind_told(message.removeprefix(_MODELS_OWN)) if isinstance(message, str) else None
+    return found if found in _FINER[kind] else kind
 
 
 def _name(told: Any) -> str:

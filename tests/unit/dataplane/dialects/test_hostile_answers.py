@@ -27,6 +27,7 @@ KINDS = {
     "cohere": "cohere",
     "azure": "azure_openai",
     "mistral": "mistral",
+    "bedrock": "bedrock",
 }
 
 CALLS = st.lists(
