@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -154,3 +155,74 @@ def test_vectors_of_cohere_come_through(exchange: Exchange) -> None:
     ]
     assert answer["usage"]["prompt_tokens"] == told["meta"]["billed_units"]["input_tokens"]
     assert made.facts.response_id == told["id"]
+
+
+def crossed(provider: str, *apis: str) -> Iterator[Exchange]:
+    """Recorded exchanges of embeddings whose request was kept."""
+    if folder() is not None:
+        yield from (e for e in operations(provider, *apis) if e.request.get("body"))
+
+
+def embedded(exchange: Exchange) -> tuple[str, dict[str, Any], list[list[float]]] | None:
+    """Model, the request that a caller of ours would send, and the vectors; None: it is no plain embedding of text."""
+    asked, told = exchange.request["body"], json.loads(exchange.body)
+    model = re.sub(r".*/models?/([^/]+?)(?::\w+|/\w+)$", r"\1", exchange.request["url"]).replace("%3A", ":")
+    if exchange.api == "batchEmbedContents":
+        parts = [row["content"]["parts"] for row in asked["requests"]]
+        if any(len(each) != 1 or "text" not in each[0] for each in parts):
+            return None
+        return model, {"input": [each[0]["text"] for each in parts]}, [row["values"] for row in told["embeddings"]]
+    if exchange.api == "predict":
+        if "embeddings" not in told["predictions"][0]:
+            return None
+        rows = [row["embeddings"]["values"] for row in told["predictions"]]
+        return model, {"input": [row["content"] for row in asked["instances"]]}, rows
+    if "inputText" in asked:
+        return model, {"input": asked["inputText"]}, [told["embedding"]]
+    if "texts" in asked:
+        found = told["embeddings"]
+        return model, {"input": asked["texts"]}, found["float"] if isinstance(found, dict) else found
+    text = asked.get("singleEmbeddingParams", {}).get("text")
+    return (model, {"input": text["value"]}, [told["embeddings"][0]["embedding"]]) if text else None
+
+
+CLOUDS = [
+    (kind, exchange, found)
+    for kind, exchange in (*(("bedrock", e) for e in crossed("bedrock", "invoke") if "embed" in e.request["url"]),)
+    if (found := embedded(exchange)) is not None
+]
+
+
+def test_the_recordings_hold_enough_vectors_of_each_cloud() -> None:
+    kinds = [kind for kind, _, _ in CLOUDS]
+    assert {kind: kinds.count(kind) >= least for kind, least in (("bedrock", 15),)} == {"bedrock": True}
+
+
+@pytest.mark.parametrize(("kind", "exchange", "found"), [pytest.param(*row, id=row[1].id) for row in CLOUDS])
+def test_vectors_of_the_clouds_come_through(
+    kind: str, exchange: Exchange, found: tuple[str, dict[str, Any], list[list[float]]]
+) -> None:
+    model, body, vectors = found
+    sent = json.dumps({"model": f"p/{model}", "encoding_format": "base64", **body}).encode()
+    made = read("embeddings", sent, JSON_TYPE).translate(target(kind, f"p/{model}"))
+    made.facts.headers = exchange.headers
+    assert made.request("key") is not None
+    assert made.answer(exchange.body) is None
+    answer = json.loads(made.render(EVIDENCE))
+    assert [unpacked(row["embedding"]) for row in answer["data"]] == [pytest.approx(v, rel=1e-6) for v in vectors]
+    told = exchange.headers.get("x-amzn-bedrock-input-token-count")
+    if told:
+        assert answer["usage"]["prompt_tokens"] == int(told)
+
+
+@pytest.mark.parametrize(
+    "exchange",
+    [pytest.param(e, id=e.id) for provider, api in (("bedrock", "count-tokens"),) for e in crossed(provider, api)],
+)
+def test_counts_of_the_clouds_come_through(exchange: Exchange) -> None:
+    kind, model = ("google", "gemini") if exchange.provider == "gemini" else ("bedrock", "anthropic.claude")
+    body = json.dumps({"model": f"p/{model}", "messages": [{"role": "user", "content": "x"}]}).encode()
+    made = read("messages.count_tokens", body, JSON_TYPE).translate(target(kind, f"p/{model}"))
+    assert made.answer(exchange.body) is None
+    told = json.loads(exchange.body)
+    assert json.loads(made.render(EVIDENCE))["input_tokens"] == told.get("totalTokens", told.get("inputTokens"))

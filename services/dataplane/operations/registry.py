@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from services.core.policy.provider_types import COHERE, INWORLD_TTS, MISTRAL
+from services.core.policy.provider_types import BEDROCK, COHERE, INWORLD_TTS, MISTRAL
 from services.core.routing.plan import Candidate
 from services.dataplane.codec import ProviderCodec
-from services.dataplane.operations import cohere, count, inworld, mistral, openai_like
+from services.dataplane.operations import bedrock, cohere, count, inworld, mistral, openai_like
 from services.dataplane.operations.call import OperationCall
 from services.dataplane.providers.registry import codec_named, codec_of
 from services.dataplane.translation import Translation, Untranslatable
@@ -21,11 +21,20 @@ def _with_codec(protocol: str, serve: ServeLike) -> Serve:
     return lambda call, candidate: serve(codec_of(protocol), call, candidate)
 
 
+def _counted_for_claude(call: OperationCall, candidate: Candidate) -> Translation:
+    """Amazon counts the tokens of Claude alone."""
+    if bedrock.counts(candidate.target):
+        return bedrock.count_tokens(codec_of(BEDROCK), call, candidate)
+    return count.EstimateTranslation(call, candidate)
+
+
 COUNT_TOKENS = "messages.count_tokens"
 
 BY_PROTOCOL: Mapping[tuple[str, str], Serve] = {
-    (INWORLD_TTS, "audio.speech"): inworld.serve,
+    (BEDROCK, "embeddings"): bedrock.embeddings,
+    (BEDROCK, COUNT_TOKENS): _counted_for_claude,
     (COHERE, "embeddings"): _with_codec(COHERE, cohere.embeddings),
+    (INWORLD_TTS, "audio.speech"): inworld.serve,
 }
 """Operations in a protocol of their own, by protocol and API."""
 
