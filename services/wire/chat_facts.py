@@ -12,9 +12,10 @@ from typing import Any
 from services.core.errors import InvalidRequest
 from services.core.policy.durations import parse_duration
 from services.core.policy.preferences import NO_PREFERENCES, Preferences
+from services.core.policy.refusals import CHECKED
 from services.core.routing.context import RequestContext
 from services.core.routing.named import PRESET
-from services.wire.plugin_facts import used_parameters, with_plugins
+from services.wire.plugin_facts import with_plugins
 from services.wire.preference_facts import PreferenceReader
 
 ROUTING_FIELDS = (
@@ -81,7 +82,7 @@ def read_facts(
         model=model,
         models=models,
         preferences=preferences,
-        parameters=used_parameters(parameters) if preferences.require_parameters else frozenset(),
+        parameters=CHECKED.intersection(parameters) if preferences.require_parameters else frozenset(),
         metadata=_metadata(extra, body),
         user=_user(extra, body) or user,
         session=user,

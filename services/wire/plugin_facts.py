@@ -1,8 +1,8 @@
-"""OpenRouter's plugins and parameters, as far as routing reads them."""
+"""OpenRouter's plugins, as far as routing reads them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.core.errors import InvalidRequest
@@ -11,39 +11,6 @@ from services.core.values import changed
 
 WEB = "web"
 _AUTO = "auto-router"
-
-_PARAMETERS: Mapping[str, str] = {
-    name: name
-    for name in [
-        "temperature",
-        "top_p",
-        "top_k",
-        "top_a",
-        "min_p",
-        "frequency_penalty",
-        "presence_penalty",
-        "repetition_penalty",
-        "max_tokens",
-        "max_completion_tokens",
-        "seed",
-        "stop",
-        "logit_bias",
-        "logprobs",
-        "top_logprobs",
-        "tools",
-        "tool_choice",
-        "parallel_tool_calls",
-        "response_format",
-        "reasoning",
-        "verbosity",
-    ]
-} | {"reasoning_effort": "reasoning", "include_reasoning": "reasoning"}
-"""Members of a body to names of OpenRouter's `supported_parameters`."""
-
-
-def used_parameters(members: Iterable[str]) -> frozenset[str]:
-    """The parameters that a body with these members uses."""
-    return frozenset(_PARAMETERS[name] for name in members if name in _PARAMETERS)
 
 
 def plugins_of(value: Any) -> Sequence[Mapping[str, Any]]:

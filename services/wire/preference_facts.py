@@ -41,8 +41,7 @@ _READ = frozenset(
     ]
 )
 _EMPTY: tuple[Any, ...] = (None, False, "", [], {})
-_PRICED = {"prompt", "completion"}
-_UNPRICED = {"request", "image", "audio"}
+_PRICED = ("prompt", "completion", "request", "image")
 TRUE = ("true", "yes", "1")
 
 
@@ -136,10 +135,8 @@ class PreferenceReader:
         found = {name: _dollars(value, f"provider.max_price.{name}") for name, value in limits.items()}
         for name in sorted(found):
             if found[name] is not None and name not in _PRICED:
-                known = name in _UNPRICED
-                why = "prices are known per token only" if known else "it is not known here"
-                self.warnings.append(f"provider.max_price.{name} was dropped: {why}")
-        limit = PriceLimit(found.get("prompt"), found.get("completion"))
+                self.warnings.append(f"provider.max_price.{name} was dropped: such prices are not known here")
+        limit = PriceLimit(*(found.get(name) for name in _PRICED))
         return limit if limit != PriceLimit() else None
 
 

@@ -176,10 +176,12 @@ class TextGenerationConfig:
 
 @dataclass(frozen=True, slots=True)
 class MaxPrice:
-    """The most that a model may cost, in US dollars per million tokens; None: any price."""
+    """The most that a model may cost, in US dollars per million tokens, request or picture; None: any price."""
 
     prompt: float | None = None
     completion: float | None = None
+    request: float | None = None
+    image: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,10 +82,14 @@ class PriceLimit:
     Attributes:
         prompt: Per million input tokens.
         completion: Per million output tokens.
+        request: For each request, whatever its tokens.
+        image: For each picture.
     """
 
     prompt: float | None = None
     completion: float | None = None
+    request: float | None = None
+    image: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

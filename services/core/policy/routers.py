@@ -226,7 +226,7 @@ def preferences_of(selection: ModelSelection | None) -> Preferences:
         order=provider.order,
         allow_fallbacks=provider.allow_fallbacks is not False,
         labels=tuple(LabelDemand(f"labels.{n}", n, (v.lower(),)) for n, v in sorted(provider.labels.items())),
-        max_price=PriceLimit(limit.prompt, limit.completion) if limit is not None else None,
+        max_price=PriceLimit(limit.prompt, limit.completion, limit.request, limit.image) if limit is not None else None,
         sort=tuple(key for key in keys if key is not None),
         together=BY_FALLBACKS,
     )

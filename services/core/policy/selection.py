@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
+from services.core.policy.documents import Prices
 from services.core.policy.preferences import Preferences, PriceLimit
 from services.core.policy.snapshot import CompiledProvider, Target
 
@@ -78,23 +79,33 @@ def unwanted(target: Target, preferences: Preferences) -> str:
     return ""
 
 
-def _too_dear(target: Target, limit: PriceLimit) -> str:
-    prices = target.prices
+_PER_TOKEN = ("prompt", "completion")
+
+
+def _bounded(limit: PriceLimit, prices: Prices) -> Iterator[tuple[str, float, float | None]]:
+    """What `limit` bounds: its name, the bound, and the price."""
     for name, most, price in (
         ("prompt", limit.prompt, prices.input_per_million),
         ("completion", limit.completion, prices.output_per_million),
+        # Most models have no price of these kinds; without one they cost nothing of the kind.
+        ("request", limit.request, prices.per_request or 0.0),
+        ("image", limit.image, prices.per_image or 0.0),
     ):
-        if most is not None and price is not None and price > most:
-            return f"max_price.{name} is {most:g}, it costs {price:g} per million tokens"
+        if most is not None:
+            yield name, most, price
+
+
+def _too_dear(target: Target, limit: PriceLimit) -> str:
+    for name, most, price in _bounded(limit, target.prices):
+        if price is not None and price > most:
+            unit = " per million tokens" if name in _PER_TOKEN else ""
+            return f"max_price.{name} is {most:g}, it costs {price:g}{unit}"
     return ""
 
 
 def unpriced(target: Target, limit: PriceLimit) -> bool:
     """Whether a price that `limit` bounds is not known of `target`, so that it could not be checked."""
-    prices = target.prices
-    return (limit.prompt is not None and prices.input_per_million is None) or (
-        limit.completion is not None and prices.output_per_million is None
-    )
+    return any(price is None for _, _, price in _bounded(limit, target.prices))
 
 
 def rank_of(provider: CompiledProvider, order: tuple[str, ...]) -> int:

@@ -76,7 +76,6 @@ class Target:
         provider: The provider.
         upstream_model: The name that the provider knows the model by.
         api: The provider's API that it is called by; empty: the caller's own where the provider speaks it.
-        parameters: Names of the parameters that it takes, as OpenRouter's catalogue spells them; None: not known.
         spans: Prices that hold in place of `prices` at some times.
         max_output_tokens: Most tokens of one answer; 0: unknown.
         kind: What it is, as in `CatalogueEntry`.
@@ -90,7 +89,6 @@ class Target:
     capabilities: Capabilities = Capabilities()
     prices: Prices = Prices()
     api: str = ""
-    parameters: frozenset[str] | None = None
     spans: tuple[PriceSpan, ...] = ()
     max_output_tokens: int = 0
     display_name: str = ""

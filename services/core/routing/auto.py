@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import fnmatch
 import math
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from services.core.policy.preferences import LATENCY, MEASURED, PRICE, SortKey, by
-from services.core.policy.resolve import resolve
-from services.core.policy.snapshot import Snapshot, Target
+from services.core.policy.resolve import make_target, resolve
+from services.core.policy.snapshot import CompiledProvider, Snapshot, Target
 from services.core.routing.measures import Readings, told
 
 MAX_CANDIDATES = 8
 """Models of an automatic choice that are tried; more would only make the search for one that works longer."""
 DEFAULT_SORT = (by(LATENCY), by(PRICE))
 """Unless somebody says otherwise: the quickest of those that are known, then the cheapest."""
+MAX_LISTED = 150
+"""Models of a provider, in the catalogue, up to which all of them take part unasked."""
+CHAT = "chat"
 _STEP = math.log(1.1)
 
 
@@ -74,16 +78,15 @@ def ranked(targets: Iterable[Target], sort: Sequence[SortKey], readings: Reading
 def pool(snapshot: Snapshot, entries: Sequence[str]) -> tuple[list[Target], list[str]]:
     """The targets that `entries` name, and the entries that name none.
 
-    An entry is a model, the name of a provider (every model of it that policy names), or a pattern with `*`
-    over such models. No entries: every model that policy names.
+    An entry is a model, the name of a provider, for all of its models, or a pattern with `*` over all models. No
+    entries: all models. Those of a provider are the ones that policy names; if it names none, those of the catalogue,
+    unless it lists so many that the provider is a gateway to others, which takes part only where it is named.
     """
-    if not entries:
-        return list(snapshot.models.values()), []
     found: dict[str, Target] = {}
     empty: list[str] = []
-    for entry in entries:
+    for entry in entries or ("*",):
         named = _named(snapshot, entry)
-        if not named:
+        if not named and entries:
             empty.append(entry)
         for target in named:
             found.setdefault(target.model, target)
@@ -91,8 +94,25 @@ def pool(snapshot: Snapshot, entries: Sequence[str]) -> tuple[list[Target], list
 
 
 def _named(snapshot: Snapshot, entry: str) -> Sequence[Target]:
-    if entry in snapshot.providers:
-        return [t for t in snapshot.models.values() if t.provider.name == entry]
+    provider = snapshot.providers.get(entry)
+    if provider is not None:
+        return _models_of(snapshot, provider)
     if "*" in entry:
-        return [t for t in snapshot.models.values() if fnmatch.fnmatchcase(t.model, entry)]
+        every = [t for p in snapshot.providers.values() for t in _models_of(snapshot, p, most=MAX_LISTED)]
+        return [t for t in every if fnmatch.fnmatchcase(t.model, entry)]
     return resolve(snapshot, entry)
+
+
+def _models_of(snapshot: Snapshot, provider: CompiledProvider, most: int = sys.maxsize) -> list[Target]:
+    named = [t for t in snapshot.models.values() if t.provider.name == provider.name]
+    if named:
+        return named
+    listed = [e for e in snapshot.catalogue.models_of(provider) if e.kind == CHAT and not e.deprecated]
+    if len(listed) > most:
+        return []
+    return [make_target(provider, entry.model, None, snapshot.catalogue) for entry in listed]
+
+
+def no_chat(target: Target) -> str:
+    """Why a target takes no part in an automatic choice of a model to talk to; empty: it may."""
+    return "" if target.kind == CHAT else f"its kind is {target.kind}, and an automatic choice is for chat"

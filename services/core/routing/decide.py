@@ -23,6 +23,7 @@ from services.core.policy.preferences import (
     Preferences,
     SortKey,
 )
+from services.core.policy.refusals import not_taken
 from services.core.policy.rules import ClockRule, Recovery, Resilience, RetryRule
 from services.core.policy.selection import unpriced, unwanted
 from services.core.policy.snapshot import (
@@ -33,7 +34,7 @@ from services.core.policy.snapshot import (
     Target,
 )
 from services.core.routing.assignment import Assigned, assigned
-from services.core.routing.auto import DEFAULT_SORT, MAX_CANDIDATES, pool, ranked
+from services.core.routing.auto import DEFAULT_SORT, MAX_CANDIDATES, no_chat, pool, ranked
 from services.core.routing.context import RequestContext
 from services.core.routing.fitness import roomy, too_small, unable
 from services.core.routing.health import HealthView, target_name
@@ -116,7 +117,7 @@ class _Draft:
         targets, empty = pool(self.snapshot, entries)
         for entry in empty:
             self.skipped.append(Skipped(entry, "nothing serves it"))
-        why = {t.model: unwanted(t, preferences) or unfit(t, self.context) for t in targets}
+        why = {t.model: no_chat(t) or unwanted(t, preferences) or unfit(t, self.context) for t in targets}
         fitting = [t for t in targets if not why[t.model]]
         self.skipped += [Skipped(t.model, why[t.model]) for t in targets if why[t.model]]
         self.ruled_out = self.ruled_out or len(fitting) < len(targets)
@@ -305,10 +306,10 @@ def unfit(target: Target, context: RequestContext) -> str:
             return why
     if context.preferences is NO_PREFERENCES:
         return ""
-    if context.preferences.require_parameters and target.parameters is not None:
-        missing = context.parameters - target.parameters
+    if context.preferences.require_parameters:
+        missing = not_taken(target, context.parameters)
         if missing:
-            return f"require_parameters: it does not take {', '.join(sorted(missing))}"
+            return f"require_parameters: it does not take {', '.join(missing)}"
     return unwanted(target, context.preferences)
 
 

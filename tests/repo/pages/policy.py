@@ -134,6 +134,8 @@ CHOICE = """## How a request finds its model
 3. `model: "provider/model"` names that model at that [Provider](#provider). No [Model](#model) document is needed.
 4. A bare model (`gpt-5`) means the Model documents of that name, in order; if there are none, the providers of this
    policy that the shipped catalogue knows to serve it.
+5. `auto` names none: the best of the request's `models`, or of all models of the providers, is chosen for each request,
+   and the next best ones are its fallbacks. A variant does the same with `model_id: auto`.
 
 **Conditions** are [CEL](https://cel.dev) over the request's `metadata`: each key is a variable (`language == "es"`), and
 `messages` is the list of messages, each with `role` and its `content` as text (`messages.last().content.contains("sql")`).
@@ -164,6 +166,13 @@ names, or, behind a proxy, for the label `region`. A credential may be keys (`aw
 text ACCESS_KEY:SECRET or ACCESS_KEY:SECRET:SESSION_TOKEN) or an API key of Bedrock's. A model's id says whose it is;
 for an application inference profile, which does not, set the provider's label `family` (`anthropic`, `amazon`, …), so
 that reasoning, `top_k` and caching are asked for in the right words.
+
+**Preferences** narrow and order that list. A variant has them in `model_selection`, a request in OpenRouter's object
+`provider` and Inworld's `sort` and `ignore` ([what each field does](openrouter.md#the-object-provider)). `ignore`, `only`,
+`labels` and `max_price` leave targets out. `sort: [latency, price]` sorts the fallbacks, or all models of an automatic
+choice, by what the worker has seen lately and by what they cost; of two that are within a tenth of each other the next
+word decides. `order` puts providers first. `turnout simulate` says what each of them did. What a decision measured is in
+the record (`measurements`), so that it can be made again.
 
 **Credentials** are references; secrets stay on the workers. `env:NAME` and `file:/path` name one that lies there. The
 others are made by a cloud's own library, with what it finds on the worker's machine, and renewed before they expire:

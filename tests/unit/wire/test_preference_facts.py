@@ -78,8 +78,8 @@ def test_what_cannot_be_acted_on_is_told() -> None:
         "provider.enforce_distillable_text was dropped: it is not known here"
     ]
     assert warnings_of(sort="exacto")[0].startswith("provider.sort by 'exacto' was dropped")
-    assert warnings_of(max_price={"image": "1", "prompt": 1}) == [
-        "provider.max_price.image was dropped: prices are known per token only"
+    assert warnings_of(max_price={"audio": "1", "prompt": 1}) == [
+        "provider.max_price.audio was dropped: such prices are not known here"
     ]
     assert warnings_of(enforce_distillable_text=False, options={}) == []
 
@@ -123,7 +123,7 @@ def test_parameters_are_read_only_when_they_are_required() -> None:
     members = ("model", "messages", "top_k", "reasoning_effort")
     assert read_facts({"model": "m"}, parameters=members).parameters == frozenset()
     required = read_facts({"model": "m", "provider": {"require_parameters": True}}, parameters=members)
-    assert required.parameters == {"top_k", "reasoning"}
+    assert required.parameters == {"top_k", "reasoning_effort"}
 
 
 def test_a_preset_stands_for_a_missing_model() -> None:
