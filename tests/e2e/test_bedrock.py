@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import anthropic
 import openai
 import pytest
+from botocore.config import Config
+from botocore.session import Session
 
 from services.dataplane.token_sources import source_of
 from tests.e2e.test_failover import PATHS, request_body
@@ -53,6 +56,31 @@ async def bedrock(
         ]
         async with running_suite(folder, topology, provider, *models, environment=environment) as suite:
             yield suite, found, upstream
+
+
+@pytest.mark.parametrize("model", MODELS)
+async def test_the_fake_service_is_a_real_one_to_botocores_own_client(model: str) -> None:
+    converse: Converse | None = None
+    async with running_upstream(lambda seen: converse.answer(seen) if converse is not None else []) as upstream:
+        converse = Converse(lambda: upstream.url, (SESSION,))
+        whole, events = await asyncio.to_thread(_by_botocore, upstream.url, model)
+    assert whole == "Hello there"
+    assert [next(iter(event)) for event in events] == [
+        "messageStart", *["contentBlockDelta"] * 3, "contentBlockStop", "messageStop", "metadata",
+    ]  # fmt: skip
+    assert len(converse.bodies) == 2
+
+
+def _by_botocore(url: str, model: str) -> tuple[str, list[Any]]:
+    session = Session()
+    session.set_credentials(*SESSION.split(":"))
+    config = Config(retries={"max_attempts": 0}, proxies={})
+    client = session.create_client("bedrock-runtime", "eu-central-1", endpoint_url=url, config=config)
+    asked = {"modelId": model, "messages": [{"role": "user", "content": [{"text": "Hi"}]}]}
+    whole = client.converse(**asked)["output"]["message"]["content"][0]["text"]
+    events = list(client.converse_stream(**asked)["stream"])
+    client.close()
+    return whole, events
 
 
 @pytest.mark.parametrize("topology", TOPOLOGIES)
