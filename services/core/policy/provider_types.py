@@ -47,8 +47,13 @@ _OPENAI = Quirks(
     hints=True,
     sampling=False,
     media=False,
-    refused=frozenset({"top_k", "top_a", "min_p", "repetition_penalty", "image_config", "stop_server_tools_when"}),
-)
+    refused=frozenset(
+        {
+            "top_k", "top_a", "min_p", "repetition_penalty", "image_config", "stop_server_tools_when",
+            "safe_prompt", "prompt_mode", "guardrails",
+        }
+    ),
+)  # fmt: skip
 
 _MISTRAL = Quirks(
     limit_only=True,

@@ -8,12 +8,13 @@ from typing import Any
 import msgspec
 
 from services.core.policy.documents import TextGenerationConfig
-from services.core.policy.provider_types import quirks_of
+from services.core.policy.provider_types import MISTRAL, quirks_of
 from services.core.policy.vendors import Quirks
 from services.core.routing.plan import Candidate
 from services.dataplane.dialects.openai_house import SEARCHES, clean, put_reasoning, put_search
 from services.dataplane.dialects.templates import fill
 from services.dataplane.members import Members, join_members, placed_before, raw
+from services.dataplane.providers.mistral_words import translate_words
 from services.dataplane.providers.openai_encode import effort_of
 from services.dataplane.providers.openai_fit import fit
 from services.wire.chat_facts import ROUTING_FIELDS
@@ -64,6 +65,8 @@ def upstream_body(
         body["stream_options"] = _with_usage(body.get("stream_options"))
     put_search(body, members, extra, candidate.target, dropped)
     clean(body, quirks, dropped)
+    if candidate.target.provider.protocol != MISTRAL:
+        dropped += translate_words(body)
     dropped += fit(body, candidate.target)
     return join_members(body), dropped
 

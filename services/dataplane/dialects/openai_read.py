@@ -19,7 +19,7 @@ from services.wire.chat_facts import ROUTING_FIELDS
 
 _CARRIED = {
     "model", "messages", "stream", "stream_options", "tools", "tool_choice", "parallel_tool_calls", "max_tokens",
-    "max_completion_tokens", "temperature", "top_p", "top_k", "stop", "seed", "frequency_penalty",
+    "max_completion_tokens", "temperature", "top_p", "top_k", "stop", "seed", "random_seed", "frequency_penalty",
     "presence_penalty", "response_format", "reasoning_effort", "reasoning", "user", "extra_body",
     "metadata", "n", "modalities", *ROUTING_FIELDS,
     "functions", "function_call", "web_search", "web_search_options", "plugins", "logprobs", "top_logprobs",
@@ -62,7 +62,7 @@ def read_chat(body: Mapping[str, Any], reasoning: Mapping[str, Any]) -> ChatRequ
         top_p=number(body, "top_p"),
         top_k=integer(body, "top_k"),
         stop=(stop,) if isinstance(stop, str) else strings(stop, "stop"),
-        seed=integer(body, "seed"),
+        seed=integer(body, "seed" if body.get("random_seed") is None else "random_seed"),
         frequency_penalty=number(body, "frequency_penalty"),
         presence_penalty=number(body, "presence_penalty"),
         response_format=_format(body.get("response_format")),

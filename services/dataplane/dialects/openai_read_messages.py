@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from services.core.errors import InvalidRequest
-from services.dataplane.dialects.openai_read_parts import read_content
+from services.dataplane.dialects.openai_read_parts import read_content, split_thoughts
 from services.dataplane.dialects.reading import objects
 from services.dataplane.exchange import Message, Part, Text, Thinking, ToolCall, ToolResult
 from services.dataplane.proofs import vendor_of
@@ -37,9 +37,11 @@ def _message(message: Mapping[str, Any], path: str) -> Message:
         content = read_content(message.get("content"), path)
         call_id = str(message.get("tool_call_id") or message.get("name") or "")
         return Message("user", (ToolResult(call_id, content, cache_control=message.get("cache_control")),))
-    parts: list[Part] = [*read_content(message.get("content"), path)]
     if role == "assistant":
-        parts = [*_thoughts(message, path), *parts, *_calls(message, path)]
+        told, content = split_thoughts(message.get("content"))
+        parts: list[Part] = [*_thoughts(message, path), *told, *read_content(content, path), *_calls(message, path)]
+    else:
+        parts = [*read_content(message.get("content"), path)]
     return Message(role, tuple(parts), str(message.get("name") or ""))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from services.core.errors import InvalidRequest
 from services.dataplane.data_url import split_data_url
 from services.dataplane.dialects.reading import objects
-from services.dataplane.exchange import Audio, File, Image, Text, Video
+from services.dataplane.exchange import Audio, File, Image, Text, Thinking, Video
 from services.dataplane.translation import Untranslatable
 
 Content = Text | Image | Audio | Video | File
@@ -31,6 +31,30 @@ def read_content(content: Any, path: str) -> tuple[Content, ...]:
     return tuple(_part(p, f"{path}.content[{i}]") for i, p in enumerate(objects(content, f"{path}.content")))
 
 
+def split_thoughts(content: Any) -> tuple[list[Thinking], Any]:
+    """Reasoning in an assistant's content, as Mistral's clients send it back, and the rest; references say nothing here."""
+    if not isinstance(content, list):
+        return [], content
+    thoughts, rest = [], []
+    for part in content:
+        kind = part.get("type") if isinstance(part, Mapping) else None
+        if kind == "thinking":
+            inner = part.get("thinking")
+            pieces = inner if isinstance(inner, list) else []
+            texts = [p["text"] for p in pieces if isinstance(p, Mapping) and isinstance(p.get("text"), str)]
+            thoughts += [Thinking("".join(texts))] if any(texts) else []
+        elif kind != "reference":
+            rest.append(part)
+    return thoughts, rest
+
+
+def _document(part: Mapping[str, Any], path: str) -> File:
+    """A document as Mistral's clients give it: by an address, which may hold it."""
+    url, held = _address(part, "document_url", path)
+    media_type, data = held or ("", "")
+    return File(url=url, data=data, media_type=media_type, name=str(part.get("document_name") or ""))
+
+
 def _part(part: Mapping[str, Any], path: str) -> Content:
     kind = part.get("type")
     if kind in ("text", "input_text", "refusal"):
@@ -45,6 +69,8 @@ def _part(part: Mapping[str, Any], path: str) -> Content:
         return _video(part, path)
     if kind == "file":
         return _file(part, path)
+    if kind == "document_url":
+        return _document(part, path)
     raise Untranslatable.because(f"`{path}`: a part of type {kind!r} has no translation for this model's provider")
 
 

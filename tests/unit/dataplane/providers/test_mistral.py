@@ -25,6 +25,7 @@ from services.dataplane.exchange import (
 )
 from services.dataplane.members import Members, join_members, split_members
 from services.dataplane.providers.mistral_fit import SPEAKERS_LOST, THOUGHTS_LOST, call_id
+from services.dataplane.providers.mistral_words import translate_words
 from services.dataplane.providers.openai_fit import fit
 from services.dataplane.providers.registry import codec_of
 from services.dataplane.translation import Untranslatable
@@ -257,6 +258,42 @@ def test_requests_across_dialects_are_mistrals_as_well() -> None:
     assert body["messages"][3]["tool_call_id"] == body["messages"][2]["tool_calls"][0]["id"] == call_id("toolu_01")
     assert body["messages"][4] == {"role": "assistant", "content": "It is", "prefix": True}
     assert sorted(line.split()[0] for line in dropped) == ["min_p", "names", "user", "verbosity"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "found", "told"),
+    [
+        ({"random_seed": 3}, {"seed": 3}, 0),
+        ({"random_seed": 3, "seed": 4}, {"seed": 4}, 0),
+        ({"tool_choice": "any"}, {"tool_choice": "required"}, 0),
+        (
+            {"messages": [{"role": "assistant", "content": "a", "prefix": False}]},
+            {"messages": [{"role": "assistant", "content": "a"}]},
+            0,
+        ),
+        (
+            {"messages": [{"role": "assistant", "content": [{"type": "thinking"}, {"type": "reference"}, 5]}]},
+            {"messages": [{"role": "assistant", "content": [5]}]},
+            1,
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "document_url", "document_url": "u"}]}]},
+            {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_data": "u"}}]}]},
+            0,
+        ),
+    ],
+)
+def test_mistrals_own_words_are_translated_for_others(sent: Any, found: Any, told: int) -> None:
+    members = split_members(json.dumps(sent).encode())
+    assert len(translate_words(members)) == told
+    assert json.loads(join_members(members)) == found
+
+
+def test_words_that_only_look_like_mistrals_keep_their_bytes() -> None:
+    sent = b'{"messages":[{"role":"user","content" : "say \\"prefix\\""},{"role":"assistant","prefix":true}]}'
+    members = split_members(sent)
+    assert translate_words(members) == []
+    assert join_members(members) == sent
 
 
 def chunk(content: Any, finish: str | None = None) -> bytes:
