@@ -186,7 +186,8 @@ class Attempt:
         except _FinishedLongAgo:
             data = b""
         progress = self.translation.feed(data) if data else self.translation.end()
-        if progress.finished and not self._finish_by:
+        # A finish reason with content is not the last one: some servers give one with every chunk.
+        if progress.finished and (progress.content or not self._finish_by):
             self._finish_by = self._last_read + FINISH_SECONDS
         if progress.event:
             self._saw_event = True

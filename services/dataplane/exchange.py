@@ -302,11 +302,12 @@ class ImageDelta:
 
 @dataclass(frozen=True, slots=True)
 class AudioDelta:
-    """More sound that the model made: any of base64 data, transcript, id."""
+    """More sound that the model made: any of base64 data, transcript, id; `format` as in `Audio`."""
 
     data: str = ""
     transcript: str = ""
     id: str = ""
+    format: str = ""
 
 
 @dataclass(frozen=True, slots=True)

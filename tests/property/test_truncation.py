@@ -11,7 +11,8 @@ At each offset the stream ends cleanly, as if the provider had closed it: what a
 nothing but the protocol can tell. Cuts that HTTP itself can see are in `tests/e2e/test_matrix.py`.
 
 The rule: the answer either fails, or it is all there: every character and the finish reason of the uncut
-one. Only what the protocol lets a provider leave out may be missing then: usage, and OpenAI's [DONE].
+one. Only what the protocol lets a provider leave out may be missing then: usage, and OpenAI's [DONE]; Gemini's
+streams have no terminal event at all.
 """
 
 from __future__ import annotations
@@ -39,8 +40,13 @@ from tests.support.evil import frames_of as evil_frames
 from tests.support.evil_shapes import answer_without_text
 from tests.support.streams import frames_of, read_stream, read_typed
 
-TYPES = {"chat.completions": "openai_compatible", "messages": "anthropic"}
-WIRES = {"openai": "chat.completions", "anthropic": "messages"}
+TYPES = {
+    "chat.completions": "openai_compatible",
+    "messages": "anthropic",
+    "generateContent": "google",
+    "streamGenerateContent": "google",
+}
+WIRES = {"openai": "chat.completions", "anthropic": "messages", "google": "generateContent"}
 APIS = [dialect.api for dialect in DIALECTS]
 LIMIT = 8_192
 PER_PROVIDER = 5
@@ -117,7 +123,8 @@ def recorded_streams() -> Iterator[tuple[str, str, bytes]]:
     if folder() is None:
         return
     for provider in PROVIDERS:
-        found = [e for e in exchanges(provider) if e.stream and e.status == 200]
+        # Gemini 1.0 gave a finish reason with every chunk: there a cut cannot be told from an end.
+        found = [e for e in exchanges(provider) if e.stream and e.status == 200 and e.body.count(b'"finishReason"') < 2]
         short = sorted((e for e in found if 200 < len(e.body) < LIMIT), key=lambda e: (len(e.body), e.id))
         step = max(1, len(short) // PER_PROVIDER)
         for exchange in short[::step][:PER_PROVIDER]:

@@ -12,6 +12,7 @@ from typing import Any
 from tests.replay.traffic import Exchange
 
 CHAT, MESSAGES = "chat.completions", "messages"
+GENERATE, STREAM_GENERATE = "generateContent", "streamGenerateContent"
 Value = dict[str, Any]
 
 
@@ -183,4 +184,57 @@ def _messages() -> list[Exchange]:
     ]
 
 
-OWN = [*_whole_answers(), *_streams(), *_messages()]
+def _google(name: str, chunks: Sequence[Value], *, end: str = "\n\n", stream: bool = True) -> Exchange:
+    """Gemini's chunks as a stream; not a stream: as one answer, or as the list that a stream without SSE is."""
+    if not stream:
+        body = _json(list(chunks) if len(chunks) > 1 else chunks[0])
+        return Exchange(f"own-{name}", "own", GENERATE, stream=False, body=body)
+    frames = "".join(f"data: {json.dumps(chunk, ensure_ascii=False)}{end}" for chunk in chunks)
+    return Exchange(f"own-{name}", "own", STREAM_GENERATE, stream=True, body=frames.encode())
+
+
+def _gemini(*parts: Value, finish: Any = None, counts: Value | None = None, **more: Any) -> Value:
+    content = {"content": {"parts": list(parts), "role": "model"}} if parts else {}
+    candidate = {**content, **({"finishReason": finish} if finish is not None else {}), "index": 0}
+    usage = {"promptTokenCount": 20, "totalTokenCount": 20} if counts is None else counts
+    return {"candidates": [candidate], "usageMetadata": usage, "modelVersion": "m", "responseId": "r1", **more}
+
+
+def _googles() -> list[Exchange]:
+    told = {"promptTokenCount": 20, "candidatesTokenCount": 10, "thoughtsTokenCount": 7, "totalTokenCount": 37}
+    cached = {**told, "cachedContentTokenCount": 8, "toolUsePromptTokenCount": 5}
+    hello = [_gemini({"text": text}) for text in ("Hé", "llo", " 🙂")]
+    call: Value = {"functionCall": {"name": "weather", "args": {"city": "Rome", "days": [1, 2.5]}}}
+    other = {"functionCall": {"id": "c2", "name": "weather", "args": {}}, "thoughtSignature": "c2ln"}
+    thought = {"text": "Add.", "thought": True}
+    stop = _gemini({"text": ""}, finish="STOP", counts=told)
+    pieces: list[Value] = [
+        {"name": "weather", "willContinue": True},
+        {"partialArgs": [{"jsonPath": "$.places[0].city", "stringValue": "Ro", "willContinue": True}], "willContinue": True},
+        {"partialArgs": [{"jsonPath": "$.places[0].city", "stringValue": "me"}], "willContinue": True},
+        {"partialArgs": [{"jsonPath": "$.days", "numberValue": 3}], "willContinue": True},
+        {},
+    ]  # fmt: skip
+    whole = _gemini(thought, {"text": "Hello", "thoughtSignature": "c2ln"}, finish="STOP", counts=cached)
+    return [
+        _google("gemini", [whole], stream=False),
+        _google("gemini-tools", [_gemini({"text": "Let me see."}, call, other, finish="STOP", counts=told)], stream=False),
+        _google("gemini-numbers", [_gemini({"text": "Hello"}, finish=1, counts=told)], stream=False),
+        _google("gemini-cut", [_gemini({"text": "Hel"}, finish="MAX_TOKENS", counts=told)], stream=False),
+        _google("gemini-nothing-left", [_gemini(finish="MAX_TOKENS", counts=told)], stream=False),
+        _google("gemini-unsafe", [_gemini({"text": "Hel"}, finish="SAFETY", counts=told)], stream=False),
+        _google("gemini-no-finish", [_gemini({"text": "Hello"}, counts=told)], stream=False),
+        _google("gemini-list", [*hello, stop], stream=False),
+        _google("gemini-stream", [*hello, stop]),
+        _google("gemini-stream-crlf", [*hello, stop], end="\r\n\r\n"),
+        _google("gemini-stream-thought", [_gemini(thought), *hello, stop]),
+        _google("gemini-stream-signed", [*hello, _gemini({"text": "", "thoughtSignature": "c2ln"}, finish="STOP")]),
+        _google("gemini-stream-tools", [_gemini(call), _gemini(call, other), _gemini(finish="STOP", counts=told)]),
+        _google("gemini-stream-pieces", [*(_gemini({"functionCall": piece}) for piece in pieces), stop]),
+        _google("gemini-stream-usage-behind", [*hello, _gemini(finish="STOP"), {"usageMetadata": told}]),
+        _google("gemini-stream-finish-everywhere", [_gemini({"text": t}, finish="STOP") for t in ("He", "llo")]),
+        _google("gemini-stream-recited", [*hello, _gemini(finish="RECITATION", counts=told)]),
+    ]  # fmt: skip
+
+
+OWN = [*_whole_answers(), *_streams(), *_messages(), *_googles()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anthropic
 import openai
@@ -10,10 +10,10 @@ import openai
 from services.core.attempts.verdicts import caller_status
 from services.core.errors import ChainFailed, Failure, FailureKind
 from services.dataplane.dialects.registry import dialect_of
-from services.dataplane.providers.registry import codec_of
-from tests.replay.run import EVIDENCE, Refused, dialects_of, replay, translation_of
+from services.dataplane.providers.registry import codec_for
+from tests.replay.run import EVIDENCE, Refused, dialects_of, replay, target_of, translation_of
 from tests.replay.sdk import raised, raised_in_stream
-from tests.replay.traffic import APIS, FAMILIES, Exchange
+from tests.replay.traffic import FAMILIES, Exchange
 
 _SDKS = {"chat.completions": openai, "messages": anthropic}
 _OUR_KEY = {FailureKind.CREDENTIALS_REJECTED, FailureKind.QUOTA_EXHAUSTED}
@@ -24,7 +24,8 @@ class Judged:
     """One recorded error.
 
     Attributes:
-        recorded: What the SDK raises for the recording itself; None: nothing.
+        recorded: What the SDK raises for the recording itself (of a protocol without an SDK here: what OpenAI's
+            raises for it); None: nothing.
         raised: What it raises for our answer, when this error ends the chain.
         expected: What it should raise.
     """
@@ -37,8 +38,10 @@ class Judged:
 
 def judge(exchange: Exchange) -> Judged:
     """Classify a recorded error of an API whose family is replayed."""
-    api = FAMILIES[exchange.api]
-    failure = codec_of(APIS[api]).classify(exchange.status, exchange.headers, exchange.body)
+    family = FAMILIES[exchange.api]
+    api = family if family in _SDKS else "chat.completions"
+    codec = codec_for(target_of(replace(exchange, api=family)), family)
+    failure = codec.classify(exchange.status, exchange.headers, exchange.body)
     recorded = raised(api, exchange.body, exchange.status, exchange.headers)
     status, body = dialect_of(api).error(_chain_failed(failure), EVIDENCE)
     return Judged(failure, recorded, raised(api, body, status), _expected(api, failure, recorded))

@@ -33,6 +33,10 @@ class Unequal:
 _CUT = "made from a recording: the stream is cut off; the router says so, where a client by itself sees a clean end"
 _ERROR = "made from a recording: the stream ends in an error"
 _TOOLS = "the stream ends as an error: the model wrote an impossible tool call"
+_BLOCKED = "the prompt was blocked: a refusal, and no answer"
+_SILENT = "the model stopped at once and said nothing"
+_FAILED = "no answer, but the model's own failure inside a success"
+_MALFORMED = "made to be no answer"
 _TURNS = "the file holds the streams of several turns; the router ends with the first one's terminal event"
 
 UNEQUAL: Mapping[str, Unequal] = {
@@ -44,6 +48,26 @@ UNEQUAL: Mapping[str, Unequal] = {
     "mistral-chat.completions-c11e8610cf8a": Unequal(_K.STREAM_TRUNCATED, _CUT),
     "openai-chat.completions-0b4187f5a871": Unequal(_K.SERVER_ERROR, _ERROR),
     "openrouter-chat.completions-0310e597ea3d": Unequal(_K.SERVER_ERROR, _ERROR),
+    "gemini-generateContent-131e02c669e8": Unequal(_K.CONTENT_REFUSED, _BLOCKED),
+    "gemini-generateContent-24cf574e6fb2": Unequal(_K.EMPTY_ANSWER, _SILENT),
+    "gemini-generateContent-25b0011ea694": Unequal(_K.SERVER_ERROR, _FAILED),
+    "gemini-generateContent-96e706e036a9": Unequal(_K.EMPTY_ANSWER, _SILENT),
+    "gemini-streamGenerateContent-68ff02304fde": Unequal(_K.OVERLOADED, _ERROR),
+    "gemini-streamGenerateContent-9ac9de3e1aa3": Unequal(_K.CONTENT_REFUSED, _BLOCKED),
+    "vertex-generateContent-1025ef587824": Unequal(_K.CONTENT_REFUSED, _BLOCKED),
+    "vertex-generateContent-3ff70d498a08": Unequal(
+        _K.SERVER_ERROR, "the model called a tool that the request does not have"
+    ),
+    "vertex-generateContent-427190eb0360": Unequal(_K.EMPTY_ANSWER, _MALFORMED),
+    "vertex-generateContent-59d1b7e5cefe": Unequal(_K.BAD_RESPONSE, _MALFORMED),
+    "vertex-generateContent-67c6f80124c3": Unequal(_K.CONTENT_REFUSED, _BLOCKED),
+    "vertex-generateContent-bb3cb008505c": Unequal(_K.CONTENT_REFUSED, _BLOCKED),
+    "vertex-streamGenerateContent-0fc1aca6f74d": Unequal(_K.CONTENT_REFUSED, _BLOCKED),
+    "vertex-streamGenerateContent-29449d27c670": Unequal(_K.STREAM_TRUNCATED, _MALFORMED),
+    "vertex-streamGenerateContent-36d4e472f926": Unequal(
+        _K.STREAM_TRUNCATED, "made to hold nothing: no content and no finish reason"
+    ),
+    "vertex-streamGenerateContent-370d109362af": Unequal(_K.BAD_RESPONSE, _MALFORMED),
     "anthropic-messages-14e1e89f9395": Unequal(
         _K.BAD_RESPONSE, "a second message begins amid the blocks of the first; a client adds both up to nonsense"
     ),

@@ -13,9 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import jiter
+from turnout.inference.v1 import chat_pb2
 
+from services.dataplane.dialects.typed_write import split_events
 from tests.replay.cohere import cohere_answer
 from tests.replay.converse import converse_answer
+from tests.replay.run import TYPED
+from tests.replay.said import Said, Tokens
+from tests.replay.said_google import read_google
 from tests.replay.sdk import anthropic_answer, anthropic_streamed, openai_answer, openai_chunks
 
 OURS = ("model", "metadata")
@@ -23,28 +28,6 @@ _ONCE = {"role", "id", "type", "name", "finish_reason", "native_finish_reason", 
 """Texts that a stream repeats or sets, but never continues."""
 
 Value = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """Input with cached tokens, output with reasoning."""
-
-    input: int = 0
-    output: int = 0
-    cache_read: int = 0
-    cache_write: int = 0
-    reasoning: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """An answer in neutral words. `calls` as (name, arguments); arguments decoded where they are JSON."""
-
-    text: str
-    calls: tuple[tuple[str, Any], ...]
-    finish: str
-    tokens: Tokens
-    reasoning: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +50,10 @@ def read(api: str, body: bytes, *, stream: bool) -> Read:
         return _read_converse(body, stream=stream)
     if api == "cohere":
         return _read_cohere(body, stream=stream)
+    if api == TYPED:
+        return Read({}, _read_typed(body, stream=stream))
+    if api in {"generateContent", "streamGenerateContent"}:
+        return Read({}, read_google(body))
     return _read_anthropic(body, stream=stream)
 
 
@@ -225,6 +212,23 @@ def _anthropic_tokens(usage: Mapping[str, Any]) -> Tokens:
     details = usage.get("output_tokens_details") or {}
     fresh, output = usage.get("input_tokens") or 0, usage.get("output_tokens") or 0
     return Tokens(fresh + read + write, output, read, write, details.get("thinking_tokens") or 0)
+
+
+def _read_typed(body: bytes, *, stream: bool) -> Said:
+    if not stream:
+        answer = chat_pb2.ChatResponse.FromString(body)
+        calls = tuple((c.name, _json(c.arguments)) for c in answer.message.tool_calls)
+        text = "".join(p.text for p in answer.message.parts)
+        return Said(text, calls, answer.finish_reason, Tokens(), answer.reasoning)
+    events = list(split_events(body))
+    found: dict[int, list[str]] = {}
+    for delta in (e.tool_call for e in events if e.WhichOneof("event") == "tool_call"):
+        call = found.setdefault(delta.index, ["", ""])
+        call[0] += delta.name
+        call[1] += delta.arguments
+    calls = tuple((name, _json(arguments)) for name, arguments in found.values())
+    text, reasoning = "".join(e.text for e in events), "".join(e.reasoning for e in events)
+    return Said(text, calls, events[-1].end.finish_reason, Tokens(), reasoning)
 
 
 def _json(arguments: Any) -> Any:

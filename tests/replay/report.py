@@ -20,8 +20,8 @@ Answers that real providers gave to other projects' tests, replayed through the 
 of OpenAI and Anthropic read both the recording and what the router makes of it. In the same dialect nothing that the SDK
 shows may differ but the model's name, the cost and the metadata that the router adds. Across dialects text, tool calls,
 finish reason, reasoning and every class of tokens must say the same. No caller speaks Cohere's protocol (v2 of its chat
-API; v1 is another one) or Bedrock's Converse (which botocore reads here): their two columns are both crossings, to
-OpenAI's dialect and to Anthropic's.
+API; v1 is another one), Bedrock's Converse (which botocore reads here) or Gemini's: their two columns are both
+crossings, to OpenAI's dialect and to Anthropic's.
 
 Made by `python -m tests.replay.report`; `tests/replay` checks that it is current wherever the recordings are.
 

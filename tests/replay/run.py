@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from turnout.inference.v1 import chat_pb2
+
 from services.core.errors import Failure
 from services.core.policy.documents import Prices
 from services.core.policy.provider_types import protocol_of
@@ -13,10 +15,11 @@ from services.core.policy.rules import ClockRule
 from services.core.policy.snapshot import CompiledProvider, Target
 from services.core.routing.plan import Candidate
 from services.dataplane.dialects.registry import dialect_of
-from services.dataplane.translation import Evidence, Translation
+from services.dataplane.translation import STREAM_HEADER, Evidence, Translation
 from tests.replay.traffic import Exchange, type_of
 
 EVIDENCE = Evidence({"attempts": []}, 0.5, "rec/model", "generation")
+TYPED = "typed"
 OTHER = {"chat.completions": "messages", "messages": "chat.completions"}
 """The dialects of callers, and what is across for each."""
 
@@ -38,9 +41,11 @@ class Refused(Exception):
 
 def translation_of(exchange: Exchange, inbound: str) -> Translation:
     """A translation as a caller of `inbound` would get it, towards the exchange's provider."""
-    kind = type_of(exchange)
-    provider = CompiledProvider("rec", kind, "http://127.0.0.1:1", protocol=protocol_of(kind))
-    target = Target("rec/model", provider, "model", prices=Prices(1.0, 2.0))
+    candidate = Candidate(target_of(exchange), ClockRule())
+    if inbound == TYPED:
+        typed = chat_pb2.ChatRequest(model="rec/model", messages=[chat_pb2.Message(role="user", parts=[{"text": "x"}])])
+        headers = {STREAM_HEADER: "true" if exchange.stream else "false"}
+        return dialect_of(inbound).read(typed.SerializeToString(), headers).translate(candidate)
     body: dict[str, Any] = {
         "model": "rec/model",
         "messages": [{"role": "user", "content": "x"}],
@@ -51,7 +56,17 @@ def translation_of(exchange: Exchange, inbound: str) -> Translation:
     elif exchange.stream:
         body["stream_options"] = {"include_usage": True}
     request = dialect_of(inbound).read(json.dumps(body).encode(), {})
-    return request.translate(Candidate(target, ClockRule()))
+    return request.translate(candidate)
+
+
+def target_of(exchange: Exchange) -> Target:
+    """A model at a provider that speaks as the exchange's provider does."""
+    kind = type_of(exchange)
+    # At Vertex AI the model says which protocol it is.
+    model = "claude" if exchange.api == "messages" else "gemini" if kind in {"google", "vertex"} else "model"
+    base_url = "http://127.0.0.1:1/v1/projects/p/locations/l"
+    provider = CompiledProvider("rec", kind, base_url, protocol=protocol_of(kind))
+    return Target("rec/model", provider, model, prices=Prices(1.0, 2.0))
 
 
 def replay(exchange: Exchange, inbound: str, pieces: Sequence[bytes] | None = None) -> bytes:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from services.core.errors import FailureKind as K
-from services.core.policy.provider_types import protocol_of
-from services.dataplane.providers.registry import codec_of
-from tests.replay.traffic import PROVIDERS, exchanges, folder, type_of
+from services.dataplane.providers.registry import codec_for
+from tests.replay.run import target_of
+from tests.replay.traffic import PROVIDERS, exchanges, folder
 
 RECORDED: dict[tuple[str, int, str], set[K]] = {
     ("anthropic", 401, "authentication_error"): {K.CREDENTIALS_REJECTED},
@@ -25,6 +25,11 @@ RECORDED: dict[tuple[str, int, str], set[K]] = {
     ("bedrock", 400, "ValidationException"): {K.MODEL_MISSING, K.CONTEXT_TOO_LONG},
     ("bedrock", 400, ""): {K.INVALID_REQUEST, K.MODEL_MISSING, K.UNSUPPORTED},
     ("bedrock", 403, "UnrecognizedClientException"): {K.CREDENTIALS_REJECTED},
+    ("gemini", 400, "API_KEY_INVALID"): {K.CREDENTIALS_REJECTED},
+    ("gemini", 400, "INVALID_ARGUMENT"): {K.INVALID_REQUEST},
+    ("gemini", 403, "PERMISSION_DENIED"): {K.CREDENTIALS_REJECTED},
+    ("gemini", 404, "NOT_FOUND"): {K.MODEL_MISSING},
+    ("gemini", 429, "RESOURCE_EXHAUSTED"): {K.RATE_LIMITED},
     ("groq", 400, "tool_use_failed"): {K.SERVER_ERROR},
     ("groq", 404, "model_not_found"): {K.MODEL_MISSING},
     ("mistral", 401, ""): {K.CREDENTIALS_REJECTED},
@@ -41,6 +46,14 @@ RECORDED: dict[tuple[str, int, str], set[K]] = {
     ("openrouter", 401, ""): {K.CREDENTIALS_REJECTED},
     ("openrouter", 429, ""): {K.RATE_LIMITED},
     ("perplexity", 401, "invalid_api_key"): {K.CREDENTIALS_REJECTED},
+    ("vertex", 400, "API_KEY_INVALID"): {K.CREDENTIALS_REJECTED},
+    ("vertex", 400, "FAILED_PRECONDITION"): {K.CREDENTIALS_REJECTED},
+    ("vertex", 400, "INVALID_ARGUMENT"): {K.INVALID_REQUEST},
+    ("vertex", 401, "CREDENTIALS_MISSING"): {K.CREDENTIALS_REJECTED},
+    ("vertex", 403, "IAM_PERMISSION_DENIED"): {K.CREDENTIALS_REJECTED},
+    ("vertex", 403, "SERVICE_DISABLED"): {K.CREDENTIALS_REJECTED},
+    ("vertex", 404, "NOT_FOUND"): {K.MODEL_MISSING},
+    ("vertex", 429, "RATE_LIMIT_EXCEEDED"): {K.RATE_LIMITED},
 }
 
 
@@ -50,7 +63,7 @@ def test_recorded_errors_mean_what_they_say() -> None:
     for provider in PROVIDERS:
         for exchange in exchanges(provider):
             if exchange.status >= 400:
-                codec = codec_of(protocol_of(type_of(exchange)), exchange.api)
+                codec = codec_for(target_of(exchange), exchange.api)
                 failure = codec.classify(exchange.status, exchange.headers, exchange.body)
                 seen.setdefault((provider, exchange.status, failure.code), set()).add(failure.kind)
     wrong = {key: kinds for key, kinds in seen.items() if not kinds <= RECORDED.get(key, set())}

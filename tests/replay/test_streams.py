@@ -14,13 +14,20 @@ from tests.replay.run import replay, translation_of
 from tests.replay.traffic import Exchange, exchanges, folder
 
 CUTS = 5
-TERMINALS = (b"[DONE]", b'"message-end"', b"message_stop", b'"finish_reason":"', b'"finish_reason": "')
+TERMINALS = (
+    b"[DONE]",
+    b'"message-end"',
+    b"message_stop",
+    b'"finish_reason":"',
+    b'"finish_reason": "',
+    b'"finishReason":',
+)
 
 
 def _samples() -> list[Exchange]:
     found = [exchange for exchange in OWN if exchange.stream]
     if folder() is not None:
-        for provider in ("openai", "anthropic", "openrouter", "azure", "mistral", "cohere"):
+        for provider in ("openai", "anthropic", "openrouter", "azure", "mistral", "cohere", "gemini", "vertex"):
             streams = [e for e in exchanges(provider) if e.stream and e.status == 200 and e.id not in UNEQUAL]
             streams = [e for e in streams if 200 < len(e.body) < 6_000]
             found += streams[:: max(1, len(streams) // 4)][:4]
@@ -41,8 +48,9 @@ def test_a_stream_cut_anywhere_into_reads_gives_the_same_bytes(exchange: Exchang
         cuts = sorted(chance.sample(range(1, len(body)), 10))
         pieces = [body[a:b] for a, b in zip([0, *cuts], [*cuts, len(body)], strict=True)]
         assert _timeless(replay(exchange, inbound, pieces)) == whole
-    crlf = body.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-    assert _timeless(replay(exchange, inbound, [crlf])) == whole
+    plain = body.replace(b"\r\n", b"\n")
+    for end in (b"\n", b"\r", b"\r\n"):
+        assert _timeless(replay(exchange, inbound, [plain.replace(b"\n", end)])) == whole
 
 
 EVENT_STREAM_TERMINAL = b"messageStop"
@@ -78,7 +86,7 @@ def test_an_event_stream_that_is_cut_short_at_any_byte_never_passes_for_whole(ex
 
 
 def _timeless(answer: bytes) -> bytes:
-    return re.sub(rb'"created":\d+', b'"created":0', answer).replace(b"\r\n", b"\n")
+    return re.sub(rb'"created":\d+', b'"created":0', answer).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
 @pytest.mark.parametrize("inbound", ["chat.completions", "messages"])

@@ -28,10 +28,20 @@ PROVIDERS = (
 )  # fmt: skip
 """Those whose file holds exchanges of a replayed API."""
 
-FAILING = ("openai", "anthropic", "azure", "groq", "mistral", "deepseek", "xai", "openrouter", "ollama", "perplexity")
+FAILING = (
+    "openai", "anthropic", "azure", "groq", "mistral", "deepseek", "xai", "openrouter", "ollama", "perplexity",
+    "gemini", "vertex",
+)  # fmt: skip
 """Those whose file holds errors that can be judged."""
 
-APIS = {"chat.completions": "openai_compatible", "messages": "anthropic", "cohere": "cohere", "converse": "bedrock"}
+APIS = {
+    "chat.completions": "openai_compatible",
+    "messages": "anthropic",
+    "cohere": "cohere",
+    "converse": "bedrock",
+    "generateContent": "google",
+    "streamGenerateContent": "google",
+}
 """The APIs that are replayed, and the provider type that speaks each where the provider has none of its own.
 
 Of Cohere's exchanges those of v2 of its chat API; v1 is another protocol, and on its way out.
@@ -49,6 +59,8 @@ FAMILIES = {
     "images.edits": "chat.completions",
     "messages": "messages",
     "messages.count_tokens": "messages",
+    "generateContent": "generateContent",
+    "streamGenerateContent": "generateContent",
 }
 """APIs with errors of the same shape as a replayed one."""
 
@@ -70,6 +82,8 @@ class Exchange:
 
 def type_of(exchange: Exchange) -> str:
     """The provider type that speaks for this exchange."""
+    if exchange.provider == "vertex":
+        return "vertex"
     named = _NAMES.get(exchange.provider, exchange.provider)
     row = PROVIDER_TYPES.get(named)
     if row is not None and codec_of(row.protocol, exchange.api).api == exchange.api:

@@ -1,4 +1,4 @@
-"""What a provider can do wrong on the wire, as a table: every ending at every phase, in both wire forms.
+"""What a provider can do wrong on the wire, as a table: every ending at every phase, in every wire form.
 
 A `Fault` says what its provider sends, and what that means for one attempt: `NEXT` (the attempt failed,
 another target may answer), `STOP` (no target will do better) or `WHOLE` (odd, but a whole answer). What a
@@ -30,11 +30,13 @@ from tests.support.upstream import (
     anthropic_answer,
     anthropic_events,
     chunk,
+    google_answer,
+    google_events,
     openai_answer,
     openai_events,
 )
 
-WIRES = ("openai", "anthropic")
+WIRES = ("openai", "anthropic", "google")
 FIRST = "first-piece "
 """The first content of an evil answer; a script that says `shown` goes on when the caller has it."""
 TEXTS = (FIRST, "w\u00f6rld \U0001f642 ", "then more ", "at last.")
@@ -121,36 +123,57 @@ def mark(data: bytes) -> bytes:
     return data.replace(b"\\u00f6", "\u00f6".encode()).replace(b"\\ud83d\\ude42", "\U0001f642".encode())
 
 
+_EVENTS = {"openai": openai_events, "anthropic": anthropic_events, "google": google_events}
+_ANSWERS = {"openai": openai_answer, "anthropic": anthropic_answer, "google": google_answer}
+
+
 def frames_of(wire: str, *texts: str) -> list[bytes]:
     """The frames of an evil stream: lifecycle, one content each, finish and terminal."""
-    made = openai_events(*texts) if wire == "openai" else anthropic_events(*texts)
-    return [mark(frame) for frame in made]
+    return [mark(frame) for frame in _EVENTS[wire](*texts)]
 
 
 def lifecycle(wire: str) -> int:
     """How many frames come before the first content."""
-    return 1 if wire == "openai" else 2
+    return 2 if wire == "anthropic" else 1
 
 
 def terminal(wire: str) -> int:
-    """How many frames come behind the finish reason: usage and [DONE], or message_stop."""
+    """How many frames come behind the finish reason: usage and [DONE], message_stop, or a late count of tokens."""
     return 2 if wire == "openai" else 1
+
+
+def has_terminal(wire: str) -> bool:
+    """Whether the protocol has a terminal event; if not, a clean end behind the finish reason is one."""
+    return wire != "google"
 
 
 def whole_body(wire: str, text: str = FULL) -> bytes:
     """The body of an evil answer that is not streamed."""
-    return mark(json.dumps(openai_answer(text) if wire == "openai" else anthropic_answer(text)).encode())
+    return mark(json.dumps(_ANSWERS[wire](text)).encode())
 
 
 def ping(wire: str, *, stream: bool) -> bytes:
     """What keeps a connection alive and says nothing."""
     if not stream:
         return b"\n"
-    return b": still here\n\n" if wire == "openai" else b'event: ping\ndata: {"type": "ping"}\n\n'
+    return b'event: ping\ndata: {"type": "ping"}\n\n' if wire == "anthropic" else b": still here\n\n"
+
+
+_GOOGLE = {
+    "server_error": (500, "INTERNAL"),
+    "api_error": (500, "INTERNAL"),
+    "overloaded_error": (503, "UNAVAILABLE"),
+    "invalid_request_error": (400, "INVALID_ARGUMENT"),
+    "rate_limit_error": (429, "RESOURCE_EXHAUSTED"),
+}
+"""Google's codes and statuses for the words of the others."""
 
 
 def error_object(wire: str, kind: str, code: str | None = None) -> bytes:
     """An error body."""
+    if wire == "google":
+        told = dict(zip(("code", "status"), _GOOGLE[kind], strict=True)) if kind else {}
+        return json.dumps({"error": {"message": "The upstream reports a problem.", **told}}).encode()
     error = {"message": "The upstream reports a problem.", "type": kind}
     body = {"error": {**error, "param": None, "code": code}} if wire == "openai" else {"type": "error", "error": error}
     return json.dumps(body).encode()
@@ -158,7 +181,7 @@ def error_object(wire: str, kind: str, code: str | None = None) -> bytes:
 
 def error_event(wire: str, kind: str, code: str | None = None) -> bytes:
     """An error as an event of a stream."""
-    name = b"" if wire == "openai" else b"event: error\n"
+    name = b"event: error\n" if wire == "anthropic" else b""
     return name + b"data: " + error_object(wire, kind, code) + b"\n\n"
 
 
@@ -319,11 +342,13 @@ def _is_whole(wire: str, *, stream: bool, phase: Phase, ending: Ending) -> bool:
     """Whether the answer was whole before its odd end.
 
     A stream ends with its terminal event, whatever the connection does behind it. OpenAI's may leave the
-    terminal out, if HTTP ends cleanly behind the finish reason, or nothing comes any more. A whole answer
-    ends where HTTP says so.
+    terminal out, and Gemini's has none: they are whole if HTTP ends cleanly behind the finish reason, or nothing
+    comes any more. A whole answer ends where HTTP says so.
     """
     if not stream:
         return phase is Phase.TERMINAL and ending.clean
+    if not has_terminal(wire):
+        return phase >= Phase.FINISHED and (ending.clean or ending.slow)
     return phase is Phase.TERMINAL or (phase is Phase.FINISHED and wire == "openai" and (ending.clean or ending.slow))
 
 

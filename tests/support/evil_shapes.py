@@ -23,12 +23,13 @@ from tests.support.evil import (
     error_event,
     error_object,
     frames_of,
+    has_terminal,
     lifecycle,
     ping,
     terminal,
     whole_body,
 )
-from tests.support.upstream import STREAM_END, STREAM_HEAD, Close, Pause, Step, Trickle, chunk, whole
+from tests.support.upstream import STREAM_END, STREAM_HEAD, Close, Pause, Step, Trickle, chunk, google_answer, whole
 
 EMPTY = frozenset({K.EMPTY_ANSWER})
 TRUNCATED = frozenset({K.STREAM_TRUNCATED})
@@ -238,13 +239,30 @@ def _answers(wire: str, *, stream: bool) -> list[Fault]:
 
 def answer_without_text(wire: str, why: str, *, stream: bool) -> list[bytes] | bytes:
     """An answer that says nothing: empty (`stop`), `refused`, a `tool` call or a `thought`."""
-    make = {"openai": (_openai_whole, _openai_stream), "anthropic": (_anthropic_whole, _anthropic_stream)}[wire]
+    make = {
+        "openai": (_openai_whole, _openai_stream),
+        "anthropic": (_anthropic_whole, _anthropic_stream),
+        "google": (_google_whole, _google_stream),
+    }[wire]
     return make[1](why) if stream else make[0](why)
 
 
 _OPENAI_FINISH = {"stop": "stop", "refused": "content_filter", "tool": "tool_calls", "thought": "stop"}
 _ANTHROPIC_STOP = {"stop": "end_turn", "refused": "refusal", "tool": "tool_use", "thought": "end_turn"}
 _CALL = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+
+
+_GOOGLE_PARTS = {"tool": {"functionCall": {"name": "look", "args": {}}}, "thought": {"text": "Hm.", "thought": True}}
+
+
+def _google_whole(why: str) -> bytes:
+    answer = google_answer("", "SAFETY" if why == "refused" else "STOP", 3 if why in _GOOGLE_PARTS else 0)
+    answer["candidates"][0]["content"] = {"parts": [_GOOGLE_PARTS[why]]} if why in _GOOGLE_PARTS else {}
+    return json.dumps(answer).encode()
+
+
+def _google_stream(why: str) -> list[bytes]:
+    return [frames_of("google", "x")[0], b"data: " + _google_whole(why) + b"\n\n"]
 
 
 def _openai_delta(why: str) -> dict[str, object]:
@@ -308,6 +326,23 @@ def _named(name: str, **body: object) -> bytes:
     return f"event: {name}\ndata: {json.dumps({'type': name, **body})}\n\n".encode()
 
 
+def _behind(wire: str, streamed: Callable[..., Script], *, stream: bool, body: bytes) -> list[Fault]:
+    """What comes behind the terminal event is nothing; where a protocol has none, it is more of the answer."""
+    frames, head = frames_of(wire, *TEXTS), lifecycle(wire)
+    error = [*frames, error_event(wire, "server_error")]
+    more = streamed([*frames, *frames[head:]], body=body)
+    if has_terminal(wire) or not stream:
+        return [
+            _whole("more-behind-terminal", more),
+            _whole("error-behind-terminal", streamed(error, body=body)),
+        ]
+    failed = frozenset({K.SERVER_ERROR, K.STREAM_ERROR})
+    return [
+        _whole("more-behind-terminal", more, FULL + FULL),
+        _next("error-behind-terminal", streamed(error, shown=True), Phase.TERMINAL, failed),
+    ]
+
+
 def _events(wire: str, *, stream: bool) -> list[Fault]:
     """Streams whose events are odd; a whole answer has none, so the same rows put the oddity around its body."""
     frames, head, last = frames_of(wire, *TEXTS), lifecycle(wire), terminal(wire)
@@ -340,8 +375,7 @@ def _events(wire: str, *, stream: bool) -> list[Fault]:
         _next("terminal-at-once", streamed([*frames[:head], frames[-1]], body=b" "), kinds=NOT_WHOLE | EMPTY),
         _whole("two-finishes", streamed([*frames[:-last], finish, *frames[-last:]], body=padded)),
         _whole("two-terminals", streamed([*frames, frames[-1]], body=padded)),
-        _whole("more-behind-terminal", streamed([*frames, *frames[head:]], body=padded)),
-        _whole("error-behind-terminal", streamed([*frames, error_event(wire, "server_error")], body=padded)),
+        *_behind(wire, streamed, stream=stream, body=padded),
         _whole("two-starts", streamed([frames[0], *frames], body=padded)),
         _whole("pings-between", streamed(spread, body=padded)),
         _whole("crlf", streamed([joined.replace(b"\n", b"\r\n")], body=padded.replace(b"\n", b"\r\n"))),

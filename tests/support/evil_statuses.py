@@ -25,6 +25,10 @@ def _anthropic(kind: str, **details: Any) -> Any:
     return {"type": "error", "error": error, "request_id": "req_1"}
 
 
+def _google(code: int, status: str, told: str = "The upstream reports a problem.", **detail: Any) -> Any:
+    return {"error": {"code": code, "message": told, "status": status, "details": [detail] if detail else []}}
+
+
 Row = tuple[str, int, Any, Fate, FailureKind, int]
 """(name, the provider's status, its body, fate, kind, the caller's status)."""
 
@@ -71,7 +75,27 @@ ANTHROPIC: tuple[Row, ...] = (
     ("no-body", 500, b"", Fate.NEXT, K.SERVER_ERROR, 502),
 )  # fmt: skip
 
-ROWS: Mapping[str, tuple[Row, ...]] = {"openai": OPENAI, "anthropic": ANTHROPIC}
+GOOGLE: tuple[Row, ...] = (
+    ("invalid", 400, _google(400, "INVALID_ARGUMENT"), Fate.STOP, K.INVALID_REQUEST, 400),
+    ("bad-key-400", 400, _google(400, "INVALID_ARGUMENT", reason="API_KEY_INVALID"),
+     Fate.NEXT, K.CREDENTIALS_REJECTED, 502),
+    ("place", 400, _google(400, "FAILED_PRECONDITION"), Fate.NEXT, K.CREDENTIALS_REJECTED, 502),
+    ("too-long", 400,
+     _google(400, "INVALID_ARGUMENT", "The input token count (9) exceeds the maximum number of tokens allowed (8)."),
+     Fate.NEXT, K.CONTEXT_TOO_LONG, 400),
+    ("in-a-list", 400, [_google(400, "INVALID_ARGUMENT")], Fate.STOP, K.INVALID_REQUEST, 400),
+    ("bad-key", 401, _google(401, "UNAUTHENTICATED"), Fate.NEXT, K.CREDENTIALS_REJECTED, 502),
+    ("forbidden", 403, _google(403, "PERMISSION_DENIED"), Fate.NEXT, K.CREDENTIALS_REJECTED, 502),
+    ("no-model", 404, _google(404, "NOT_FOUND"), Fate.NEXT, K.MODEL_MISSING, 404),
+    ("no-page", 404, b"Not Found", Fate.NEXT, K.MODEL_MISSING, 404),
+    ("no-method", 405, b"", Fate.STOP, K.INVALID_REQUEST, 405),
+    ("too-large", 413, b"<html>413</html>", Fate.STOP, K.REQUEST_TOO_LARGE, 413),
+    ("cancelled", 499, _google(499, "CANCELLED"), Fate.NEXT, K.SERVER_ERROR, 502),
+    ("html", 502, b"<html><body>Bad Gateway</body></html>", Fate.NEXT, K.SERVER_ERROR, 502),
+    ("no-body", 500, b"", Fate.NEXT, K.SERVER_ERROR, 502),
+)  # fmt: skip
+
+ROWS: Mapping[str, tuple[Row, ...]] = {"openai": OPENAI, "anthropic": ANTHROPIC, "google": GOOGLE}
 
 PASSING: Mapping[int, FailureKind] = {
     408: K.SERVER_ERROR, 409: K.SERVER_ERROR, 425: K.SERVER_ERROR, 429: K.RATE_LIMITED, 500: K.SERVER_ERROR,
@@ -139,7 +163,7 @@ def _passing(wire: str, status: int, form: str) -> Fault:
     waits = waits and (status == 429 or not form.startswith("reset"))
 
     def script(scene: Scene) -> list[Step]:
-        words = {"openai": "server_error", "anthropic": "api_error"}[scene.wire]
+        words = "server_error" if scene.wire == "openai" else "api_error"
         if status == 429:
             words = "rate_limit_error"
         body = error_object(scene.wire, words)

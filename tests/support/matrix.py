@@ -32,6 +32,8 @@ from tests.support.upstream import (
     Step,
     anthropic_answer,
     anthropic_events,
+    google_answer,
+    google_events,
     openai_answer,
     openai_events,
     streamed,
@@ -42,6 +44,17 @@ APIS = ("chat.completions", "messages", "typed")
 POLICIES = {"honest": "honest_error", "mending": "verified_resume"}
 """What policy says of answers that break after their first content."""
 GOOD = "Good answer."
+PROVIDERS = {
+    "openai": ("openai_compatible", "/v1"),
+    "anthropic": ("anthropic", ""),
+    "google": ("google", "/v1beta"),
+}
+"""Provider type of each wire form, and the path of its address."""
+ANSWERS = {
+    "openai": (openai_answer, openai_events),
+    "anthropic": (anthropic_answer, anthropic_events),
+    "google": (google_answer, google_events),
+}
 CLOCKS = {
     "connect": "1s", "headers": "1200ms", "first_event": "1400ms", "first_content": "1600ms", "idle": "1800ms",
     "total": "2500ms",
@@ -139,31 +152,38 @@ class Stage:
         if not seen.body:
             self.strays.append(f"{seen.method} {seen.path}")
             return [whole(404, {})]
-        body = seen.json
-        name, _, number = body["model"].rpartition(".")
+        _, model, stream = asked(seen)
+        name, _, number = model.rpartition(".")
         cell = self.cells[int(number)]
-        assert cell.fault.name == name, body["model"]
+        assert cell.fault.name == name, model
         self.evil[cell.number].append(seen)
-        return cell.fault.script(Scene(cell.wire, bool(body.get("stream")), self.shown[cell.number]))
+        return cell.fault.script(Scene(cell.wire, stream, self.shown[cell.number]))
 
     def play_good(self, seen: Seen) -> Sequence[Step]:
-        body = seen.json
-        self.good[int(body["model"].rpartition(".")[2])].append(seen)
-        openai = seen.path.endswith("/chat/completions")
+        wire, model, stream = asked(seen)
+        self.good[int(model.rpartition(".")[2])].append(seen)
+        answer, events = ANSWERS[wire]
         mends = any(cell.policy == "mending" for cell in self.cells)
         # Where it is to mend an answer it says the same, in other pieces.
         texts = (FULL[:5], FULL[5:]) if mends else ("Good ", "answer.")
-        if body.get("stream"):
-            return streamed(openai_events(*texts) if openai else anthropic_events(*texts))
-        return [whole(200, openai_answer(GOOD) if openai else anthropic_answer(GOOD))]
+        return streamed(events(*texts)) if stream else [whole(200, answer(GOOD))]
+
+
+def asked(seen: Seen) -> tuple[str, str, bool]:
+    """Wire form, model and streaming of a request."""
+    place, _, verb = seen.path.rpartition(":")
+    if place and verb.partition("?")[0] in {"generateContent", "streamGenerateContent"}:
+        return "google", place.rpartition("/")[2], verb == "streamGenerateContent?alt=sse"
+    wire = "openai" if seen.path.endswith("/chat/completions") else "anthropic"
+    return wire, seen.json["model"], bool(seen.json.get("stream"))
 
 
 def documents(found: dict[str, Host], good: str, policy: str) -> list[dict[str, Any]]:
-    """Providers for every host in both wire forms. Breakers stay out of it: every cell has targets of its own."""
+    """Providers for every host in every wire form. Breakers stay out of it: every cell has targets of its own."""
     forms: list[dict[str, Any]] = []
     for name, url in [*((name, host.url) for name, host in found.items()), ("good", good)]:
         for wire in WIRES:
-            kind, suffix = ("openai_compatible", "/v1") if wire == "openai" else ("anthropic", "")
+            kind, suffix = PROVIDERS[wire]
             provider = {"kind": "Provider", "name": f"{name}-{wire}", "type": kind, "base_url": f"{url}{suffix}"}
             forms.append({**provider, "clocks": CLOCKS})
     budget = {"ratio": 1.0, "min_per_second": 10_000}

@@ -290,6 +290,23 @@ def anthropic_events(*texts: str) -> list[bytes]:
     return frames
 
 
+def google_answer(text: str = "Hello there", finish: str | None = "STOP", tokens: int = 4) -> dict[str, Any]:
+    """A whole answer of Gemini's, or a chunk of its stream; tokens: 0: it counts none but the prompt's."""
+    content = {"parts": [{"text": text}], "role": "model"}
+    candidate = {"content": content, "index": 0, **({"finishReason": finish} if finish else {})}
+    made = {"candidatesTokenCount": tokens} if tokens else {}
+    usage = {"promptTokenCount": 9, **made, "totalTokenCount": 9 + tokens}
+    return {"candidates": [candidate], "usageMetadata": usage, "modelVersion": "m", "responseId": "resp-1"}
+
+
+def google_events(*texts: str) -> list[bytes]:
+    """The frames of a Gemini stream: an empty piece, the texts, the finish reason, and a late count of tokens."""
+    counted = google_answer("", None, len(texts))
+    chunks = [google_answer("", None, 0), *(google_answer(text, None, 0) for text in texts)]
+    chunks += [google_answer("", "STOP", 0), {name: v for name, v in counted.items() if name != "candidates"}]
+    return [b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks]
+
+
 def streamed(frames: Sequence[bytes]) -> list[Step]:
     """A script that streams frames, each in a chunk of its own, to a clean end."""
     return [STREAM_HEAD, *(chunk(f) for f in frames), STREAM_END]

@@ -7,7 +7,7 @@ A type with a protocol of its own has a codec in `dataplane/providers/`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from services.core.policy.vendors import PLAIN, SERVERS, VENDORS, Quirks
 
@@ -19,6 +19,9 @@ COHERE = "cohere"
 MISTRAL = "mistral"
 INWORLD_TTS = "inworld_tts"
 BEDROCK = "bedrock"
+GOOGLE = "google"
+VERTEX = "vertex"
+VERTEX_CLAUDE = "vertex_claude"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +33,14 @@ class ProviderType:
         base_url: Where the provider listens; empty: policy has to say.
         keyless: True: it usually runs beside the worker and asks for no credential.
         quirks: Where its chat completions differ from others'.
+        families: Protocols of models that another vendor made, by the beginning of their names.
     """
 
     protocol: str
     base_url: str = ""
     keyless: bool = False
     quirks: Quirks = PLAIN
+    families: Mapping[str, str] = field(default_factory=dict)
 
 
 _OPENAI = Quirks(
@@ -86,6 +91,8 @@ _OWN: Mapping[str, ProviderType] = {
     "inworld_tts": ProviderType(INWORLD_TTS, "https://api.inworld.ai"),
     "voyage": ProviderType(COMPATIBLE, "https://api.voyageai.com/v1"),
     "bedrock": ProviderType(BEDROCK, "https://bedrock-runtime.us-east-1.amazonaws.com"),
+    "google": ProviderType(GOOGLE, "https://generativelanguage.googleapis.com/v1beta"),
+    "vertex": ProviderType(VERTEX, families={"claude": VERTEX_CLAUDE}),
 }
 """Those with a protocol of their own, and the one for whoever has no row."""
 
@@ -117,3 +124,10 @@ def protocol_of(provider_type: str) -> str:
 def quirks_of(provider_type: str) -> Quirks:
     """What the chat completions of a provider type differ in; of a type that is not known, nothing."""
     return PROVIDER_TYPES.get(provider_type, _NONE).quirks
+
+
+def family_protocol(provider_type: str, model: str) -> str:
+    """The protocol that a provider speaks to `model` alone; empty: the one that it speaks to all others."""
+    families = PROVIDER_TYPES.get(provider_type, _NONE).families
+    name = model.rpartition("/")[2] if families else ""
+    return next((protocol for beginning, protocol in families.items() if name.startswith(beginning)), "")

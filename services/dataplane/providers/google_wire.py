@@ -240,8 +240,12 @@ def block_of(feedback: WireFeedback | None) -> str:
     return "BLOCKED" if feedback.block_reason_message else ""
 
 
-def to_usage(usage: WireUsage) -> TokenUsage:
-    """Tokens in our sense. Google counts thoughts, and what its own tools put before the model, apart."""
+def to_usage(usage: WireUsage, searches: int = 0) -> TokenUsage:
+    """Tokens in our sense. Google counts thoughts, and what its own tools put before the model, apart.
+
+    Args:
+        searches: Web searches that were run for the answer; the usage itself does not tell.
+    """
     given = (usage.prompt_token_count or 0) + (usage.tool_use_prompt_token_count or 0)
     thoughts = usage.thoughts_token_count or 0
     heard = (*(usage.prompt_tokens_details or ()), *(usage.tool_use_prompt_tokens_details or ()))
@@ -255,6 +259,7 @@ def to_usage(usage: WireUsage) -> TokenUsage:
         cache_audio_tokens=_count(usage.cache_tokens_details or (), _AUDIO),
         input_image_tokens=_count(heard, _IMAGE),
         output_image_tokens=_count(usage.candidates_tokens_details or (), _IMAGE),
+        searches=searches,
     )
 
 

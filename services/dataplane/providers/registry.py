@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from services.core.policy.provider_types import family_protocol
 from services.core.policy.snapshot import Target
 from services.dataplane.codec import ProviderCodec
 from services.dataplane.providers.anthropic import AnthropicCodec
 from services.dataplane.providers.azure_openai import AzureOpenAiCodec
 from services.dataplane.providers.bedrock import BedrockCodec
 from services.dataplane.providers.cohere import CohereCodec
+from services.dataplane.providers.google import GoogleCodec
 from services.dataplane.providers.mistral import MistralCodec
 from services.dataplane.providers.openai import OpenAiCodec
+from services.dataplane.providers.vertex_claude import VertexClaudeCodec
 from services.dataplane.translation import Untranslatable
 
 CODECS: tuple[ProviderCodec, ...] = (
@@ -21,6 +24,8 @@ CODECS: tuple[ProviderCodec, ...] = (
     CohereCodec(),
     MistralCodec(),
     BedrockCodec(),
+    GoogleCodec(),
+    VertexClaudeCodec(),
 )
 """Of several that speak a protocol, the first is the one for callers who speak none of them."""
 
@@ -40,7 +45,8 @@ _BY_PROTOCOL = _by_protocol()
 
 def codec_for(target: Target, api: str) -> ProviderCodec:
     """The codec for `target`: the one of the caller's `api` where the provider speaks it, unless policy says which."""
-    return codec_of(target.provider.protocol, target.api or api)
+    own = family_protocol(target.provider.type, target.upstream_model)
+    return codec_of(own or target.provider.protocol, target.api or api)
 
 
 def codec_of(protocol: str, api: str = "") -> ProviderCodec:

@@ -18,6 +18,7 @@ from services.core.policy.rules import BreakerRule, Recovery
 from services.dataplane.dialects import anthropic_errors as anthropic_dialect
 from services.dataplane.dialects import openai_errors as openai_dialect
 from services.dataplane.providers import anthropic_errors, openai_errors
+from services.dataplane.providers.google_wire import FAILED_REASONS, FINISH_REASONS
 from services.wire.status import CODES, code_of, to_status
 from tests.repo.pages.markdown import attribute_docs, code, head, json_block, prose, table
 
@@ -51,6 +52,7 @@ def page() -> str:
             _statuses(),
             prose(CODED),
             _codes(),
+            prose(_google()),
             "## When a request cannot be served\n",
             prose(REASONS),
             _reasons(),
@@ -196,6 +198,22 @@ def _codes() -> str:
         if any(found):
             rows.append([code(kind.value), *found])
     return table(["kind", "OpenAI protocol", "Anthropic protocol"], rows)
+
+
+def _google() -> str:
+    """What is said about Google's answers."""
+    failing, words = (", ".join(code(word) for word in sorted(found)) for found in (FAILED_REASONS, _filtered()))
+    return f"""
+        Google's errors (AI Studio and Vertex AI) are read by the table of the OpenAI protocol: by status, by the `reason`
+        of their details, and by `status`; `RetryInfo` says how long to wait. A prompt that was blocked (`promptFeedback`)
+        is CONTENT_REFUSED. An answer that ends with {words} is an answer with the finish reason content_filter; one that
+        ends with {failing} is none, but SERVER_ERROR (UNSUPPORTED where a signature is missing). Claude on Vertex AI
+        has Google's errors where the platform refuses, and Anthropic's where the model does.
+    """
+
+
+def _filtered() -> list[str]:
+    return [word for word, finish in FINISH_REASONS.items() if finish == "content_filter"]
 
 
 def meanings() -> dict[str, str]:

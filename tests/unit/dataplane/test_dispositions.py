@@ -19,7 +19,7 @@ from services.core.policy.rules import ClockRule
 from services.core.policy.snapshot import CompiledProvider, Target
 from services.core.routing.plan import Candidate
 from services.dataplane.dialects.registry import DIALECTS, TYPED, dialect_of
-from services.dataplane.providers import anthropic_errors, openai_errors
+from services.dataplane.providers import anthropic_errors, google_errors, openai_errors
 from services.dataplane.providers.registry import CODECS, codec_for
 from services.dataplane.sse import frame
 from services.dataplane.translation import Translation
@@ -208,6 +208,31 @@ ANTHROPIC_STATUSES: tuple[tuple[str, int, Any, K], ...] = (
     ("proxy", 503, b"", K.OVERLOADED),
 )  # fmt: skip
 
+GOOGLE_STATUSES: tuple[tuple[str, int, Any, K], ...] = (
+    ("studio", 400, google(400, "INVALID_ARGUMENT"), K.INVALID_REQUEST),
+    ("studio", 400, google(400, "INVALID_ARGUMENT")[0], K.INVALID_REQUEST),
+    ("studio", 400, google(400, "INVALID_ARGUMENT", reason="API_KEY_INVALID"), K.CREDENTIALS_REJECTED),
+    ("studio", 400, google(400, "FAILED_PRECONDITION"), K.CREDENTIALS_REJECTED),
+    ("studio", 403, google(403, "PERMISSION_DENIED"), K.CREDENTIALS_REJECTED),
+    ("studio", 404, google(404, "NOT_FOUND"), K.MODEL_MISSING),
+    ("studio", 413, b"<html>Request Entity Too Large</html>", K.REQUEST_TOO_LARGE),
+    ("studio", 429, google(429, "RESOURCE_EXHAUSTED"), K.RATE_LIMITED),
+    ("studio", 429, google(429, "RESOURCE_EXHAUSTED", retryDelay="34.4s"), K.RATE_LIMITED),
+    ("studio", 500, google(500, "INTERNAL"), K.SERVER_ERROR),
+    ("studio", 503, google(503, "UNAVAILABLE"), K.OVERLOADED),
+    ("studio", 504, google(504, "DEADLINE_EXCEEDED"), K.SERVER_ERROR),
+    ("vertex", 401, google(401, "UNAUTHENTICATED", reason="CREDENTIALS_MISSING"), K.CREDENTIALS_REJECTED),
+    ("vertex", 403, google(403, "PERMISSION_DENIED", reason="IAM_PERMISSION_DENIED"), K.CREDENTIALS_REJECTED),
+    ("vertex", 403, google(403, "PERMISSION_DENIED", reason="SERVICE_DISABLED"), K.CREDENTIALS_REJECTED),
+    ("vertex", 404, google(404, "NOT_FOUND"), K.MODEL_MISSING),
+    ("vertex", 409, google(409, "ABORTED"), K.SERVER_ERROR),
+    ("vertex", 429, google(429, "RESOURCE_EXHAUSTED", reason="RATE_LIMIT_EXCEEDED"), K.RATE_LIMITED),
+    ("vertex", 499, google(499, "CANCELLED"), K.SERVER_ERROR),
+    ("vertex", 501, google(501, "UNIMPLEMENTED"), K.SERVER_ERROR),
+    ("proxy", 302, b"", K.BAD_RESPONSE),
+    ("proxy", 502, b"<html></html>", K.SERVER_ERROR),
+)  # fmt: skip
+
 FOLLOWS: dict[K, tuple[Verdict, Harm, int]] = {
     K.INVALID_REQUEST: (Verdict.STOP, Harm.NOTHING, 400),
     K.REQUEST_TOO_LARGE: (Verdict.STOP, Harm.NOTHING, 413),
@@ -238,6 +263,10 @@ def assert_follows(failure: Failure, kind: K) -> None:
     assert caller_status(failure) == status
 
 
+CLASSIFIERS = (openai_errors.classify, anthropic_errors.classify, google_errors.classify)
+WIRE_NAMES = ("openai", "anthropic", "google")
+
+
 def raw(body: Any) -> bytes:
     return body if isinstance(body, bytes) else json.dumps(body).encode()
 
@@ -256,7 +285,12 @@ def test_anthropic_style_statuses_mean_what_their_codes_say(provider: str, statu
     assert_follows(anthropic_errors.classify(status, {}, raw(body)), kind)
 
 
-@pytest.mark.parametrize("classify", [openai_errors.classify, anthropic_errors.classify], ids=["openai", "anthropic"])
+@pytest.mark.parametrize(("provider", "status", "body", "kind"), GOOGLE_STATUSES, ids=row_id)
+def test_googles_statuses_mean_what_their_codes_say(provider: str, status: int, body: Any, kind: K) -> None:
+    assert_follows(google_errors.classify(status, {}, raw(body)), kind)
+
+
+@pytest.mark.parametrize("classify", CLASSIFIERS, ids=WIRE_NAMES)
 def test_no_upstream_401_402_or_403_is_ever_the_callers(classify: Any) -> None:
     for status in (401, 402, 403):
         for code in (*openai_errors.BY_CODE, *anthropic_errors.BY_TYPE):
@@ -264,7 +298,7 @@ def test_no_upstream_401_402_or_403_is_ever_the_callers(classify: Any) -> None:
             assert caller_status(classify(status, {}, raw(body))) not in {401, 402, 403}
 
 
-@pytest.mark.parametrize("classify", [openai_errors.classify, anthropic_errors.classify], ids=["openai", "anthropic"])
+@pytest.mark.parametrize("classify", CLASSIFIERS, ids=WIRE_NAMES)
 def test_every_status_has_a_kind_and_only_the_callers_mistakes_stop(classify: Any) -> None:
     stopping = {s for s in range(300, 600) if disposition(classify(s, {}, b"")).verdict is Verdict.STOP}
     assert {400, 405, 413, 422, 451} <= stopping
@@ -311,12 +345,24 @@ IN_200: dict[str, tuple[tuple[Any, K], ...]] = {
         (anthropic("a_new_error"), K.STREAM_ERROR),
         ({"type": "error", "error": {}}, K.STREAM_ERROR),
     ),
+    "generateContent": (
+        (google(503, "UNAVAILABLE")[0], K.OVERLOADED),
+        (google(500, "INTERNAL")[0], K.SERVER_ERROR),
+        (google(504, "DEADLINE_EXCEEDED")[0], K.SERVER_ERROR),
+        (google(429, "RESOURCE_EXHAUSTED")[0], K.RATE_LIMITED),
+        (google(400, "INVALID_ARGUMENT")[0], K.INVALID_REQUEST),
+        (google(400, "FAILED_PRECONDITION")[0], K.CREDENTIALS_REJECTED),
+        (google(403, "PERMISSION_DENIED")[0], K.CREDENTIALS_REJECTED),
+        (google(404, "NOT_FOUND")[0], K.MODEL_MISSING),
+        ({"error": {"message": SAID}}, K.STREAM_ERROR),
+    ),
 }
 STARTS = {
     "chat.completions": b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":'
     b'[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}\n\n',
     "messages": b'event: message_start\ndata: {"type":"message_start","message":{"id":"m","type":"message",'
     b'"role":"assistant","model":"m","content":[],"usage":{"input_tokens":1,"output_tokens":1}}}\n\n',
+    "generateContent": b'data: {"candidates":[{"content":{"parts":[{"text":""}]}}],"responseId":"r"}\n\n',
 }
 
 

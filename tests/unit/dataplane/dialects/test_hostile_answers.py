@@ -28,6 +28,7 @@ KINDS = {
     "azure": "azure_openai",
     "mistral": "mistral",
     "bedrock": "bedrock",
+    "google": "google",
 }
 
 CALLS = st.lists(
@@ -162,6 +163,48 @@ COHERE = object_of(
     usage=COUNTED,
     logprobs=VALUES,
 )
+PATHS = st.sampled_from(["$.a", "$.a[0]", "$.a.b", "$['x']", "$.a[9]", "a", "", "$[", "$.\u00fc"])
+GOOGLE_PIECE = object_of(
+    jsonPath=PATHS, stringValue=TEXTS, numberValue=st.floats(), boolValue=VALUES, willContinue=VALUES
+)
+GOOGLE_CALL = object_of(
+    id=TEXTS, name=TEXTS, args=VALUES, partialArgs=st.lists(GOOGLE_PIECE, max_size=3), willContinue=VALUES
+)
+GOOGLE_PART = object_of(
+    text=TEXTS,
+    thought=st.booleans(),
+    thoughtSignature=TEXTS,
+    functionCall=GOOGLE_CALL,
+    inlineData=object_of(mimeType=TEXTS, data=TEXTS),
+    executableCode=VALUES,
+)
+SEGMENT = object_of(
+    startIndex=st.integers(-9, 99), endIndex=st.integers(-9, 99), partIndex=st.integers(-3, 3), text=TEXTS
+)
+SUPPORT = object_of(segment=SEGMENT, groundingChunkIndices=st.lists(st.integers(-2, 3), max_size=2))
+GOOGLE_SOURCE = object_of(web=object_of(uri=TEXTS, title=TEXTS), retrievedContext=object_of(title=TEXTS, text=TEXTS))
+GROUNDING = object_of(
+    groundingChunks=st.lists(GOOGLE_SOURCE, max_size=2),
+    groundingSupports=st.lists(SUPPORT, max_size=2),
+    webSearchQueries=VALUES,
+)
+LOGPROB = object_of(token=TEXTS, logProbability=st.floats(-9, 0))
+CANDIDATE = object_of(
+    index=st.integers(0, 1),
+    content=object_of(parts=st.lists(GOOGLE_PART, max_size=3), role=TEXTS),
+    finishReason=st.sampled_from(["STOP", "SAFETY", "OTHER", "ODD", 1, 5, 77, None]),
+    groundingMetadata=GROUNDING,
+    citationMetadata=object_of(citations=st.lists(object_of(uri=TEXTS, startIndex=st.integers(-2, 9)), max_size=2)),
+    logprobsResult=object_of(chosenCandidates=st.lists(LOGPROB, max_size=2), topCandidates=VALUES),
+)
+GOOGLE = object_of(
+    candidates=st.lists(CANDIDATE, max_size=2),
+    usageMetadata=object_of(promptTokenCount=st.integers(0, 9), candidatesTokenCount=st.integers(0, 9)),
+    promptFeedback=object_of(blockReason=VALUES, blockReasonMessage=TEXTS),
+    responseId=TEXTS,
+    createTime=TEXTS,
+    error=VALUES,
+)
 
 
 def translations(kind: str) -> list[Translation]:
@@ -212,6 +255,12 @@ def test_no_anthropic_answer_crashes_a_translation(objects: list[Any]) -> None:
 @given(st.lists(COHERE, max_size=5))
 def test_no_cohere_answer_crashes_a_translation(objects: list[Any]) -> None:
     check("cohere", objects)
+
+
+@settings(max_examples=200)
+@given(st.lists(GOOGLE, max_size=5))
+def test_no_google_answer_crashes_a_translation(objects: list[Any]) -> None:
+    check("google", objects)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -155,4 +155,5 @@ def test_every_protocol_has_one_codec_for_an_api_and_every_provider_type_has_a_p
     assert sorted(spoken) == sorted(set(spoken))
     assert {codec_of(protocol, api) for protocol, api in spoken} == set(CODECS)
     served = {protocol for protocol, _ in (*spoken, *BY_PROTOCOL)}
-    assert {kind.protocol for kind in PROVIDER_TYPES.values()} == served
+    named = {protocol for kind in PROVIDER_TYPES.values() for protocol in (kind.protocol, *kind.families.values())}
+    assert named == served

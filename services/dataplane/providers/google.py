@@ -1,0 +1,139 @@
+"""The codec of Gemini's generateContent, at AI Studio and at Vertex AI.
+
+At AI Studio (type `google`) a credential is an API key. At Vertex AI (type `vertex`) it is an OAuth access token,
+and the provider's `base_url` names project and location: `https://<location>-aiplatform.googleapis.com/v1/projects/
+<project>/locations/<location>`. A `base_url` without a project, `https://aiplatform.googleapis.com/v1`, is Vertex
+AI's express mode, where the credential is an API key again. What a credential looks like is never asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from urllib.parse import quote
+
+import msgspec
+
+from services.core.errors import Failure, FailureKind
+from services.core.policy.provider_types import VERTEX
+from services.core.policy.snapshot import Target
+from services.dataplane.codec import StreamDecoder
+from services.dataplane.exchange import TRUNCATED, ChatAnswer, ChatRequest, Failed, StreamEvent, Terminal
+from services.dataplane.providers.gather import gathered
+from services.dataplane.providers.google_encode import encode_body
+from services.dataplane.providers.google_errors import classify
+from services.dataplane.providers.google_read import NOT_PROTOCOL, GoogleReader
+from services.dataplane.providers.google_wire import WireAnswer, decode_answer, decode_answers
+from services.dataplane.sse import SseOverflow, SseParser
+from services.dataplane.transport.port import UpstreamRequest
+
+NOT_JSON = Failure(FailureKind.BAD_RESPONSE, "the stream holds a chunk that is not JSON")
+
+
+class GoogleCodec:
+    """Stateless; one per process."""
+
+    protocols: tuple[str, ...] = ("google", "vertex")
+    api = "generateContent"
+    finish_ends = True
+    stream_type = "event-stream"
+
+    def request(
+        self, target: Target, credential: str, body: bytes, inbound: Mapping[str, str], *, stream: bool
+    ) -> UpstreamRequest:
+        del inbound
+        place = "publishers/google/models" if target.provider.protocol == VERTEX else "models"
+        verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
+        return UpstreamRequest(model_url(target, place, verb), google_headers(target, credential), body)
+
+    def encode(self, request: ChatRequest, target: Target) -> tuple[bytes, list[str]]:
+        body, dropped = encode_body(request, target.upstream_model, vertex=target.provider.protocol == VERTEX)
+        return msgspec.json.encode(body), dropped
+
+    def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+        return classify(status, headers, body)
+
+    def decode(self, body: bytes) -> ChatAnswer | Failure:
+        chunks = read_chunks(body)
+        if isinstance(chunks, Failure):
+            return chunks
+        reader = GoogleReader()
+        events: list[StreamEvent] = []
+        for chunk in chunks:
+            events += reader.read(chunk)
+            if events and isinstance(events[-1], Failed):
+                break
+        return gathered(events)
+
+    def decoder(self) -> StreamDecoder:
+        return GoogleStreamDecoder()
+
+
+def model_url(target: Target, place: str, verb: str) -> str:
+    """The address of `verb` at a model; a name that has a place already, such as tunedModels/x, keeps it."""
+    name = target.upstream_model
+    path = name if "/" in name else f"{place}/{name}"
+    return f"{target.provider.base_url}/{quote(path, safe='/@')}:{verb}"
+
+
+def google_headers(target: Target, credential: str) -> dict[str, str]:
+    """The headers of a request, with its credential where this provider wants it."""
+    headers = {"content-type": "application/json", "user-agent": "turnout"}
+    headers.update({name.lower(): value for name, value in target.provider.headers.items()})
+    if credential:
+        token = target.provider.protocol == VERTEX and "/projects/" in target.provider.base_url
+        headers.update({"authorization": f"Bearer {credential}"} if token else {"x-goog-api-key": credential})
+    return headers
+
+
+def read_chunks(body: bytes) -> Sequence[WireAnswer] | Failure:
+    """The chunks of a whole answer: one, or those of a stream that came as a JSON list."""
+    try:
+        return decode_answers(body) or NOT_PROTOCOL if body.lstrip()[:1] == b"[" else (decode_answer(body),)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return NOT_PROTOCOL
+
+
+class GoogleStreamDecoder:
+    """Decodes one stream. There is no terminal event: a clean end behind a finish reason is one."""
+
+    def __init__(self) -> None:
+        self._parser = SseParser()
+        self._reader = GoogleReader()
+        self._over = False
+
+    def feed(self, data: bytes) -> Sequence[StreamEvent]:
+        if self._over:
+            return ()
+        try:
+            events = self._parser.feed(data)
+        except SseOverflow as error:
+            return self._fail(Failure(FailureKind.BAD_RESPONSE, str(error)))
+        out: list[StreamEvent] = []
+        for event in events:
+            try:
+                out += self._reader.read(decode_answer(event.data))
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                return [*out, *self._fail(NOT_JSON)]
+            if out and isinstance(out[-1], Failed):
+                self._over = True
+                break
+        return out
+
+    def _fail(self, failure: Failure) -> list[StreamEvent]:
+        self._over = True
+        return [Failed(failure)]
+
+    def end(self) -> Sequence[StreamEvent]:
+        if self._over:
+            return ()
+        out: list[StreamEvent] = []
+        if self._parser.rest().strip():
+            out += self.feed(b"\n\n")
+            if self._reader.finished and out and out[-1] == Failed(NOT_JSON):
+                # Half an event behind the finish reason: it is dropped, as SSE says.
+                out.pop()
+                self._over = False
+        if not self._over:
+            self._over = True
+            out.append(Terminal() if self._reader.finished else Failed(TRUNCATED))
+        return out
