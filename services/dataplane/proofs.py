@@ -4,9 +4,9 @@ in proofs that travel through Anthropic's protocol.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from services.dataplane.exchange import Thinking
+from services.dataplane.exchange import Message, Thinking, ToolCall
 
 FORMATS: Mapping[str, str] = {
     "anthropic": "anthropic-claude-v1",
@@ -35,6 +35,7 @@ def vendor_of(told: object) -> str:
 _SEAL = "turnout"
 CALL = "call"
 """Stands for the vendor of a proof that belongs to a tool call."""
+CALL_PROOFS_LOST = "proofs of tool calls were dropped: only Google's models read them"
 
 
 def sealed(thinking: Thinking) -> str:
@@ -58,6 +59,12 @@ def opened(proof: str) -> Thinking:
     if kind == "redacted":
         return Thinking(redacted=inner, vendor=vendor, id=named)
     return Thinking(signature=inner, vendor=vendor, id=named)
+
+
+def note_call_proofs(messages: Iterable[Message], dropped: list[str]) -> None:
+    """Tell in `dropped` that proofs of tool calls do not reach a model of another vendor."""
+    if any(isinstance(p, ToolCall) and p.signature for m in messages for p in m.parts):
+        dropped.append(CALL_PROOFS_LOST)
 
 
 def is_sealed(proof: object) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from services.dataplane.exchange import Audio, File, Image, Message, Part, Text, Thinking, ToolCall, ToolResult, Video
+from services.dataplane.proofs import note_call_proofs
 from services.dataplane.providers.anthropic_documents import cache_control, document_of
 from services.dataplane.translation import Untranslatable
 
@@ -56,6 +57,7 @@ def note_losses(messages: tuple[Message, ...], dropped: list[str]) -> None:
     parts += [p for part in parts if isinstance(part, ToolResult) for p in part.content]
     if any(isinstance(p, Image) and p.detail not in {"", "auto"} for p in parts):
         dropped.append("the detail of images was dropped: Anthropic has no such field")
+    note_call_proofs(messages, dropped)
     if any(isinstance(p, Thinking) and not is_signed(p) for p in parts):
         dropped.append("reasoning of earlier turns was dropped: it lacks Anthropic's signature")
 

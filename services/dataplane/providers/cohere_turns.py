@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from services.dataplane.exchange import ChatRequest, File, Image, Message, Part, Text, Thinking, ToolCall, ToolResult
+from services.dataplane.proofs import note_call_proofs
 from services.dataplane.providers.cohere_wire import DOCUMENT_ID
 from services.dataplane.translation import Untranslatable
 
@@ -24,6 +25,7 @@ def messages_of(request: ChatRequest, dropped: list[str]) -> list[dict[str, Any]
     if not turns:
         raise Untranslatable.because("Cohere needs at least one message that is not the system's")
     _note_losses(request, dropped)
+    note_call_proofs(request.messages, dropped)
     return [*_system(request.messages), *turns]
 
 

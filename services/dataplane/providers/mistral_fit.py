@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from services.dataplane.members import plain, raw
+from services.dataplane.proofs import CALL_PROOFS_LOST
 from services.dataplane.translation import Untranslatable
 
 MAX_TEMPERATURE = 1.5
@@ -124,6 +125,8 @@ class _Messages:
         if isinstance(message.get("content"), list):
             message["content"] = [part for p in message["content"] for part in self._part(p)]
         if isinstance(message.get("tool_calls"), list):
+            if any(isinstance(call, dict) and call.get("extra_content") for call in message["tool_calls"]):
+                self._tell(CALL_PROOFS_LOST)
             message["tool_calls"] = [_call(call) for call in message["tool_calls"]]
         if role == "tool" and isinstance(message.get("tool_call_id"), str):
             message["tool_call_id"] = call_id(message["tool_call_id"])

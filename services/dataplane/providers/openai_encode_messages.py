@@ -20,7 +20,7 @@ from services.dataplane.exchange import (
     ToolResult,
     Video,
 )
-from services.dataplane.proofs import format_of
+from services.dataplane.proofs import format_of, note_call_proofs
 from services.dataplane.translation import Untranslatable
 
 _AUDIO_OF_OPENAI = {"wav", "mp3"}
@@ -46,6 +46,8 @@ class MessageEncoder:
             Untranslatable: The target cannot carry a part.
         """
         encoded: list[dict[str, Any]] = []
+        if not self._gemini:
+            note_call_proofs(messages, self._dropped)
         for message in messages:
             results = [p for p in message.parts if isinstance(p, ToolResult)]
             encoded.extend(self._tool_message(result) for result in results)
