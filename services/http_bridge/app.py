@@ -102,6 +102,7 @@ class Bridge:
                 Route("POST", "/v1/chat/completions", inference.handler(CHAT)),
                 Route("POST", "/api/v1/chat/completions", inference.handler(OPENROUTER_CHAT)),
                 Route("POST", "/v1/messages", inference.handler(MESSAGES)),
+                Route("POST", "/api/v1/messages", inference.handler(MESSAGES)),
                 *(Route("POST", path, inference.handler(api)) for path, api in _OPERATIONS.items()),
                 *(
                     Route("POST", path, inference.handler(api, always_streams=True))

@@ -34,7 +34,7 @@ def error_response(
     headers = {"retry-after": str(max(1, math.ceil(retry_after)))} if retry_after is not None else {}
     if path.startswith(("/router/", "/lro/")):
         return json_response(status, {"code": _GOOGLE.get(status, 13), "message": message, "details": []}, headers)
-    if path.startswith("/v1/messages"):
+    if path.startswith(("/v1/messages", "/api/v1/messages")):
         kind = _ANTHROPIC.get(status, "api_error")
         return json_response(status, {"type": "error", "error": {"type": kind, "message": message}}, headers)
     kind = _OPENAI.get(status, "server_error" if status >= 500 else "invalid_request_error")

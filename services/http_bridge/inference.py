@@ -74,8 +74,8 @@ class InferenceRoutes:
             always_streams: Its answers are handed on as they come, whatever the body says.
         """
 
-        # Only chat has a dialect of OpenRouter's own.
-        foreign = api != Api.API_OPENROUTER_CHAT
+        # The others speak OpenAI's dialect there as well.
+        foreign = api not in (Api.API_OPENROUTER_CHAT, Api.API_MESSAGES)
 
         async def handle(request: Request, parameters: Mapping[str, str]) -> Response | StreamingResponse:
             streams = always_streams or _asks_stream(request.body)

@@ -330,3 +330,9 @@ async def test_clients_can_ask_about_their_key(tmp_path: Path) -> None:
     assert (key.label, key.limit, key.is_free_tier) == ("other", None, False)
     assert (credit.total_credits, credit.total_usage) == (0, 0)
     assert stranger.status_code == 401
+
+
+async def test_the_official_sdk_reads_the_list_of_models(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (suite, _, _), sdk(suite, OTHER_KEY) as client:
+        models = await client.models.list_async()
+    assert {m.id for m in models.result.data} >= {"alpha/m", "beta/m"}

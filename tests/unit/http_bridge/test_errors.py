@@ -62,8 +62,9 @@ def test_openrouters_clients_get_the_status_as_code(status: int, kind: str) -> N
     ],
 )
 def test_anthropics_clients_get_anthropics_shape(status: int, kind: str) -> None:
-    response = error_response("/v1/messages", status, "words")
-    assert json.loads(response.body) == {"type": "error", "error": {"type": kind, "message": "words"}}
+    for path in ("/v1/messages", "/api/v1/messages"):
+        response = error_response(path, status, "words")
+        assert json.loads(response.body) == {"type": "error", "error": {"type": kind, "message": "words"}}
 
 
 @pytest.mark.parametrize("path", ["/router/v1/routers", "/lro/v1alpha/operations/x"])

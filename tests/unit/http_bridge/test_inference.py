@@ -27,6 +27,7 @@ async def read(response: Response | StreamingResponse) -> list[bytes]:
         ("/v1/chat/completions", Api.API_CHAT_COMPLETIONS),
         ("/api/v1/chat/completions", Api.API_OPENROUTER_CHAT),
         ("/v1/messages", Api.API_MESSAGES),
+        ("/api/v1/messages", Api.API_MESSAGES),
     ],
 )
 async def test_the_body_reaches_the_worker_untouched_and_the_answer_the_caller(path: str, api: Any) -> None:
