@@ -188,14 +188,22 @@ def embedded(exchange: Exchange) -> tuple[str, dict[str, Any], list[list[float]]
 
 CLOUDS = [
     (kind, exchange, found)
-    for kind, exchange in (*(("bedrock", e) for e in crossed("bedrock", "invoke") if "embed" in e.request["url"]),)
+    for kind, exchange in (
+        *(("google", e) for e in crossed("gemini", "batchEmbedContents")),
+        *(("vertex", e) for e in crossed("vertex", "predict")),
+        *(("bedrock", e) for e in crossed("bedrock", "invoke") if "embed" in e.request["url"]),
+    )
     if (found := embedded(exchange)) is not None
 ]
 
 
 def test_the_recordings_hold_enough_vectors_of_each_cloud() -> None:
     kinds = [kind for kind, _, _ in CLOUDS]
-    assert {kind: kinds.count(kind) >= least for kind, least in (("bedrock", 15),)} == {"bedrock": True}
+    assert {kind: kinds.count(kind) >= least for kind, least in (("google", 15), ("vertex", 4), ("bedrock", 15))} == {
+        "google": True,
+        "vertex": True,
+        "bedrock": True,
+    }
 
 
 @pytest.mark.parametrize(("kind", "exchange", "found"), [pytest.param(*row, id=row[1].id) for row in CLOUDS])
@@ -217,7 +225,11 @@ def test_vectors_of_the_clouds_come_through(
 
 @pytest.mark.parametrize(
     "exchange",
-    [pytest.param(e, id=e.id) for provider, api in (("bedrock", "count-tokens"),) for e in crossed(provider, api)],
+    [
+        pytest.param(e, id=e.id)
+        for provider, api in (("gemini", "countTokens"), ("bedrock", "count-tokens"))
+        for e in crossed(provider, api)
+    ],
 )
 def test_counts_of_the_clouds_come_through(exchange: Exchange) -> None:
     kind, model = ("google", "gemini") if exchange.provider == "gemini" else ("bedrock", "anthropic.claude")

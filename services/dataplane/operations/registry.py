@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from services.core.policy.provider_types import BEDROCK, COHERE, INWORLD_TTS, MISTRAL
+from services.core.policy.provider_types import BEDROCK, COHERE, GOOGLE, INWORLD_TTS, MISTRAL, VERTEX, VERTEX_CLAUDE
 from services.core.routing.plan import Candidate
 from services.dataplane.codec import ProviderCodec
-from services.dataplane.operations import bedrock, cohere, count, inworld, mistral, openai_like
+from services.dataplane.operations import bedrock, cohere, count, google, inworld, mistral, openai_like
 from services.dataplane.operations.call import OperationCall
-from services.dataplane.providers.registry import codec_named, codec_of
+from services.dataplane.providers.registry import codec_named, codec_of, spoken
 from services.dataplane.translation import Translation, Untranslatable
 
 Serve = Callable[[OperationCall, Candidate], Translation]
@@ -34,7 +34,14 @@ BY_PROTOCOL: Mapping[tuple[str, str], Serve] = {
     (BEDROCK, "embeddings"): bedrock.embeddings,
     (BEDROCK, COUNT_TOKENS): _counted_for_claude,
     (COHERE, "embeddings"): _with_codec(COHERE, cohere.embeddings),
+    (GOOGLE, "embeddings"): google.embeddings,
+    (GOOGLE, "images"): google.images,
+    (GOOGLE, COUNT_TOKENS): _with_codec(GOOGLE, google.count_tokens),
     (INWORLD_TTS, "audio.speech"): inworld.serve,
+    (VERTEX, "embeddings"): google.embeddings,
+    (VERTEX, "images"): google.images,
+    (VERTEX, COUNT_TOKENS): _with_codec(VERTEX, google.count_tokens),
+    (VERTEX_CLAUDE, COUNT_TOKENS): _with_codec(VERTEX_CLAUDE, google.count_claude),
 }
 """Operations in a protocol of their own, by protocol and API."""
 
@@ -53,13 +60,14 @@ def translate(call: OperationCall, candidate: Candidate) -> Translation:
         Untranslatable: The provider has no such operation, or not for this request.
     """
     provider, api = candidate.target.provider, call.operation.api
-    own = BY_PROTOCOL.get((provider.protocol, api))
+    protocol = spoken(candidate.target)
+    own = BY_PROTOCOL.get((protocol, api))
     if own is not None:
         return own(call, candidate)
     if api == COUNT_TOKENS:
-        codec = codec_named(provider.protocol, "messages")
+        codec = codec_named(protocol, "messages")
         return count.serve(codec, call, candidate) if codec else count.EstimateTranslation(call, candidate)
-    codec = codec_named(provider.protocol, "chat.completions")
+    codec = codec_named(protocol, "chat.completions")
     if codec is None:
         raise Untranslatable.because(f"{provider.name} has no {api}")
     serve = BY_TYPE.get((provider.type, api), openai_like.serve)

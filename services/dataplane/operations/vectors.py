@@ -114,13 +114,16 @@ def answer_of(vectors: Any, wanted: int, encoding: Any, usage: TokenUsage | None
     return Answer({**members, **{name: raw(value) for name, value in more.items()}}, usage)
 
 
+_NUMBERS = {int, float}
+_LARGEST = 3e38
+"""About what a 32-bit float holds."""
+
+
 def _is_vector(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(_is_number(n) for n in value)
-
-
-def _is_number(value: object) -> bool:
-    """Whether it fits a 32-bit float."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and -3e38 < value < 3e38
+    """Whether it is a list of numbers that fit. Looked at as a whole: an answer may hold a million of them."""
+    if not isinstance(value, list) or not value or not _NUMBERS.issuperset(map(type, value)):
+        return False
+    return bool(max(value) < _LARGEST and min(value) > -_LARGEST)
 
 
 def read_answer(

@@ -45,8 +45,12 @@ _BY_PROTOCOL = _by_protocol()
 
 def codec_for(target: Target, api: str) -> ProviderCodec:
     """The codec for `target`: the one of the caller's `api` where the provider speaks it, unless policy says which."""
-    own = family_protocol(target.provider.type, target.upstream_model)
-    return codec_of(own or target.provider.protocol, target.api or api)
+    return codec_of(spoken(target), target.api or api)
+
+
+def spoken(target: Target) -> str:
+    """The protocol that `target` speaks: its provider's, but for models that another vendor made."""
+    return family_protocol(target.provider.type, target.upstream_model) or target.provider.protocol
 
 
 def codec_of(protocol: str, api: str = "") -> ProviderCodec:

@@ -1,0 +1,211 @@
+"""Operations at Google: embeddings and pictures at AI Studio and Vertex AI, and Gemini's count of tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from services.core.errors import Failure, FailureKind
+from services.core.policy.provider_types import VERTEX
+from services.core.policy.snapshot import Target
+from services.core.routing.plan import Candidate
+from services.dataplane.codec import ProviderCodec
+from services.dataplane.dialects.anthropic_read import read_message_request
+from services.dataplane.members import join_members, raw, split_members
+from services.dataplane.operations.call import OperationCall
+from services.dataplane.operations.openai_like import read_answer
+from services.dataplane.operations.translations import Answer, JsonTranslation, ReadAnswer, Upstream
+from services.dataplane.operations.vectors import BAD_VECTORS, answer_of, texts_of
+from services.dataplane.providers.google import google_headers, model_url
+from services.dataplane.providers.google_errors import classify
+from services.dataplane.providers.vertex_claude import VERSION
+from services.dataplane.translation import TokenUsage, Translation, Untranslatable
+from services.dataplane.transport.port import UpstreamRequest
+
+NOT_PROTOCOL = Failure(FailureKind.BAD_RESPONSE, "the provider's answer is not of this API")
+ALL_FILTERED = Failure(FailureKind.CONTENT_REFUSED, "the provider made no picture: its policy filtered all of them")
+
+_TASKS: Mapping[str, str] = {
+    "search_document": "RETRIEVAL_DOCUMENT",
+    "search_query": "RETRIEVAL_QUERY",
+    "document": "RETRIEVAL_DOCUMENT",
+    "query": "RETRIEVAL_QUERY",
+    "classification": "CLASSIFICATION",
+    "clustering": "CLUSTERING",
+}
+"""Google's words for what others call `input_type`; `task_type` passes as it is."""
+
+_RATIOS: Mapping[str, str] = {
+    "1024x1024": "1:1", "256x256": "1:1", "512x512": "1:1", "1792x1024": "16:9", "1024x1792": "9:16",
+}  # fmt: skip
+_COUNTED = ("contents", "systemInstruction", "tools", "generationConfig")
+"""What the count at Vertex AI takes of a request."""
+
+
+def _is_vertex(target: Target) -> bool:
+    return target.provider.protocol == VERTEX
+
+
+def _place(target: Target) -> str:
+    return "publishers/google/models" if _is_vertex(target) else "models"
+
+
+def _upstream(target: Target, verb: str, body: Any) -> Upstream:
+    data = bytes(raw(body))
+
+    def request(credential: str) -> UpstreamRequest:
+        return UpstreamRequest(model_url(target, _place(target), verb), google_headers(target, credential), data)
+
+    return Upstream(request, classify)
+
+
+def _decoded(read: Any, body: bytes, headers: Mapping[str, str]) -> Answer | Failure:
+    """A reader of objects as a reader of bodies."""
+    del headers
+    try:
+        answer = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return NOT_PROTOCOL
+    if not isinstance(answer, dict):
+        return NOT_PROTOCOL
+    error = answer.get("error")
+    if isinstance(error, Mapping):
+        status = error.get("code")
+        return classify(status if isinstance(status, int) and 400 <= status <= 599 else 500, {}, body)
+    found: Answer | Failure = read(answer)
+    return found
+
+
+def _translation(
+    call: OperationCall, candidate: Candidate, upstream: Upstream, read: Any, known: tuple[str, ...], *, names: bool
+) -> Translation:
+    warnings = [*call.warnings, *call.dropped(*known)]
+    reader: ReadAnswer = partial(_decoded, read)
+    return JsonTranslation(upstream, candidate, warnings, reader, names_model=names)
+
+
+# Embeddings.
+
+
+def embeddings(call: OperationCall, candidate: Candidate) -> Translation:
+    """The translation of embeddings: one batch at AI Studio, instances at Vertex AI."""
+    target, texts = candidate.target, texts_of(call)
+    task = call.text("task_type") or _TASKS.get(call.text("input_type"), "")
+    size, known = call.value("dimensions"), ["input", "encoding_format", "dimensions", "task_type"]
+    if task:
+        known.append("input_type")
+    if _is_vertex(target):
+        body: dict[str, Any] = {"instances": [{"content": t} | ({"task_type": task} if task else {}) for t in texts]}
+        body |= {"parameters": {"outputDimensionality": size}} if size is not None else {}
+        verb, read = "predict", _predicted
+    else:
+        name = target.upstream_model if "/" in target.upstream_model else f"models/{target.upstream_model}"
+        more = {"taskType": task} if task else {}
+        more |= {"outputDimensionality": size} if size is not None else {}
+        body = {"requests": [{"model": name, "content": {"parts": [{"text": text}]}, **more} for text in texts]}
+        verb, read = "batchEmbedContents", _batched
+    reader = partial(read, len(texts), call.value("encoding_format"))
+    return _translation(call, candidate, _upstream(target, verb, body), reader, tuple(known), names=True)
+
+
+def _batched(wanted: int, encoding: Any, answer: Mapping[str, Any]) -> Answer | Failure:
+    rows = answer.get("embeddings")
+    vectors = [_member(row, "values") for row in rows] if isinstance(rows, list) else None
+    tokens = _count(_member(answer.get("usageMetadata"), "promptTokenCount"))
+    return answer_of(vectors, wanted, encoding, TokenUsage(input_tokens=tokens) if tokens else None)
+
+
+def _predicted(wanted: int, encoding: Any, answer: Mapping[str, Any]) -> Answer | Failure:
+    rows = answer.get("predictions")
+    if not isinstance(rows, list):
+        return BAD_VECTORS
+    found = [_member(row, "embeddings") for row in rows]
+    tokens = sum(_count(_member(_member(each, "statistics"), "token_count")) for each in found)
+    usage = TokenUsage(input_tokens=tokens) if tokens else None
+    return answer_of([_member(each, "values") for each in found], wanted, encoding, usage)
+
+
+# Pictures.
+
+
+def images(call: OperationCall, candidate: Candidate) -> Translation:
+    """The translation of pictures to Imagen. Gemini's own pictures are a part of its chat."""
+    target = candidate.target
+    if "imagen" not in target.upstream_model:
+        raise Untranslatable.because(f"{target.model} makes pictures in its chat; /v1/images is for Imagen")
+    if call.stream or call.value("response_format") == "url":
+        raise Untranslatable.because(f"{target.provider.name} gives pictures whole, as base64")
+    parameters: dict[str, Any] = {"sampleCount": call.value("n") or 1}
+    size = call.value("size")
+    if size not in (None, "auto"):
+        ratio = _RATIOS.get(size) if isinstance(size, str) else None
+        if ratio is None:
+            raise Untranslatable.because(f"{target.provider.name} makes no pictures of the size {size!r}")
+        parameters["aspectRatio"] = ratio
+    body = {"instances": [{"prompt": call.text("prompt")}], "parameters": parameters}
+    known = ("prompt", "n", "size", "response_format", "stream")
+    return _translation(call, candidate, _upstream(target, "predict", body), _pictures, known, names=False)
+
+
+def _pictures(answer: Mapping[str, Any]) -> Answer | Failure:
+    rows = answer.get("predictions")
+    given = rows if isinstance(rows, list) else ()
+    found = [data for row in given if isinstance(data := _member(row, "bytesBase64Encoded"), str) and data]
+    if not found:
+        # With every picture filtered, Google answers reasons, or nothing at all.
+        return ALL_FILTERED if isinstance(rows, list) or not answer else NOT_PROTOCOL
+    members = {"created": raw(0), "data": raw([{"b64_json": data} for data in found])}
+    return Answer(members, TokenUsage(images=len(found)))
+
+
+# Counts.
+
+
+def count_tokens(codec: ProviderCodec, call: OperationCall, candidate: Candidate) -> Translation:
+    """The translation of Anthropic's count to Gemini's, by way of the exchange model."""
+    target = candidate.target
+    request = read_message_request(call.payload.values())
+    encoded, dropped = codec.encode(request, target)
+    body = msgspec.json.decode(encoded)
+    if _is_vertex(target):
+        body = {name: value for name, value in body.items() if name in _COUNTED}
+    else:
+        body = {"generateContentRequest": {"model": f"models/{target.upstream_model}", **body}}
+    reader: ReadAnswer = partial(_decoded, _counted)
+    warnings = [*call.warnings, *request.warnings, *dropped]
+    return JsonTranslation(_upstream(target, "countTokens", body), candidate, warnings, reader, names_model=False)
+
+
+def count_claude(codec: ProviderCodec, call: OperationCall, candidate: Candidate) -> Translation:
+    """The translation of a count to Anthropic's models at Vertex AI, which have one address for all of them."""
+    target = candidate.target
+    members = split_members(call.payload.rewritten(target.upstream_model, ("user",), {}))
+    members.setdefault("anthropic_version", raw(VERSION))
+    body = join_members(members)
+    url = f"{target.provider.base_url}/publishers/anthropic/models/count-tokens:rawPredict"
+
+    def request(credential: str) -> UpstreamRequest:
+        return UpstreamRequest(url, google_headers(target, credential), body)
+
+    upstream = Upstream(request, codec.classify, same_words=True)
+    read = partial(read_answer, call.operation)
+    return JsonTranslation(upstream, candidate, list(call.warnings), read, names_model=False)
+
+
+def _counted(answer: Mapping[str, Any]) -> Answer | Failure:
+    # A count of zero is left out, as Google leaves out every zero.
+    tokens = answer.get("totalTokens", 0)
+    if not isinstance(tokens, int) or isinstance(tokens, bool):
+        return NOT_PROTOCOL
+    return Answer({"input_tokens": raw(tokens)})
+
+
+def _member(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, Mapping) else None
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
