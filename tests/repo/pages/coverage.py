@@ -31,7 +31,12 @@ CARRIED, IN_PART, TOLD, REFUSED, HERE = "yes", "partly", "dropped", "refused", "
 LOST = "LOST"
 """Neither sent, nor told, nor refused, nor kept by the router: a bug, which a test finds."""
 
-MODELS: Mapping[str, str] = {"openai": "gpt-4.1", "azure_openai": "gpt-4.1", "anthropic": "claude-sonnet-4-5"}
+MODELS: Mapping[str, str] = {
+    "openai": "gpt-4.1",
+    "azure_openai": "gpt-4.1",
+    "anthropic": "claude-sonnet-4-5",
+    "vertex_claude": "claude-sonnet-4-5",
+}
 """Model by protocol, where it matters which one it is."""
 MORE_TYPES = ("openrouter",)
 """Provider types that take more than others of their protocol."""
@@ -61,7 +66,8 @@ def columns() -> list[Column]:
     """One target per protocol that a codec speaks, and the provider types that take more."""
     found = []
     for protocol in dict.fromkeys(p for codec in CODECS for p in codec.protocols):
-        types = [name for name, row in PROVIDER_TYPES.items() if row.protocol == protocol]
+        rows = PROVIDER_TYPES.items()
+        types = [name for name, row in rows if protocol in {row.protocol, *row.families.values()}]
         if types:
             found.append(Column(protocol, protocol if protocol in types else types[0], protocol))
     for name in MORE_TYPES:
