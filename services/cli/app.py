@@ -15,6 +15,7 @@ from services.cli.doctor import doctor
 from services.cli.health import health
 from services.cli.keys import keys
 from services.cli.logs import logs
+from services.cli.models import models
 from services.cli.output import Fail, show_failure
 from services.cli.policy_commands import read_files
 from services.cli.ramp import ramp
@@ -31,6 +32,7 @@ app.command(lifecycle_commands.draft)
 app.command(lifecycle_commands.canary)
 app.command(logs)
 app.command(health)
+app.command(models)
 app.command(doctor)
 app.command(keys)
 app.command(catalogue)

@@ -215,8 +215,9 @@ def nodes(*, as_json: Json = False, connection: Connection = DEFAULT_CONNECTION)
             state = "REFUSED: " + "; ".join(p.message for p in node.nack_problems)
         if not node.connected:
             state = "not connected"
-        rows.append((node.id, node.address, node.applied_revision, node.applied_version[:12], state))
-    show_table(("NODE", "ADDRESS", "REVISION", "VERSION", "STATE"), rows, empty="no worker is connected")
+        version, catalogue = node.applied_version[:12], node.catalogue_version
+        rows.append((node.id, node.address, node.applied_revision, version, catalogue, state))
+    show_table(("NODE", "ADDRESS", "REVISION", "VERSION", "CATALOGUE", "STATE"), rows, empty="no worker is connected")
 
 
 def simulate(  # noqa: PLR0913 - one parameter per flag

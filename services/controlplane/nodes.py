@@ -44,6 +44,7 @@ class Nodes:
             id=subscription.node_id,
             address=subscription.address,
             software_version=subscription.software_version,
+            catalogue_version=subscription.catalogue_version,
             applied_version=session.acked_version,
             applied_revision=session.acked_revision,
             applied_at=Timestamp(seconds=int(now), nanos=int(now % 1 * 1e9)),

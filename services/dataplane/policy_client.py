@@ -101,7 +101,8 @@ class PolicyClient:
         pushes = 0
         self._call = call = DiscoveryServiceStub(channel).StreamPolicy()
         try:
-            subscription = subscription_of(self._holder.held, self._node.node_id, self._node.address, VERSION)
+            held, node = self._holder.held, self._node
+            subscription = subscription_of(held, node.node_id, node.address, VERSION, self._holder.catalogue_version)
             await call.write(request_message(subscription))
             while True:
                 message: Any = await call.read()

@@ -25,6 +25,11 @@ class PolicyHolder:
         self.on_change: Callable[[Snapshot], None] = lambda _snapshot: None
         self.on_nack: Callable[[], None] = lambda: None
 
+    @property
+    def catalogue_version(self) -> str:
+        """Version of the model catalogue that came with this release."""
+        return self._catalogue.version
+
     def current(self) -> Snapshot | None:
         """The snapshot in force; None before the first one. A request takes it once and keeps it."""
         return self._snapshot
@@ -41,13 +46,18 @@ class PolicyHolder:
 
     def compile(self, proposed: PolicySet) -> Snapshot | Problems:
         """Compile a set; what has not changed is reused. Safe to call in another thread."""
-        return compile(
+        compiled = compile(
             documents_of(proposed),
             self._conditions,
             self._catalogue,
             revision=proposed.revision,
             previous=self._snapshot,
         )
+        if isinstance(compiled, Snapshot):
+            for provider in compiled.providers.values():
+                # Read now, so that no request waits for it: a large provider takes some ten milliseconds.
+                compiled.catalogue.models_of(provider)
+        return compiled
 
     def put(self, proposed: PolicySet, snapshot: Snapshot) -> None:
         """Put a compiled set in force."""

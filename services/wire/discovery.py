@@ -70,6 +70,7 @@ def request_message(value: Subscription | Acknowledgement | Resync) -> pb.Stream
             node_id=value.node_id,
             address=value.address,
             software_version=value.software_version,
+            catalogue_version=value.catalogue_version,
             held=value.held,
             revision=value.revision,
             store_id=value.store_id,
@@ -90,7 +91,13 @@ def to_request(message: pb.StreamPolicyRequest) -> Subscription | Acknowledgemen
     if kind == "subscribe":
         said = message.subscribe
         return Subscription(
-            said.node_id, said.address, said.software_version, dict(said.held), said.revision, said.store_id
+            said.node_id,
+            said.address,
+            said.software_version,
+            dict(said.held),
+            said.revision,
+            said.store_id,
+            said.catalogue_version,
         )
     if kind == "acknowledge":
         answer = message.acknowledge

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.repo.pages import cli, coverage, errors, policy, telemetry
+from tests.repo.pages import catalogue, cli, coverage, errors, policy, telemetry
 
 ROOT = Path(__file__).resolve().parents[2]
 
 PAGES: dict[str, Callable[[], str]] = {
+    "docs/catalogue.md": catalogue.page,
     "docs/cli.md": cli.page,
     "docs/coverage.md": coverage.page,
     "docs/errors.md": errors.page,

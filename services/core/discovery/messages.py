@@ -42,6 +42,7 @@ class Subscription:
     held: Mapping[str, int] = field(default_factory=dict)
     revision: int = 0
     store_id: str = ""
+    catalogue_version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,10 +33,12 @@ class Accept:
     proposed: PolicySet
 
 
-def subscription_of(held: PolicySet, node_id: str, address: str, software_version: str) -> Subscription:
+def subscription_of(
+    held: PolicySet, node_id: str, address: str, software_version: str, catalogue_version: str = ""
+) -> Subscription:
     """The first words of a worker that holds `held`."""
     revisions = {str(key): entry.revision for key, entry in held.entries.items()}
-    return Subscription(node_id, address, software_version, revisions, held.revision, held.store_id)
+    return Subscription(node_id, address, software_version, revisions, held.revision, held.store_id, catalogue_version)
 
 
 def on_push(held: PolicySet, push: Push) -> Accept | Acknowledgement | Resync:

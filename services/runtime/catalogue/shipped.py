@@ -67,7 +67,10 @@ class Shipped:
         self.hosts: dict[str, str] = {}
         for section in self.sections.values():
             for host in section.hosts:
-                self.hosts.setdefault(host, section.provider)
+                # Of several at one host, the larger: a plan for a few models is a section of its own.
+                held = self.sections.get(self.hosts.get(host, ""))
+                if held is None or len(section.lines) > len(held.lines):
+                    self.hosts[host] = section.provider
         self._books: dict[str, Book] = {}
 
     def book(self, place: str) -> Book | None:
@@ -85,6 +88,8 @@ class ShippedCatalogue:
         self._own = own or {}
         self._found: dict[tuple[str, str, str, str], CatalogueEntry | None] = {}
         self._read: dict[str, tuple[str, Book]] = {}
+        self._places: dict[tuple[str, str, str], str] = {}
+        """Places of providers; policy names them, so they are few."""
 
     @property
     def version(self) -> str:
@@ -138,7 +143,14 @@ class ShippedCatalogue:
         return ShippedCatalogue(self._shipped, own), problems
 
     def place(self, provider: Located) -> str:
-        """The catalogue's id of a provider; empty: not known.
+        """The catalogue's id of a provider; empty: not known."""
+        key = (provider.name, provider.type, provider.base_url)
+        if key not in self._places:
+            self._places[key] = self._place(provider)
+        return self._places[key]
+
+    def _place(self, provider: Located) -> str:
+        """Where a provider is.
 
         Its host tells, or the type that is a vendor's, or a name that only one vendor would be given: an
         operator's own server may be called "inference", which is a vendor too.

@@ -164,7 +164,7 @@ def test_workers_are_shown_with_what_they_run(admin: Turnout, suite: Suite) -> N
         if answer.get("nodes") and answer["nodes"][0].get("applied_revision") == applied["revision"]:
             break
     shown = admin("nodes").out
-    assert shown.splitlines()[0].split() == ["NODE", "ADDRESS", "REVISION", "VERSION", "STATE"]
+    assert shown.splitlines()[0].split() == ["NODE", "ADDRESS", "REVISION", "VERSION", "CATALOGUE", "STATE"]
     assert "worker-1" in shown
     assert shown.splitlines()[1].endswith("current")
     assert suite.worker.holder.held.revision == int(applied["revision"])

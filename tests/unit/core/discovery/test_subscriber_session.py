@@ -68,8 +68,9 @@ def test_only_a_difference_is_answered_with_a_wish_for_everything() -> None:
 
 
 def test_a_worker_says_who_it_is_and_what_it_holds() -> None:
-    said = subscription_of(HELD, "node", "127.0.0.1:1", "1.2")
+    said = subscription_of(HELD, "node", "127.0.0.1:1", "1.2", "c1")
     assert (said.node_id, said.address, said.software_version) == ("node", "127.0.0.1:1", "1.2")
+    assert said.catalogue_version == "c1"
     assert (said.held, said.revision, said.store_id) == ({"Alias/a": 5}, 5, "store")
 
 

@@ -184,6 +184,19 @@ def test_the_vendors_whose_types_are_known_have_models() -> None:
     assert len(known) >= len(PROVIDER_TYPES) // 2
 
 
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("https://api.fireworks.ai/inference/v1", "fireworks-ai"),
+        ("https://api.perplexity.ai", "perplexity"),
+        ("https://opencode.ai/zen/v1", "opencode"),
+        ("https://api.openai.com/v1", "openai"),
+    ],
+)
+def test_a_host_of_several_is_the_one_with_the_most_models(url: str, place: str) -> None:
+    assert CATALOGUE.place(At("mine", base_url=url)) == place
+
+
 def test_models_that_have_no_chat_completions_say_so() -> None:
     for model in ("gpt-5-codex", "gpt-5-pro", "o1-pro", "gpt-5.1-codex-max", "o3-deep-research"):
         found = CATALOGUE.look_up(OPENAI, model)

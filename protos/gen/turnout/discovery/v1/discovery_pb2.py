@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from turnout.policy.v1 import policy_pb2 as turnout_dot_policy_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$turnout/discovery/v1/discovery.proto\x12\x14turnout.discovery.v1\x1a\x1eturnout/policy/v1/policy.proto\"\xc0\x01\n\x13StreamPolicyRequest\x12\x34\n\tsubscribe\x18\x01 \x01(\x0b\x32\x1f.turnout.discovery.v1.SubscribeH\x00\x12\x38\n\x0b\x61\x63knowledge\x18\x02 \x01(\x0b\x32!.turnout.discovery.v1.AcknowledgeH\x00\x12.\n\x06resync\x18\x03 \x01(\x0b\x32\x1c.turnout.discovery.v1.ResyncH\x00\x42\t\n\x07message\"\xd1\x01\n\tSubscribe\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x18\n\x10software_version\x18\x03 \x01(\t\x12\x37\n\x04held\x18\x04 \x03(\x0b\x32).turnout.discovery.v1.Subscribe.HeldEntry\x12\x10\n\x08revision\x18\x05 \x01(\x03\x12\x10\n\x08store_id\x18\x06 \x01(\t\x1a+\n\tHeldEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"m\n\x0b\x41\x63knowledge\x12\r\n\x05nonce\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12,\n\x08problems\x18\x04 \x03(\x0b\x32\x1a.turnout.policy.v1.Problem\"\x18\n\x06Resync\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\xc9\x01\n\x14StreamPolicyResponse\x12\r\n\x05nonce\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x10\n\x08store_id\x18\x04 \x01(\t\x12\x0c\n\x04\x66ull\x18\x05 \x01(\x08\x12,\n\x07upserts\x18\x06 \x03(\x0b\x32\x1b.turnout.discovery.v1.Entry\x12\x31\n\x08removals\x18\x07 \x03(\x0b\x32\x1f.turnout.policy.v1.ResourceName\"H\n\x05\x45ntry\x12-\n\x08resource\x18\x01 \x01(\x0b\x32\x1b.turnout.policy.v1.Resource\x12\x10\n\x08revision\x18\x02 \x01(\x03\x32}\n\x10\x44iscoveryService\x12i\n\x0cStreamPolicy\x12).turnout.discovery.v1.StreamPolicyRequest\x1a*.turnout.discovery.v1.StreamPolicyResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$turnout/discovery/v1/discovery.proto\x12\x14turnout.discovery.v1\x1a\x1eturnout/policy/v1/policy.proto\"\xc0\x01\n\x13StreamPolicyRequest\x12\x34\n\tsubscribe\x18\x01 \x01(\x0b\x32\x1f.turnout.discovery.v1.SubscribeH\x00\x12\x38\n\x0b\x61\x63knowledge\x18\x02 \x01(\x0b\x32!.turnout.discovery.v1.AcknowledgeH\x00\x12.\n\x06resync\x18\x03 \x01(\x0b\x32\x1c.turnout.discovery.v1.ResyncH\x00\x42\t\n\x07message\"\xec\x01\n\tSubscribe\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x18\n\x10software_version\x18\x03 \x01(\t\x12\x37\n\x04held\x18\x04 \x03(\x0b\x32).turnout.discovery.v1.Subscribe.HeldEntry\x12\x10\n\x08revision\x18\x05 \x01(\x03\x12\x10\n\x08store_id\x18\x06 \x01(\t\x12\x19\n\x11\x63\x61talogue_version\x18\x07 \x01(\t\x1a+\n\tHeldEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"m\n\x0b\x41\x63knowledge\x12\r\n\x05nonce\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12,\n\x08problems\x18\x04 \x03(\x0b\x32\x1a.turnout.policy.v1.Problem\"\x18\n\x06Resync\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\xc9\x01\n\x14StreamPolicyResponse\x12\r\n\x05nonce\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x10\n\x08store_id\x18\x04 \x01(\t\x12\x0c\n\x04\x66ull\x18\x05 \x01(\x08\x12,\n\x07upserts\x18\x06 \x03(\x0b\x32\x1b.turnout.discovery.v1.Entry\x12\x31\n\x08removals\x18\x07 \x03(\x0b\x32\x1f.turnout.policy.v1.ResourceName\"H\n\x05\x45ntry\x12-\n\x08resource\x18\x01 \x01(\x0b\x32\x1b.turnout.policy.v1.Resource\x12\x10\n\x08revision\x18\x02 \x01(\x03\x32}\n\x10\x44iscoveryService\x12i\n\x0cStreamPolicy\x12).turnout.discovery.v1.StreamPolicyRequest\x1a*.turnout.discovery.v1.StreamPolicyResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,17 +37,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STREAMPOLICYREQUEST']._serialized_start=95
   _globals['_STREAMPOLICYREQUEST']._serialized_end=287
   _globals['_SUBSCRIBE']._serialized_start=290
-  _globals['_SUBSCRIBE']._serialized_end=499
-  _globals['_SUBSCRIBE_HELDENTRY']._serialized_start=456
-  _globals['_SUBSCRIBE_HELDENTRY']._serialized_end=499
-  _globals['_ACKNOWLEDGE']._serialized_start=501
-  _globals['_ACKNOWLEDGE']._serialized_end=610
-  _globals['_RESYNC']._serialized_start=612
-  _globals['_RESYNC']._serialized_end=636
-  _globals['_STREAMPOLICYRESPONSE']._serialized_start=639
-  _globals['_STREAMPOLICYRESPONSE']._serialized_end=840
-  _globals['_ENTRY']._serialized_start=842
-  _globals['_ENTRY']._serialized_end=914
-  _globals['_DISCOVERYSERVICE']._serialized_start=916
-  _globals['_DISCOVERYSERVICE']._serialized_end=1041
+  _globals['_SUBSCRIBE']._serialized_end=526
+  _globals['_SUBSCRIBE_HELDENTRY']._serialized_start=483
+  _globals['_SUBSCRIBE_HELDENTRY']._serialized_end=526
+  _globals['_ACKNOWLEDGE']._serialized_start=528
+  _globals['_ACKNOWLEDGE']._serialized_end=637
+  _globals['_RESYNC']._serialized_start=639
+  _globals['_RESYNC']._serialized_end=663
+  _globals['_STREAMPOLICYRESPONSE']._serialized_start=666
+  _globals['_STREAMPOLICYRESPONSE']._serialized_end=867
+  _globals['_ENTRY']._serialized_start=869
+  _globals['_ENTRY']._serialized_end=941
+  _globals['_DISCOVERYSERVICE']._serialized_start=943
+  _globals['_DISCOVERYSERVICE']._serialized_end=1068
 # @@protoc_insertion_point(module_scope)

@@ -94,6 +94,7 @@ class Subscribe(_message.Message):
     HELD_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     STORE_ID_FIELD_NUMBER: _builtins.int
+    CATALOGUE_VERSION_FIELD_NUMBER: _builtins.int
     node_id: _builtins.str
     """Id of the worker, unique among live workers."""
     address: _builtins.str
@@ -104,6 +105,8 @@ class Subscribe(_message.Message):
     """Store revision of the worker's set; 0: none."""
     store_id: _builtins.str
     """Store that the revision belongs to; another one forces a full push."""
+    catalogue_version: _builtins.str
+    """Version of the model catalogue that came with the worker's release."""
     @_builtins.property
     def held(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Revision of each document that the worker has, by "Kind/name"."""
@@ -117,10 +120,11 @@ class Subscribe(_message.Message):
         held: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         revision: _builtins.int = ...,
         store_id: _builtins.str = ...,
+        catalogue_version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "held", b"held", "node_id", b"node_id", "revision", b"revision", "software_version", b"software_version", "store_id", b"store_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "catalogue_version", b"catalogue_version", "held", b"held", "node_id", b"node_id", "revision", b"revision", "software_version", b"software_version", "store_id", b"store_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -574,6 +574,7 @@ class Node(_message.Message):
     NACK_PROBLEMS_FIELD_NUMBER: _builtins.int
     REPLICA_FIELD_NUMBER: _builtins.int
     CONNECTED_FIELD_NUMBER: _builtins.int
+    CATALOGUE_VERSION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id of the worker, unique among live workers."""
     address: _builtins.str
@@ -588,6 +589,8 @@ class Node(_message.Message):
     """Replica of the control plane that serves it."""
     connected: _builtins.bool
     """True: a stream to it stands now."""
+    catalogue_version: _builtins.str
+    """Version of the model catalogue that came with its release; Catalogue documents stand in its place."""
     @_builtins.property
     def applied_at(self) -> _timestamp_pb2.Timestamp:
         """When it acknowledged."""
@@ -608,10 +611,11 @@ class Node(_message.Message):
         nack_problems: _abc.Iterable[_policy_pb2.Problem] | None = ...,
         replica: _builtins.str = ...,
         connected: _builtins.bool = ...,
+        catalogue_version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["applied_at", b"applied_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "applied_at", b"applied_at", "applied_revision", b"applied_revision", "applied_version", b"applied_version", "connected", b"connected", "id", b"id", "nack_problems", b"nack_problems", "replica", b"replica", "software_version", b"software_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "applied_at", b"applied_at", "applied_revision", b"applied_revision", "applied_version", b"applied_version", "catalogue_version", b"catalogue_version", "connected", b"connected", "id", b"id", "nack_problems", b"nack_problems", "replica", b"replica", "software_version", b"software_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
