@@ -27,6 +27,8 @@ class TokenUsage(Value, frozen=True):
         seconds: Sound that was written down.
         images: Pictures that were made.
         searches: Web searches that the provider ran.
+        billed: Input and output tokens that are paid for, of a provider that bills others than the model read and
+            wrote (Cohere); None: those above.
         cost_usd: What the provider itself says that the answer costs, in US dollars; None: it does not say.
     """
 
@@ -46,6 +48,7 @@ class TokenUsage(Value, frozen=True):
     input_image_tokens: int = 0
     output_image_tokens: int = 0
     cache_audio_tokens: int = 0
+    billed: tuple[int, int] | None = None
     cost_usd: float | None = None
 
     @property
@@ -115,6 +118,8 @@ def cost(prices: Prices, usage: TokenUsage | None) -> float | None:
     """
     if usage is None:
         return None
+    if usage.billed is not None:
+        usage = TokenUsage(*usage.billed, searches=usage.searches)
     given, made = usage.input_tokens, usage.output_tokens
     total = 0.0
     if given or made or (prices.input_per_million is not None and prices.output_per_million is not None):

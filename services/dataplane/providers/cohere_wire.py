@@ -55,16 +55,18 @@ def count(value: Any) -> int:
 
 
 def usage_of(usage: Any) -> TokenUsage | None:
-    """The tokens that the model read and wrote; where they are not told, the ones that are billed."""
+    """The tokens that the model read and wrote, and the fewer ones that are billed; one stands for the other."""
     if not isinstance(usage, Mapping) or not usage:
         return None
-    tokens = usage.get("tokens") or usage.get("billed_units")
+    paid = usage.get("billed_units")
+    tokens = usage.get("tokens") or paid
     given, made = count(member(tokens, "input_tokens")), count(member(tokens, "output_tokens"))
     return TokenUsage(
         input_tokens=given,
         output_tokens=made,
         cache_read_tokens=min(count(usage.get("cached_tokens")), given),
         reasoning_tokens=min(count(member(tokens, "reasoning_tokens")), made),
+        billed=(count(member(paid, "input_tokens")), count(member(paid, "output_tokens"))) if paid else None,
         searches=count(member(usage, "billed_units", "search_units")),
     )
 

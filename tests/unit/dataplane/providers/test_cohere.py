@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from services.core.policy.documents import Prices
 from services.core.policy.snapshot import CompiledProvider, Target
+from services.core.pricing import TokenUsage, cost
 from services.dataplane.exchange import (
     Audio,
+    ChatAnswer,
     ChatRequest,
     File,
     Image,
@@ -192,3 +195,18 @@ def test_reasoning_is_asked_of_models_that_do(model: str, wish: dict[str, Any], 
     body, dropped = encoded(model=model, **wish)
     assert body.get("thinking") == told
     assert bool(dropped) == (model == "command-a-03-2025" and wish == {"reasoning_effort": "high"})
+
+
+def test_what_is_billed_is_paid_and_what_was_read_and_written_is_told() -> None:
+    usage = {
+        "billed_units": {"input_tokens": 181, "output_tokens": 34},
+        "tokens": {"input_tokens": 1698, "output_tokens": 66},
+        "cached_tokens": 112,
+    }
+    message = {"role": "assistant", "content": [{"type": "text", "text": "Hi"}]}
+    answer = CODEC.decode(
+        json.dumps({"id": "c", "message": message, "finish_reason": "COMPLETE", "usage": usage}).encode()
+    )
+    assert isinstance(answer, ChatAnswer)
+    assert answer.usage == TokenUsage(1698, 66, cache_read_tokens=112, billed=(181, 34))
+    assert cost(Prices(2.5, 10.0), answer.usage) == pytest.approx((181 * 2.5 + 34 * 10) / 1e6)
