@@ -126,6 +126,8 @@ class Bridge:
                 Route("GET", "/lro/v1alpha/{name...}", handler(routers.operation)),
                 Route("GET", "/admin/v1/health", health.get),
                 *AdminRoutes(policy).routes(),
+                # Claude Code asks for HEAD / before it begins.
+                Route("GET", "/", self._healthz),
                 Route("GET", "/healthz", self._healthz),
                 Route("GET", "/readyz", self._readyz),
                 Route("GET", "/metrics", self._metrics),

@@ -23,6 +23,7 @@ async def test_a_wrong_method_names_the_right_ones() -> None:
 async def test_alive_is_always_and_ready_is_when_requests_can_be_served() -> None:
     found = rig()
     assert (await found.call("GET", "/healthz")).status == 200
+    assert (await found.call("HEAD", "/")).status == 200
     assert json_of(await found.call("GET", "/readyz")) == {"status": "ready"}
     found.backend.is_ready = False
     response = await found.call("GET", "/readyz")
