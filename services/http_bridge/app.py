@@ -126,13 +126,19 @@ class Bridge:
                 Route("GET", "/lro/v1alpha/{name...}", handler(routers.operation)),
                 Route("GET", "/admin/v1/health", health.get),
                 *AdminRoutes(policy).routes(),
-                # Claude Code asks for HEAD / before it begins.
-                Route("GET", "/", self._healthz),
-                Route("GET", "/healthz", self._healthz),
-                Route("GET", "/readyz", self._readyz),
-                Route("GET", "/metrics", self._metrics),
+                *self._own_routes(),
             ]
         )
+
+    def _own_routes(self) -> list[Route]:
+        """Those that say how this process is."""
+        return [
+            # Claude Code asks for HEAD / before it begins.
+            Route("GET", "/", self._healthz),
+            Route("GET", "/healthz", self._healthz),
+            Route("GET", "/readyz", self._readyz),
+            Route("GET", "/metrics", self._metrics),
+        ]
 
     async def __call__(self, request: Request) -> Response | StreamingResponse:
         """Serve one request."""
