@@ -24,8 +24,10 @@ OTHER_PRICES = {
     ("usage-e033932e643e", "aws"): "priced after it fell on 2026-07-30",
     ("usage-52094b7b9400", "cerebras"): "no price is known, which is not nothing",
     ("usage-f5c444152e03", "google"): "an experimental model that is gone",
+    ("usage-9e22ede51ccd", "azure"): "priced without a price for writing the cache",
+    ("usage-eac448ab2cc7", "azure"): "priced without a price for writing the cache",
 }
-"""Cases whose prices are of another day than the catalogue's, by id and provider, and why."""
+"""Cases whose prices are of another day, or another state of the list, by id and provider, and why."""
 
 
 class At:

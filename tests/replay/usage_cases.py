@@ -6,6 +6,7 @@ Looked for beside the repository, or where TURNOUT_USAGE_CASES points; a few of 
 from __future__ import annotations
 
 import gzip
+import importlib.util
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -70,8 +71,14 @@ def _reader(wire: Any) -> Read:
     return lambda usage: wire.to_usage(decode(msgspec.json.encode(usage)))
 
 
+def _responses() -> dict[str, Read]:
+    """OpenAI's responses, in trees that have their codec."""
+    name = "services.dataplane.providers.responses_wire"
+    return {"responses": _reader(importlib.import_module(name))} if importlib.util.find_spec(name) else {}
+
+
 _CHAT, _MESSAGES, _GOOGLE = _reader(openai_wire), _reader(anthropic_wire), _reader(google_wire)
-_READERS: Mapping[str, Read] = {"chat": _CHAT, "anthropic": _MESSAGES}
+_READERS: Mapping[str, Read] = {"chat": _CHAT, "anthropic": _MESSAGES, **_responses()}
 _DEFAULTS: Mapping[str, Read] = {"anthropic": _MESSAGES, "google": _GOOGLE}
 
 
