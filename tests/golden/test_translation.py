@@ -28,8 +28,12 @@ FOLDER = Path(__file__).parent / "translation"
 PROVIDERS = ("openai", "anthropic")
 """Those that a request goes to when its case does not name others."""
 
-ANSWERING = (*PROVIDERS, "cohere", "mistral", "bedrock")
+ANSWERING = (*PROVIDERS, "cohere", "mistral", "bedrock", "google")
 """Those with cases of answers and errors."""
+
+
+CARRIERS = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
+"""The headers of which exactly one carries the credential."""
 
 
 def _cases(part: str, sides: tuple[str, ...]) -> list[tuple[str, str]]:
@@ -51,7 +55,7 @@ def test_a_request_reaches_the_provider_as_pinned(api: str, name: str) -> None:
         told = told_request(api, provider, case)
         if "upstream" in told:
             headers = told["upstream"]["headers"]
-            carried = [headers[name] for name in ("authorization", "x-api-key", "api-key") if name in headers]
+            carried = [headers[name] for name in CARRIERS if name in headers]
             assert carried in (["<secret of env:KEY>"], ["Bearer <secret of env:KEY>"])
             beyond = case.get("beyond_the_types", {}).get(provider, ())
             check_request(provider, told["upstream"]["body"], set(beyond))

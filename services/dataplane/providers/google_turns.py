@@ -145,8 +145,9 @@ def _result(result: ToolResult, names: Mapping[str, str], model: GoogleModel) ->
     if name is None:
         told = f"the tool result {result.call_id!r} answers no call of the conversation, and Google needs its name"
         raise Untranslatable.because(told)
-    text = "\n".join(p.text for p in result.content if isinstance(p, Text))
-    media = [part for p in result.content if not isinstance(p, Text) for part in _media(p)]
+    pieces = [piece for p in result.content for piece in ([{"text": p.text}] if isinstance(p, Text) else _media(p))]
+    text = "\n".join(piece["text"] for piece in pieces if "text" in piece)
+    media = [piece for piece in pieces if "text" not in piece]
     response = _filled({"id": result.call_id, "name": name, "response": _output(text, error=result.is_error)})
     if media and model.mixes_tools:
         response["parts"] = media

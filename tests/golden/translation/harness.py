@@ -55,6 +55,11 @@ TARGETS = {
     "cohere_reasoning": ("cohere", "command-a-reasoning-08-2025"),
     "anthropic": ("anthropic", "claude-sonnet-4-5"),
     "anthropic_adaptive": ("anthropic", "claude-sonnet-5-5"),
+    "google": ("google", "gemini-2.5-flash"),
+    "google_3": ("google", "gemini-3-flash-preview"),
+    "google_newest": ("google", "gemini-3.8-flash"),
+    "vertex": ("vertex", "gemini-3-flash-preview"),
+    "vertex_claude": ("vertex", "claude-sonnet-4-5@20250929"),
     "bedrock": ("bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0"),
     "bedrock_adaptive": ("bedrock", "us.anthropic.claude-sonnet-5-5"),
     "bedrock_nova": ("bedrock", "us.amazon.nova-2-lite-v1:0"),
@@ -62,6 +67,11 @@ TARGETS = {
     "bedrock_profile": ("bedrock", "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc"),
 }
 """Provider type and model by the name that cases use; `anthropic_adaptive` is a model that reasons by effort only."""
+
+ADDRESSES = {
+    "vertex": "https://europe-west1-aiplatform.googleapis.com/v1/projects/example-project/locations/europe-west1"
+}
+"""Of provider types whose address policy has to say; the others of them are at llm.example.com."""
 
 Case = Mapping[str, Any]
 
@@ -74,7 +84,7 @@ def dialect(api: str) -> Dialect:
 def candidate(name: str, policy: Case) -> Candidate:
     """A target, with what the case's policy sets."""
     provider_type, model = TARGETS[name]
-    base_url = base_url_of(provider_type) or "https://llm.example.com/v1"
+    base_url = base_url_of(provider_type) or ADDRESSES.get(provider_type, "https://llm.example.com/v1")
     headers, labels = policy.get("headers", {}), policy.get("labels", {})
     protocol = protocol_of(provider_type)
     provider = CompiledProvider("provider", provider_type, base_url, headers=headers, labels=labels, protocol=protocol)

@@ -13,6 +13,7 @@ from openai.types.chat import completion_create_params
 from pydantic import TypeAdapter
 
 from tests.golden.translation.cohere_types import check_cohere
+from tests.golden.translation.google_types import check_google
 from tests.support.converse import check_converse_request
 
 _GONE = {"temperature", "top_p", "top_k"}
@@ -41,6 +42,16 @@ def check_request(provider: str, body: dict[str, Any], beyond: set[str]) -> None
     if provider.startswith("mistral"):
         read = ChatCompletionRequest.model_validate(body).model_dump(mode="json", by_alias=True, exclude_unset=True)
         assert read == body
+        return
+    if provider in {"vertex", "google"} or provider.startswith("google_"):
+        check_google(body)
+        return
+    if provider == "vertex_claude":
+        # The model is in the address, and the version in the body.
+        assert body["anthropic_version"] == "vertex-2023-10-16"
+        assert "model" not in body
+        named = {n: v for n, v in body.items() if n != "anthropic_version"}
+        check_request("anthropic", {"model": "claude", **named}, beyond)
         return
     if provider.startswith("cohere"):
         check_cohere(body)

@@ -162,6 +162,15 @@ def test_media_of_results_go_inside_where_the_model_takes_them() -> None:
     assert new["contents"][2]["parts"][0]["functionResponse"]["parts"] == [picture]
 
 
+def test_a_plain_document_of_a_result_is_its_text() -> None:
+    result = ToolResult("c1", (Text("see"), File(text="plain", context="The rules.")))
+    for model in ("gemini-2.5-pro", "gemini-3-flash-preview"):
+        body, _ = answered(result, model)
+        (part,) = body["contents"][2]["parts"]
+        assert part["functionResponse"]["response"] == {"output": "see\nThe rules.\nplain"}
+        assert "parts" not in part["functionResponse"]
+
+
 def test_a_result_that_answers_no_call_is_refused() -> None:
     with pytest.raises(Untranslatable, match="'c9' answers no call"):
         answered(ToolResult("c9", (Text("x"),)))
