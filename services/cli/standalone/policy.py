@@ -27,6 +27,7 @@ class RealProvider:
 REAL_PROVIDERS = (
     RealProvider("openai", "OPENAI_API_KEY", "gpt-5-mini"),
     RealProvider("anthropic", "ANTHROPIC_API_KEY", "claude-haiku-4-5"),
+    RealProvider("google", "GEMINI_API_KEY", "gemini-2.5-flash"),
     RealProvider("mistral", "MISTRAL_API_KEY", "mistral-small-latest"),
     RealProvider("groq", "GROQ_API_KEY", "llama-3.3-70b-versatile"),
     RealProvider("deepseek", "DEEPSEEK_API_KEY", "deepseek-chat"),

@@ -167,6 +167,13 @@ text ACCESS_KEY:SECRET or ACCESS_KEY:SECRET:SESSION_TOKEN) or an API key of Bedr
 for an application inference profile, which does not, set the provider's label `family` (`anthropic`, `amazon`, …), so
 that reasoning, `top_k` and caching are asked for in the right words.
 
+**Google.** `type: google` is AI Studio; its credential is an API key. `type: vertex` is Vertex AI; its `base_url` names
+project and location (`https://europe-west1-aiplatform.googleapis.com/v1/projects/<project>/locations/europe-west1`),
+and its credential is an access token, as `google:default` makes it. Without a project in the `base_url`
+(`https://aiplatform.googleapis.com/v1`) it is Vertex AI's express mode, whose credential is an API key again. Models
+there whose names begin with `claude` are spoken to in Anthropic's protocol. How a model is told to reason, and what it
+takes together, goes by its name: levels from Gemini 3 on, budgets of tokens before.
+
 **Preferences** narrow and order that list. A variant has them in `model_selection`, a request in OpenRouter's object
 `provider` and Inworld's `sort` and `ignore` ([what each field does](openrouter.md#the-object-provider)). `ignore`, `only`,
 `labels` and `max_price` leave targets out. `sort: [latency, price]` sorts the fallbacks, or all models of an automatic
