@@ -178,8 +178,9 @@ class CrossTranslation:
         """Note what `event` says of the answer; the event as the caller is to see it."""
         facts = self.facts
         if isinstance(event, Started):
-            event = event if event.id else replace(event, id=facts.request_id)
-            facts.response_id = event.id
+            facts.response_id = event.id or facts.request_id
+            # Behind a splice the caller keeps the id that it has, even if that is none.
+            event = replace(event, id=facts.response_id if self._splice is None else "")
             facts.created = event.created
             facts.usage = event.usage or facts.usage
         elif isinstance(event, UsageReported):

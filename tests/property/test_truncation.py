@@ -45,8 +45,9 @@ TYPES = {
     "messages": "anthropic",
     "generateContent": "google",
     "streamGenerateContent": "google",
+    "converse": "bedrock",
 }
-WIRES = {"openai": "chat.completions", "anthropic": "messages", "google": "generateContent"}
+WIRES = {"openai": "chat.completions", "anthropic": "messages", "google": "generateContent", "bedrock": "converse"}
 APIS = [dialect.api for dialect in DIALECTS]
 LIMIT = 8_192
 PER_PROVIDER = 5
@@ -110,8 +111,9 @@ def own_streams() -> Iterator[tuple[str, str, bytes]]:
     for wire, protocol in WIRES.items():
         plain = b"".join(evil_frames(wire, *TEXTS))
         yield f"own-{wire}-text", protocol, plain
-        yield f"own-{wire}-crlf", protocol, plain.replace(b"\n", b"\r\n")
-        yield f"own-{wire}-pings", protocol, b": hm\n\n" + plain.replace(b"\n\n", b"\n\n: hm\n\n")
+        if wire != "bedrock":  # its frames are binary
+            yield f"own-{wire}-crlf", protocol, plain.replace(b"\n", b"\r\n")
+            yield f"own-{wire}-pings", protocol, b": hm\n\n" + plain.replace(b"\n\n", b"\n\n: hm\n\n")
         for why in ("tool", "thought", "refused"):
             yield f"own-{wire}-{why}", protocol, b"".join(answer_without_text(wire, why, stream=True))
     # A terminal that is left out: the finish reason ends it.

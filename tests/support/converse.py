@@ -15,7 +15,7 @@ from zlib import crc32
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
-from botocore.eventstream import EventStream
+from botocore.eventstream import EventStream, EventStreamBuffer
 from botocore.parsers import create_parser
 from botocore.serialize import create_serializer
 from botocore.session import get_session
@@ -42,11 +42,30 @@ def converse_frame(event: Mapping[str, Any]) -> bytes:
 
 def frame(headers: Mapping[str, str], payload: bytes) -> bytes:
     """A message of Amazon's event streams."""
-    head = b"".join(
+    return raw_frame(head_of(headers), payload)
+
+
+def head_of(headers: Mapping[str, str]) -> bytes:
+    """Headers that are text, as they are written."""
+    return b"".join(
         bytes([len(name)]) + name.encode() + b"\x07" + struct.pack(">H", len(value.encode())) + value.encode()
         for name, value in headers.items()
     )
-    return raw_frame(head, payload)
+
+
+def reframed(data: bytes, *, more_head: bytes = b"", padding: str = "") -> bytes:
+    """The same frame with more headers, or with a member more in its payload, as Amazon pads them."""
+    (message,) = _messages(data)
+    payload = message.payload
+    if padding:
+        payload = json.dumps({**json.loads(payload), "p": padding}, ensure_ascii=False).encode()
+    return raw_frame(head_of(message.headers) + more_head, payload)
+
+
+def _messages(data: bytes) -> list[Any]:
+    buffer = EventStreamBuffer()
+    buffer.add_data(data)
+    return list(buffer)
 
 
 def raw_frame(head: bytes, payload: bytes) -> bytes:

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 
 from services.core.errors import Clock, FailureKind
+from tests.support.converse import converse_frame
+from tests.support.converse_server import EVENT_STREAM_HEAD, converse_answer, converse_events
 from tests.support.upstream import (
     STREAM_END,
     STREAM_HEAD,
@@ -36,7 +38,7 @@ from tests.support.upstream import (
     openai_events,
 )
 
-WIRES = ("openai", "anthropic", "google")
+WIRES = ("openai", "anthropic", "google", "bedrock")
 FIRST = "first-piece "
 """The first content of an evil answer; a script that says `shown` goes on when the caller has it."""
 TEXTS = (FIRST, "w\u00f6rld \U0001f642 ", "then more ", "at last.")
@@ -123,8 +125,23 @@ def mark(data: bytes) -> bytes:
     return data.replace(b"\\u00f6", "\u00f6".encode()).replace(b"\\ud83d\\ude42", "\U0001f642".encode())
 
 
-_EVENTS = {"openai": openai_events, "anthropic": anthropic_events, "google": google_events}
-_ANSWERS = {"openai": openai_answer, "anthropic": anthropic_answer, "google": google_answer}
+_EVENTS = {
+    "openai": openai_events,
+    "anthropic": anthropic_events,
+    "google": google_events,
+    "bedrock": converse_events,
+}
+_ANSWERS = {
+    "openai": openai_answer,
+    "anthropic": anthropic_answer,
+    "google": google_answer,
+    "bedrock": converse_answer,
+}
+
+
+def stream_head(wire: str) -> bytes:
+    """The head of a stream."""
+    return EVENT_STREAM_HEAD if wire == "bedrock" else STREAM_HEAD
 
 
 def frames_of(wire: str, *texts: str) -> list[bytes]:
@@ -156,6 +173,8 @@ def ping(wire: str, *, stream: bool) -> bytes:
     """What keeps a connection alive and says nothing."""
     if not stream:
         return b"\n"
+    if wire == "bedrock":
+        return converse_frame({"ping": {}})
     return b'event: ping\ndata: {"type": "ping"}\n\n' if wire == "anthropic" else b": still here\n\n"
 
 
@@ -169,11 +188,25 @@ _GOOGLE = {
 """Google's codes and statuses for the words of the others."""
 
 
+_BEDROCK = {
+    "server_error": "InternalServerException",
+    "api_error": "InternalServerException",
+    "overloaded_error": "ServiceUnavailableException",
+    "invalid_request_error": "ValidationException",
+    "rate_limit_error": "ThrottlingException",
+    "": "NewException",
+}
+"""Amazon's exceptions for the words of the others."""
+
+
 def error_object(wire: str, kind: str, code: str | None = None) -> bytes:
     """An error body."""
     if wire == "google":
         told = dict(zip(("code", "status"), _GOOGLE[kind], strict=True)) if kind else {}
         return json.dumps({"error": {"message": "The upstream reports a problem.", **told}}).encode()
+    if wire == "bedrock":
+        told = {"__type": f"com.amazon.coral.service#{_BEDROCK[kind]}"}
+        return json.dumps({**told, "message": "The upstream reports a problem."}).encode()
     error = {"message": "The upstream reports a problem.", "type": kind}
     body = {"error": {**error, "param": None, "code": code}} if wire == "openai" else {"type": "error", "error": error}
     return json.dumps(body).encode()
@@ -181,6 +214,9 @@ def error_object(wire: str, kind: str, code: str | None = None) -> bytes:
 
 def error_event(wire: str, kind: str, code: str | None = None) -> bytes:
     """An error as an event of a stream."""
+    if wire == "bedrock":
+        name = _BEDROCK[kind][:1].lower() + _BEDROCK[kind][1:]
+        return converse_frame({"exception": {name: {"message": "The upstream reports a problem."}}})
     name = b"event: error\n" if wire == "anthropic" else b""
     return name + b"data: " + error_object(wire, kind, code) + b"\n\n"
 
@@ -188,8 +224,9 @@ def error_event(wire: str, kind: str, code: str | None = None) -> bytes:
 # Prefixes: what was sent until a phase.
 
 
-def before(scene: Scene, phase: Phase, head: bytes = STREAM_HEAD, wrap: Callable[[bytes], bytes] = chunk) -> list[Step]:
+def before(scene: Scene, phase: Phase, head: bytes = b"", wrap: Callable[[bytes], bytes] = chunk) -> list[Step]:
     """The steps that bring an answer to `phase`; `wrap` frames the body on the wire."""
+    head = head or stream_head(scene.wire)
     if phase <= Phase.REQUEST:
         return []
     if phase is Phase.HALF_HEADERS:
@@ -205,11 +242,12 @@ def before(scene: Scene, phase: Phase, head: bytes = STREAM_HEAD, wrap: Callable
 
 def rest(scene: Scene, phase: Phase) -> bytes:
     """What would have come behind `phase`, on the wire."""
-    head, done = STREAM_HEAD, b""
+    head, done = stream_head(scene.wire), b""
     if not scene.stream:
         done = whole_body(scene.wire)[len(_whole_until(scene.wire, phase)) :]
     else:
-        done = b"".join(frames_of(scene.wire, *TEXTS))[len(b"".join(_stream_until(scene.wire, phase))) :]
+        sent = [] if phase is Phase.PINGS else _stream_until(scene.wire, phase)
+        done = b"".join(frames_of(scene.wire, *TEXTS))[len(b"".join(sent)) :]
     body = (chunk(done) if done else b"") + STREAM_END
     if phase <= Phase.REQUEST:
         return head + body
@@ -341,7 +379,7 @@ ENDINGS = (
 def _is_whole(wire: str, *, stream: bool, phase: Phase, ending: Ending) -> bool:
     """Whether the answer was whole before its odd end.
 
-    A stream ends with its terminal event, whatever the connection does behind it. OpenAI's may leave the
+    A stream ends with its terminal event, whatever the connection does behind it. OpenAI's and Bedrock's may leave the
     terminal out, and Gemini's has none: they are whole if HTTP ends cleanly behind the finish reason, or nothing
     comes any more. A whole answer ends where HTTP says so.
     """
@@ -349,7 +387,9 @@ def _is_whole(wire: str, *, stream: bool, phase: Phase, ending: Ending) -> bool:
         return phase is Phase.TERMINAL and ending.clean
     if not has_terminal(wire):
         return phase >= Phase.FINISHED and (ending.clean or ending.slow)
-    return phase is Phase.TERMINAL or (phase is Phase.FINISHED and wire == "openai" and (ending.clean or ending.slow))
+    return phase is Phase.TERMINAL or (
+        phase is Phase.FINISHED and wire in {"openai", "bedrock"} and (ending.clean or ending.slow)
+    )
 
 
 def _clock(phase: Phase, ending: Ending, *, stream: bool) -> Clock:

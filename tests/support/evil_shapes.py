@@ -7,6 +7,8 @@ import json
 import zlib
 from collections.abc import Callable, Sequence
 
+from tests.support.converse import converse_frame, frame, reframed
+from tests.support.converse_server import converse_answer
 from tests.support.evil import (
     BROKEN_OFF,
     FULL,
@@ -26,10 +28,11 @@ from tests.support.evil import (
     has_terminal,
     lifecycle,
     ping,
+    stream_head,
     terminal,
     whole_body,
 )
-from tests.support.upstream import STREAM_END, STREAM_HEAD, Close, Pause, Step, Trickle, chunk, google_answer, whole
+from tests.support.upstream import STREAM_END, Close, Pause, Step, Trickle, chunk, google_answer, whole
 
 EMPTY = frozenset({K.EMPTY_ANSWER})
 TRUNCATED = frozenset({K.STREAM_TRUNCATED})
@@ -57,7 +60,9 @@ def body_of(scene: Scene) -> bytes:
 
 
 def type_of(scene: Scene) -> str:
-    return "text/event-stream" if scene.stream else "application/json"
+    if not scene.stream:
+        return "application/json"
+    return "application/vnd.amazon.eventstream" if scene.wire == "bedrock" else "text/event-stream"
 
 
 def head_of(scene: Scene, *more: str, status: str = "200 OK", version: str = "1.1") -> bytes:
@@ -243,6 +248,7 @@ def answer_without_text(wire: str, why: str, *, stream: bool) -> list[bytes] | b
         "openai": (_openai_whole, _openai_stream),
         "anthropic": (_anthropic_whole, _anthropic_stream),
         "google": (_google_whole, _google_stream),
+        "bedrock": (_bedrock_whole, _bedrock_stream),
     }[wire]
     return make[1](why) if stream else make[0](why)
 
@@ -263,6 +269,34 @@ def _google_whole(why: str) -> bytes:
 
 def _google_stream(why: str) -> list[bytes]:
     return [frames_of("google", "x")[0], b"data: " + _google_whole(why) + b"\n\n"]
+
+
+_BEDROCK_STOP = {"stop": "end_turn", "refused": "content_filtered", "tool": "tool_use", "thought": "end_turn"}
+_BEDROCK_BLOCKS = {
+    "tool": {"toolUse": {"toolUseId": "t1", "name": "look", "input": {}}},
+    "thought": {"reasoningContent": {"reasoningText": {"text": "Hm.", "signature": "c2ln"}}},
+}
+
+
+def _bedrock_usage(why: str) -> dict[str, int]:
+    made = 3 if why in _BEDROCK_BLOCKS else 0
+    return {"inputTokens": 9, "outputTokens": made, "totalTokens": 9 + made}
+
+
+def _bedrock_whole(why: str) -> bytes:
+    answer = converse_answer("", _BEDROCK_STOP[why])
+    answer["output"]["message"]["content"] = [_BEDROCK_BLOCKS[why]] if why in _BEDROCK_BLOCKS else []
+    return json.dumps({**answer, "usage": _bedrock_usage(why)}).encode()
+
+
+def _bedrock_stream(why: str) -> list[bytes]:
+    index = {"contentBlockIndex": 0}
+    start = {"contentBlockStart": {**index, "start": {"toolUse": {"toolUseId": "t1", "name": "look"}}}}
+    thought = {"contentBlockDelta": {**index, "delta": {"reasoningContent": {"text": "Hm."}}}}
+    blocks = {"tool": [start], "thought": [thought]}.get(why, [])
+    closed = [{"contentBlockStop": index}] if blocks else []
+    ends = [{"messageStop": {"stopReason": _BEDROCK_STOP[why]}}, {"metadata": {"usage": _bedrock_usage(why)}}]
+    return [converse_frame(event) for event in [{"messageStart": {"role": "assistant"}}, *blocks, *closed, *ends]]
 
 
 def _openai_delta(why: str) -> dict[str, object]:
@@ -343,6 +377,28 @@ def _behind(wire: str, streamed: Callable[..., Script], *, stream: bool, body: b
     ]
 
 
+def _syntax(wire: str, frames: Sequence[bytes]) -> dict[str, list[bytes]]:
+    """What a stream's syntax allows, and few providers do; of event streams, other things under the same names."""
+    joined = b"".join(frames)
+    if wire != "bedrock":
+        return {
+            "crlf": [joined.replace(b"\n", b"\r\n")],
+            "cr": [joined.replace(b"\n", b"\r")],
+            "no-space": [joined.replace(b"data: ", b"data:")],
+            "ids-and-retries": [b"id: 7\nretry: 5\n" + piece for piece in frames],
+            "no-last-newline": [joined.rstrip(b"\n")],
+        }
+    unknown = converse_frame({"newEvent": {"text": "odd"}})
+    first = frame({":message-type": "event", ":event-type": "initial-response"}, b"{}")
+    return {
+        "crlf": [reframed(piece, more_head=b"\x05:date\x08" + bytes(8)) for piece in frames],
+        "cr": [piece for known in frames for piece in (unknown, known)],
+        "no-space": [reframed(piece, padding="abcdefghij") for piece in frames],
+        "ids-and-retries": [first, *frames],
+        "no-last-newline": [half for piece in frames for half in (piece[:11], piece[11:])],
+    }
+
+
 def _events(wire: str, *, stream: bool) -> list[Fault]:
     """Streams whose events are odd; a whole answer has none, so the same rows put the oddity around its body."""
     frames, head, last = frames_of(wire, *TEXTS), lifecycle(wire), terminal(wire)
@@ -351,7 +407,7 @@ def _events(wire: str, *, stream: bool) -> list[Fault]:
         def script(scene: Scene) -> list[Step]:
             if not scene.stream:
                 return [head_of(scene, "transfer-encoding: chunked"), chunk(body or whole_body(wire)), STREAM_END]
-            steps: list[Step] = [STREAM_HEAD, *(chunk(piece) for piece in pieces), STREAM_END]
+            steps: list[Step] = [stream_head(wire), *(chunk(piece) for piece in pieces), STREAM_END]
             if shown:
                 steps.insert(2 + head, scene.shown)
             return steps
@@ -361,9 +417,10 @@ def _events(wire: str, *, stream: bool) -> list[Fault]:
     without_finish = [*frames[: head + len(TEXTS)], frames[-1]]
     joined = b"".join(frames)
     finish = frames[-last - 1]
-    spread = [piece for frame in frames for piece in (ping(wire, stream=True), frame)]
+    spread = [piece for known in frames for piece in (ping(wire, stream=True), known)]
     padded = b" \n\t" + whole_body(wire) + b"\n\n"
     cut = whole_body(wire)[:-1]
+    syntax = _syntax(wire, frames)
     found = [
         Fault(
             "terminal-without-finish",
@@ -378,16 +435,17 @@ def _events(wire: str, *, stream: bool) -> list[Fault]:
         *_behind(wire, streamed, stream=stream, body=padded),
         _whole("two-starts", streamed([frames[0], *frames], body=padded)),
         _whole("pings-between", streamed(spread, body=padded)),
-        _whole("crlf", streamed([joined.replace(b"\n", b"\r\n")], body=padded.replace(b"\n", b"\r\n"))),
-        _whole("cr", streamed([joined.replace(b"\n", b"\r")], body=padded.replace(b"\n", b"\r"))),
-        _whole("no-space", streamed([joined.replace(b"data: ", b"data:")], body=padded)),
-        _whole("ids-and-retries", streamed([b"id: 7\nretry: 5\n" + frame for frame in frames], body=padded)),
+        _whole("crlf", streamed(syntax["crlf"], body=padded.replace(b"\n", b"\r\n"))),
+        _whole("cr", streamed(syntax["cr"], body=padded.replace(b"\n", b"\r"))),
+        _whole("no-space", streamed(syntax["no-space"], body=padded)),
+        _whole("ids-and-retries", streamed(syntax["ids-and-retries"], body=padded)),
         _whole("one-burst", streamed([joined], body=padded)),
-        _whole("no-last-newline", streamed([joined.rstrip(b"\n")], body=padded.rstrip())),
+        _whole("no-last-newline", streamed(syntax["no-last-newline"], body=padded.rstrip())),
     ]
-    if stream:
-        # JSON may not begin with a byte order mark, so a whole answer that does is no answer.
+    if stream and wire != "bedrock":
+        # JSON may not begin with a byte order mark, so a whole answer that does is no answer; nor may a binary stream.
         found.append(_whole("byte-order-mark", streamed([b"\xef\xbb\xbf" + joined])))
     else:
-        found.append(_next("byte-order-mark", streamed([], body=b"\xef\xbb\xbf" + whole_body(wire))))
+        marked = b"\xef\xbb\xbf" + whole_body(wire)
+        found.append(_next("byte-order-mark", streamed([b"\xef\xbb\xbf" + joined], body=marked)))
     return found

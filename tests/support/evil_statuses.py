@@ -29,6 +29,10 @@ def _google(code: int, status: str, told: str = "The upstream reports a problem.
     return {"error": {"code": code, "message": told, "status": status, "details": [detail] if detail else []}}
 
 
+def _bedrock(name: str, told: str = "The upstream reports a problem.") -> Any:
+    return {"__type": f"com.amazon.coral.service#{name}", "message": told}
+
+
 Row = tuple[str, int, Any, Fate, FailureKind, int]
 """(name, the provider's status, its body, fate, kind, the caller's status)."""
 
@@ -95,7 +99,24 @@ GOOGLE: tuple[Row, ...] = (
     ("no-body", 500, b"", Fate.NEXT, K.SERVER_ERROR, 502),
 )  # fmt: skip
 
-ROWS: Mapping[str, tuple[Row, ...]] = {"openai": OPENAI, "anthropic": ANTHROPIC, "google": GOOGLE}
+BEDROCK: tuple[Row, ...] = (
+    ("invalid", 400, _bedrock("ValidationException"), Fate.STOP, K.INVALID_REQUEST, 400),
+    ("too-long", 400, _bedrock("ValidationException", "Input is too long for requested model."),
+     Fate.NEXT, K.CONTEXT_TOO_LONG, 400),
+    ("no-model", 400, _bedrock("ValidationException", "The provided model identifier is invalid."),
+     Fate.NEXT, K.MODEL_MISSING, 404),
+    ("quota", 400, _bedrock("ServiceQuotaExceededException"), Fate.NEXT, K.QUOTA_EXHAUSTED, 502),
+    ("bad-key", 403, _bedrock("UnrecognizedClientException"), Fate.NEXT, K.CREDENTIALS_REJECTED, 502),
+    ("no-access", 403, _bedrock("AccessDeniedException", "You don't have access to the model with the specified model ID."),
+     Fate.NEXT, K.MODEL_MISSING, 404),
+    ("gone", 404, _bedrock("ResourceNotFoundException"), Fate.NEXT, K.MODEL_MISSING, 404),
+    ("too-large", 413, _bedrock("RequestEntityTooLargeException"), Fate.STOP, K.REQUEST_TOO_LARGE, 413),
+    ("model-error", 424, _bedrock("ModelErrorException"), Fate.NEXT, K.SERVER_ERROR, 502),
+    ("html", 502, b"<html><body>Bad Gateway</body></html>", Fate.NEXT, K.SERVER_ERROR, 502),
+    ("no-body", 500, b"", Fate.NEXT, K.SERVER_ERROR, 502),
+)  # fmt: skip
+
+ROWS: Mapping[str, tuple[Row, ...]] = {"openai": OPENAI, "anthropic": ANTHROPIC, "google": GOOGLE, "bedrock": BEDROCK}
 
 PASSING: Mapping[int, FailureKind] = {
     408: K.SERVER_ERROR, 409: K.SERVER_ERROR, 425: K.SERVER_ERROR, 429: K.RATE_LIMITED, 500: K.SERVER_ERROR,
@@ -166,7 +187,8 @@ def _passing(wire: str, status: int, form: str) -> Fault:
         words = "server_error" if scene.wire == "openai" else "api_error"
         if status == 429:
             words = "rate_limit_error"
-        body = error_object(scene.wire, words)
+        # Amazon's names say more than its statuses; these rows are about statuses.
+        body = error_object(scene.wire, words if scene.wire != "bedrock" else "")
         return [whole(status, body, **{name.replace("-", "_"): value for name, value in headers().items()})]
 
     return Fault(

@@ -19,10 +19,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from turnout.record.v1.record_pb2 import RequestRecord
 
-from tests.support.evil import FULL, WIRES, Fate, Fault, Phase, Scene, cuts
+from tests.support.converse_server import converse_answer, converse_events
+from tests.support.evil import FULL, WIRES, Fate, Fault, Phase, Scene, cuts, stream_head
 from tests.support.evil_hosts import Host, hosts
 from tests.support.evil_shapes import shapes
 from tests.support.evil_statuses import MAX_WAIT, more_statuses, statuses
@@ -48,12 +50,14 @@ PROVIDERS = {
     "openai": ("openai_compatible", "/v1"),
     "anthropic": ("anthropic", ""),
     "google": ("google", "/v1beta"),
+    "bedrock": ("bedrock", ""),
 }
 """Provider type of each wire form, and the path of its address."""
 ANSWERS = {
     "openai": (openai_answer, openai_events),
     "anthropic": (anthropic_answer, anthropic_events),
     "google": (google_answer, google_events),
+    "bedrock": (converse_answer, converse_events),
 }
 CLOCKS = {
     "connect": "1s", "headers": "1200ms", "first_event": "1400ms", "first_content": "1600ms", "idle": "1800ms",
@@ -166,11 +170,14 @@ class Stage:
         mends = any(cell.policy == "mending" for cell in self.cells)
         # Where it is to mend an answer it says the same, in other pieces.
         texts = (FULL[:5], FULL[5:]) if mends else ("Good ", "answer.")
-        return streamed(events(*texts)) if stream else [whole(200, answer(GOOD))]
+        return [stream_head(wire), *streamed(events(*texts))[1:]] if stream else [whole(200, answer(GOOD))]
 
 
 def asked(seen: Seen) -> tuple[str, str, bool]:
     """Wire form, model and streaming of a request."""
+    if seen.path.startswith("/model/"):
+        model, _, operation = seen.path.removeprefix("/model/").partition("/")
+        return "bedrock", unquote(model), operation == "converse-stream"
     place, _, verb = seen.path.rpartition(":")
     if place and verb.partition("?")[0] in {"generateContent", "streamGenerateContent"}:
         return "google", place.rpartition("/")[2], verb == "streamGenerateContent?alt=sse"

@@ -47,7 +47,6 @@ class TypedWriter:
         self._finish = "stop"
 
     def answer(self, answer: ChatAnswer, evidence: Evidence) -> bytes:
-        del evidence
         message = chat_pb2.Message(role="assistant")
         thoughts = [p for p in answer.parts if isinstance(p, Thinking)]
         for part in answer.parts:
@@ -56,7 +55,7 @@ class TypedWriter:
             elif not isinstance(part, Thinking):
                 message.parts.append(_part(part))
         response = chat_pb2.ChatResponse(
-            id=answer.id,
+            id=answer.id or evidence.generation_id,
             model=self._model,
             message=message,
             reasoning="".join(p.text for p in thoughts),

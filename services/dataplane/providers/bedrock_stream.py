@@ -182,7 +182,8 @@ class BedrockStreamDecoder:
         if self._over:
             return ()
         self._over = True
-        if self._finished and not self._parser.rest():
+        if self._finished:
+            # Whatever of the metadata came: the answer itself is there.
             return (Terminal(),)
         return (Failed(TRUNCATED),)
 
