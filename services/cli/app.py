@@ -12,6 +12,7 @@ from services.cli import lifecycle_commands, policy_commands
 from services.cli.catalogue import catalogue
 from services.cli.connection import DEFAULT_DATA_DIR
 from services.cli.doctor import doctor
+from services.cli.experiments import experiments
 from services.cli.health import health
 from services.cli.keys import keys
 from services.cli.logs import logs
@@ -28,6 +29,7 @@ for command in ("apply", "validate", "diff", "get", "delete", "simulate", "nodes
 for command in ("history", "rollback"):
     app.command(getattr(lifecycle_commands, command), name=command)
 app.command(ramp)
+app.command(experiments)
 app.command(lifecycle_commands.draft)
 app.command(lifecycle_commands.canary)
 app.command(logs)

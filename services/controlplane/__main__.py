@@ -23,6 +23,8 @@ FLAGS = (
     Flag("metrics-port", 0, "port of Prometheus metrics; 0: none"),
     Flag("grace", 5.0, "seconds that running calls get at the end"),
     Flag("replica", "", "name of this replica; default: host and pid"),
+    Flag("advertise", "", "HOST:PORT that other replicas reach this one at; default: --listen"),
+    Flag("data-dir", "", "folder for the evidence of experiments; default: kept in memory"),
 )
 
 
@@ -47,6 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
         metrics_port=values["metrics_port"],
         grace=values["grace"],
         replica=values["replica"],
+        advertise=values["advertise"],
+        data_dir=Path(values["data_dir"]) if values["data_dir"] else None,
     )
     return run(lambda stop: serve(settings, stop))
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 
 import grpc
 from prometheus_client import REGISTRY
 from turnout.discovery.v1 import discovery_pb2, discovery_pb2_grpc
+from turnout.experiment.v1 import experiment_service_pb2, experiment_service_pb2_grpc
 from turnout.policy.v1 import (
     lifecycle_service_pb2,
     lifecycle_service_pb2_grpc,
@@ -20,6 +23,10 @@ from turnout.policy.v1 import (
 from services.controlplane.auth import Authoriser
 from services.controlplane.board import Board
 from services.controlplane.discovery_service import DiscoveryServicer
+from services.controlplane.evidence.experiments import RAMP_SECONDS, AutoRamps, Experiments
+from services.controlplane.evidence.leader import Leader
+from services.controlplane.evidence.service import ExperimentServicer
+from services.controlplane.evidence.store import DAY, KEPT_DAYS, EvidenceStore
 from services.controlplane.lifecycle import PolicyLifecycle
 from services.controlplane.lifecycle_service import LifecycleServicer
 from services.controlplane.nodes import Nodes
@@ -42,6 +49,7 @@ log = logging.getLogger(__name__)
 SERVICES = (
     policy_service_pb2.DESCRIPTOR.services_by_name["PolicyService"].full_name,
     lifecycle_service_pb2.DESCRIPTOR.services_by_name["LifecycleService"].full_name,
+    experiment_service_pb2.DESCRIPTOR.services_by_name["ExperimentService"].full_name,
     discovery_pb2.DESCRIPTOR.services_by_name["DiscoveryService"].full_name,
 )
 
@@ -55,6 +63,8 @@ class ControlPlaneSettings:
         admin_key: A key that may do everything, for a store without keys; empty: none.
         metrics_port: Port of Prometheus metrics; 0: none.
         grace: Seconds that running calls get at the end.
+        advertise: Address that other replicas reach this one at; empty: `listen`.
+        data_dir: Where the evidence of experiments is kept; None: in memory, until the end of the process.
     """
 
     etcd: EtcdOptions
@@ -63,6 +73,8 @@ class ControlPlaneSettings:
     metrics_port: int = 0
     grace: float = 5.0
     replica: str = ""
+    advertise: str = ""
+    data_dir: Path | None = None
 
 
 class ControlPlane:
@@ -77,15 +89,23 @@ class ControlPlane:
         admin = PolicyAdmin(store, CelCompiler(), ShippedCatalogue())
         self._policy = PolicyServicer(admin, authoriser, self.board, self.nodes, clock)
         lifecycle = PolicyLifecycle(admin, store)
+        self.evidence = EvidenceStore(settings.data_dir / "evidence.sqlite" if settings.data_dir is not None else None)
+        self.leader = Leader(store, settings.advertise or settings.listen, clock)
+        experiments = Experiments(admin, lifecycle, self.board, self.evidence)
+        self._experiments = ExperimentServicer(experiments, authoriser, self.leader, clock)
+        self._ramps = AutoRamps(experiments, admin, clock)
         self._lifecycle = LifecycleServicer(lifecycle, authoriser, self.board, self.nodes, clock)
         self._discovery = DiscoveryServicer(self.board, self.nodes)
         self._settings = settings
+        self._clock = clock
 
     async def start(self, background: Background) -> RunningServer:
         """Start serving; the health service says SERVING once the store was read."""
         server = await start_server(self._settings.listen, self._add, SERVICES)
         background.start("publish", self.publisher.run())
         background.start("nodes", self.nodes.run())
+        background.start("leader", self.leader.run())
+        background.start("ramps", self._run_ramps())
         background.start("readiness", self._announce(server))
         return server
 
@@ -95,11 +115,23 @@ class ControlPlane:
         self._discovery.stop()
         await server.stop(self._settings.grace)
         await background.cancel()
+        await self.leader.aclose()
+        self.evidence.close()
 
     def _add(self, server: grpc.aio.Server) -> None:
         policy_service_pb2_grpc.add_PolicyServiceServicer_to_server(self._policy, server)
         lifecycle_service_pb2_grpc.add_LifecycleServiceServicer_to_server(self._lifecycle, server)
+        experiment_service_pb2_grpc.add_ExperimentServiceServicer_to_server(self._experiments, server)
         discovery_pb2_grpc.add_DiscoveryServiceServicer_to_server(self._discovery, server)
+
+    async def _run_ramps(self) -> None:
+        """Ramps and housekeeping of the replica that collects the evidence."""
+        await self.board.ready.wait()
+        while True:
+            if self.leader.is_mine:
+                await self._ramps.look_safely()
+                await asyncio.to_thread(self.evidence.forget, self._clock.wall() - KEPT_DAYS * DAY)
+            await self._clock.sleep(RAMP_SECONDS)
 
     async def _announce(self, server: RunningServer) -> None:
         await self.board.ready.wait()

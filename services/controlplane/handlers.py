@@ -29,7 +29,8 @@ def authorised(scopes: frozenset[str]) -> Callable[[Handler[Answer]], Handler[An
         @wraps(handler)
         async def handle(self: Any, request: Any, context: Context) -> Answer:
             try:
-                self.authoriser.check(context, scopes)
+                if scopes:
+                    self.authoriser.check(context, scopes)
                 return await handler(self, request, context)
             except RouterError as error:
                 await abort(context, error)

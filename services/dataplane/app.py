@@ -25,6 +25,7 @@ from services.dataplane.health_service import HealthServicer
 from services.dataplane.health_tracker import HealthTracker
 from services.dataplane.inference_service import InferenceServicer, LocalInference
 from services.dataplane.joining import JoiningEngine
+from services.dataplane.outcomes import Outcomes
 from services.dataplane.policy_client import NodeIdentity, PolicyClient
 from services.dataplane.policy_holder import PolicyHolder
 from services.dataplane.providers.bedrock_sign import warm
@@ -101,7 +102,8 @@ class Worker:
         self.spans = None
         if exporter is not None:
             self.spans = SpanQueue(exporter, "turnout-dataplane", environment=settings.environment, count=metrics.spans)
-        sinks = [metrics_sink(metrics), resilience_sink(metrics)]
+        self.outcomes = Outcomes(settings.node_id, settings.controlplane, clock, metrics.outcomes_lost.inc)
+        sinks = [metrics_sink(metrics), resilience_sink(metrics), self.outcomes.sink]
         if self.spans is not None:
             sinks.append(spans_sink(self.spans, settings.node_id))
         self.records = RecordLog(settings.node_id, sinks)
@@ -141,6 +143,7 @@ class Worker:
         self.policy.load_file()
         server = await start_server(self.settings.listen, self._add, SERVICES)
         background.start("policy", self.policy.run())
+        background.start("outcomes", self.outcomes.run())
         background.start("readiness", self._announce(server))
         return server
 
@@ -161,6 +164,7 @@ class Worker:
         if self.settings.drain:
             await asyncio.sleep(self.settings.drain)
         self.policy.stop()
+        self.outcomes.stop()
         await server.stop(self.settings.grace)
         await background.cancel()
         await self.runner.aclose()

@@ -11,6 +11,7 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
 from services.core.errors import NoProvider, NoRoute, RouterError, UnknownModel
 from services.core.policy.snapshot import Snapshot
@@ -24,10 +25,11 @@ from services.dataplane.policy_holder import PolicyHolder
 from services.dataplane.records import RecordLog
 from services.dataplane.rehearsal import FAULT_HEADER
 from services.dataplane.runner import Runner
-from services.dataplane.trail import Trail, evidence_headers, evidence_of, unit_hash
+from services.dataplane.trail import Trail, evidence_headers, evidence_of
 from services.dataplane.translation import JSON, Dialect, InboundRequest, TalkingDialect
 from services.runtime.clock import Clock
 from services.runtime.trace_context import Sampler, begin_span
+from services.wire.records import unit_hash
 
 MAX_TOLD = 256
 """Characters of a caller's header that a record keeps."""
@@ -200,6 +202,8 @@ class Engine:
         if isinstance(plan, Undecided):
             raise _UNDECIDED[plan.reason](plan.message)
         trail.plan = plan
+        if plan.exposed:
+            trail.prompt_hash = blake2b(call.body, digest_size=8).digest()
         trail.warnings.extend(plan.warnings)
         return inbound, plan
 

@@ -6,7 +6,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from turnout.record.v1.record_pb2 import AttemptRecord, RequestRecord, Usage
 
 from services.core.policy.snapshot import CompiledProvider
-from services.dataplane.trail import AttemptTrail, Trail, reasoning_of, unit_hash
+from services.dataplane.trail import AttemptTrail, Trail, reasoning_of
+from services.wire.records import unit_hash
 
 
 def record_of(trail: Trail, node_id: str) -> RequestRecord:

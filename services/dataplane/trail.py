@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from typing import Any
 
 from services.core.attempts.effects import Effect, Kind, StartAttempt, Wait
@@ -17,11 +16,6 @@ from services.core.errors import Clock, Failure
 from services.core.routing.plan import Candidate, Plan
 from services.dataplane.translation import Evidence, TokenUsage
 from services.runtime.trace_context import TraceContext
-
-
-def unit_hash(unit: str) -> str:
-    """What records keep of a user, a session or another unit: 16 hex digits, the same everywhere."""
-    return blake2b(unit.encode(), digest_size=8).hexdigest()
 
 
 @dataclass(slots=True)
@@ -84,6 +78,8 @@ class Trail:
     provider: str = ""
     """Name of the provider that answered."""
     native_finish_reason: str = ""
+    prompt_hash: bytes = b""
+    """Of the body of a request in an experiment, to tell when the same comes again; leaves the worker never."""
     app_title: str = ""
     referer: str = ""
     user_agent: str = ""

@@ -51,6 +51,8 @@ class Metrics:
         self.policy_revision = self._gauge("turnout_policy_revision")
         nacks: Metric = "turnout_policy_nacks_total"
         self.policy_nacks = Counter(nacks, METRIC_MEANINGS[nacks], registry=registry)
+        lost: Metric = "turnout_outcomes_lost_total"
+        self.outcomes_lost = Counter(lost, METRIC_MEANINGS[lost], registry=registry)
 
     def request(self, labels: tuple[str, str, str, int], *, stream: bool, seconds: float) -> None:
         """Count a finished request; `labels` are api, router, outcome and status."""

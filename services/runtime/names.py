@@ -74,6 +74,7 @@ Metric = Literal[
     "turnout_spans_total",
     "turnout_policy_revision",
     "turnout_policy_nacks_total",
+    "turnout_outcomes_lost_total",
 ]
 
 METRIC_MEANINGS: dict[Metric, str] = {
@@ -95,6 +96,7 @@ METRIC_MEANINGS: dict[Metric, str] = {
     "turnout_spans_total": "Spans by what became of them: exported, dropped (queue full), failed.",
     "turnout_policy_revision": "Store revision of the policy in force.",
     "turnout_policy_nacks_total": "Policy pushes that this worker refused.",
+    "turnout_outcomes_lost_total": "Outcomes of experiments that the control plane did not take in time.",
 }
 
 ATTRIBUTE_MEANINGS: dict[Attribute, str] = {

@@ -143,6 +143,7 @@ async def _start_controlplane(suite: Suite) -> None:
     suite.controlplane = f"127.0.0.1:{port}"
     suite.metrics["controlplane"] = f"http://127.0.0.1:{metrics}/metrics"
     arguments = ["--listen", suite.controlplane, "--etcd", suite.etcd, "--metrics-port", str(metrics)]
+    arguments += ["--data-dir", str(suite.options.data_dir / "controlplane")]
     child = _service(suite, "controlplane", "services.controlplane", arguments)
     child.environment = {"TURNOUT_ADMIN_KEY": suite.api_key}
     async with _waiting_for("the control plane"):

@@ -202,6 +202,9 @@ class PolicyStore(Protocol):
     async def put_canary(self, canary: Canary | None) -> int:
         """Begin a canary, or end the one that runs; return the revision."""
 
+    async def claim(self, name: str, value: str, ttl: int) -> str:
+        """Claim a name for `ttl` seconds, or again; the value of who holds it."""
+
     async def put_status(self, name: str, value: bytes, ttl: int) -> None:
         """Keep a status for `ttl` seconds from now."""
 

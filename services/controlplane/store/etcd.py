@@ -8,6 +8,7 @@ Layout under the prefix, which ends with a slash:
     <prefix>history/<number>        one write, in the same transaction; the last `KEPT_WRITES` are kept
     <prefix>drafts/<name>           a draft
     <prefix>nodes/<replica>/<node>  statuses under leases
+    <prefix>claims/<name>           who does what only one replica may do, under a lease
 """
 
 from __future__ import annotations
@@ -213,6 +214,21 @@ class EtcdStore:
         request = rpc.PutRequest(key=self._canary, value=canary_bytes(canary))
         answer = await self._call(lambda member: member.kv.Put, request)
         return int(answer.header.revision)
+
+    async def claim(self, name: str, value: str, ttl: int) -> str:
+        key = f"{self._prefix}claims/{name}".encode()
+        put = rpc.PutRequest(key=key, value=value.encode(), lease=await self._lease(ttl))
+        ours = rpc.Compare(key=key, target=rpc.Compare.VALUE, result=rpc.Compare.EQUAL, value=value.encode())
+        read = rpc.RequestOp(request_range=rpc.RangeRequest(key=key))
+        for compare in (_unchanged(key, 0), ours):
+            request = rpc.TxnRequest(compare=[compare], success=[rpc.RequestOp(request_put=put)], failure=[read])
+            answer = await self._call(_txn, request)
+            if answer.succeeded:
+                return value
+            found = answer.responses[0].response_range.kvs
+            if found and found[0].value != value.encode():
+                return str(found[0].value.decode("utf-8", "replace"))
+        return value
 
     async def put_status(self, name: str, value: bytes, ttl: int) -> None:
         lease = await self._lease(ttl)

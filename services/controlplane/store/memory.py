@@ -35,6 +35,7 @@ class MemoryStore:
         self._canary_at = 0
         self._generation = 0
         self._statuses: dict[str, bytes] = {}
+        self._claims: dict[str, str] = {}
         self._revision = 0
         self._compacted = 0
         self._changed = asyncio.Condition()
@@ -137,6 +138,11 @@ class MemoryStore:
         self._drafts, self._canary, self._canary_at = dict(other._drafts), other._canary, other._canary_at
         async with self._changed:
             self._changed.notify_all()
+
+    async def claim(self, name: str, value: str, ttl: int) -> str:
+        self._check()
+        del ttl
+        return self._claims.setdefault(name, value)
 
     async def put_status(self, name: str, value: bytes, ttl: int) -> None:
         self._check()

@@ -91,6 +91,10 @@ def difference(control: Sums, arm: Sums) -> Difference:
     before = _variance(a, 0.0) + _variance(b, 0.0)
     after = _variance(a, theta) + _variance(b, theta)
     explained = 1.0 - after / before if before > 0.0 else 0.0
+    if not after and value and a.n and b.n:
+        # Nobody in one arm is like anybody in the other: every request of it fails. That no unit varies is no certainty;
+        # the next one of each arm may be like the other's.
+        after = value * value * (1.0 / (a.n * a.n) + 1.0 / (b.n * b.n))
     plain = (Estimate(a.value, a.zz, a.n), Estimate(b.value, b.zz, b.n))
     return Difference(value, after, a.n + b.n, *plain, max(0.0, explained))
 

@@ -239,6 +239,28 @@ class WeightedVariant:
 
 
 @dataclass(frozen=True, slots=True)
+class Metric:
+    """What an experiment measures; `margin` as a share of the control's value."""
+
+    name: str = ""
+    goal: str = ""
+    role: str = ""
+    of: str = ""
+    margin: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ramp:
+    """A ramp that goes by itself; `hold` in seconds."""
+
+    variant: str = ""
+    steps: tuple[int, ...] = ()
+    hold: float | None = None
+    min_units: int | None = None
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Experiment:
     """How the units of a route are assigned to its variants; `holdout` in percent."""
 
@@ -249,6 +271,8 @@ class Experiment:
     last_slot: int | None = None
     holdout: float | None = None
     control: str = ""
+    metrics: tuple[Metric, ...] = ()
+    ramp: Ramp | None = None
 
 
 @dataclass(frozen=True, slots=True)

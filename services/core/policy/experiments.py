@@ -6,11 +6,15 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from services.core.experiments.metrics import DECREASE, GUARDRAIL, INCREASE, MEAN, PER_UNIT, PRIMARY, SECONDARY
 from services.core.experiments.slots import SlotRun, SlotTable, first_table, shares
-from services.core.policy.documents import Experiment, Route
+from services.core.policy.documents import Experiment, Metric, Route
 from services.core.routing.assign import PER_PERCENT, SESSION, SLOTS, USER
 
 _RUN = re.compile(r"\A(\d{1,5})-(\d{1,5})=(\S+)\Z")
+_NAME = re.compile(r"\A[A-Za-z0-9_.-]{1,64}\Z")
+GOALS, METRIC_ROLES, METRIC_FORMS = (INCREASE, DECREASE), (PRIMARY, GUARDRAIL, SECONDARY), (MEAN, PER_UNIT)
+MAX_HOLD = 90 * 86_400.0
 _KEY = re.compile(r"\Ametadata\.[A-Za-z_][A-Za-z0-9_.-]*\Z")
 
 
@@ -65,8 +69,50 @@ def _check_rule(experiment: Experiment, route: Route, path: str) -> Iterator[tup
     if experiment.holdout is not None and not 0.0 <= experiment.holdout <= 100.0:
         yield f"{path}.holdout", "expected 0 to 100"
     names = {w.variant.variant_id for w in route.variants if w.variant is not None}
+    yield from _check_metrics(experiment.metrics, f"{path}.metrics")
+    if experiment.ramp is not None:
+        yield from _check_ramp(experiment, names, f"{path}.ramp")
     if experiment.control and experiment.control not in names:
         yield f"{path}.control", f"there is no variant {experiment.control!r} in this route"
+
+
+def _check_metrics(metrics: Sequence[Metric], path: str) -> Iterator[tuple[str, str]]:
+    seen: set[str] = set()
+    for index, metric in enumerate(metrics):
+        where = f"{path}[{index}]"
+        if not _NAME.match(metric.name):
+            yield f"{where}.name", "expected letters, digits, dots, dashes or underscores"
+        if metric.name in seen:
+            yield f"{where}.name", f"{metric.name!r} is declared already"
+        seen.add(metric.name)
+        for field, value, words in (
+            ("goal", metric.goal, GOALS),
+            ("role", metric.role, METRIC_ROLES),
+            ("of", metric.of, METRIC_FORMS),
+        ):
+            if value and value not in words:
+                yield f"{where}.{field}", f"expected one of {', '.join(words)}, got {value!r}"
+        if metric.margin is not None and not 0.0 <= metric.margin <= 10.0:
+            yield f"{where}.margin", "expected 0 to 10"
+    if sum(metric.role == PRIMARY for metric in metrics) > 1:
+        yield path, "has several primary metrics; an experiment has one"
+
+
+def _check_ramp(experiment: Experiment, names: set[str], path: str) -> Iterator[tuple[str, str]]:
+    ramp = experiment.ramp
+    assert ramp is not None, "only an experiment with a ramp is asked"
+    if ramp.variant not in names or ramp.variant == experiment.control:
+        yield f"{path}.variant", f"expected a variant of this route that is not the control, got {ramp.variant!r}"
+    if (
+        not ramp.steps
+        or any(not 1 <= step <= 100 for step in ramp.steps)
+        or list(ramp.steps) != sorted(set(ramp.steps))
+    ):
+        yield f"{path}.steps", "expected weights from 1 to 100, rising"
+    if ramp.hold is not None and not 0.0 <= ramp.hold <= MAX_HOLD:
+        yield f"{path}.hold", "expected 0 to 90 days"
+    if ramp.min_units is not None and ramp.min_units < 0:
+        yield f"{path}.min_units", "must not be negative"
 
 
 def rule_of(route: Route, salt: str, variants: Sequence[str]) -> ExperimentRule:

@@ -117,6 +117,13 @@ def test_the_detectable_difference_is_found_with_its_power() -> None:
     assert 0.75 < shown / 1_000 < 0.85
 
 
+def test_an_arm_that_always_fails_is_known_to_although_nothing_varies() -> None:
+    never, always = (Sums(n=60, y=y, x=1.0) for y in (0.0, 1.0))
+    found = fixed_horizon(difference(never, always))
+    assert 0.9 < found.low < 1.0 < found.high < 1.1
+    assert fixed_horizon(difference(never, never)) == UNKNOWN
+
+
 def test_nothing_is_detectable_without_units() -> None:
     assert detectable(1.0, 0) == math.inf
 

@@ -972,6 +972,8 @@ class Experiment(_message.Message):
     LAST_SLOT_FIELD_NUMBER: _builtins.int
     HOLDOUT_FIELD_NUMBER: _builtins.int
     CONTROL_FIELD_NUMBER: _builtins.int
+    METRICS_FIELD_NUMBER: _builtins.int
+    RAMP_FIELD_NUMBER: _builtins.int
     unit: _builtins.str
     """What is assigned: "user", "session", or "metadata.KEY". Empty: user. A request without it draws anew."""
     salt: _builtins.str
@@ -985,7 +987,17 @@ class Experiment(_message.Message):
     holdout: _builtins.float
     """Percent of all units that no experiment touches; they are the same ones everywhere. 0 when unset."""
     control: _builtins.str
-    """Variant of units that are held out or outside the layer's slots; the first one when empty."""
+    """Variant that others are compared with, and that units get which are held out or outside the layer's slots; the first
+    one when empty.
+    """
+    @_builtins.property
+    def metrics(self) -> _containers.RepeatedCompositeFieldContainer[Global___Metric]:
+        """What is measured beside the built-in metrics, and which way is better."""
+
+    @_builtins.property
+    def ramp(self) -> Global___Ramp:
+        """Moves weight to a variant by itself, step by step."""
+
     def __init__(
         self,
         *,
@@ -996,10 +1008,12 @@ class Experiment(_message.Message):
         last_slot: _builtins.int | None = ...,
         holdout: _builtins.float | None = ...,
         control: _builtins.str = ...,
+        metrics: _abc.Iterable[Global___Metric] | None = ...,
+        ramp: Global___Ramp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_first_slot", b"_first_slot", "_holdout", b"_holdout", "_last_slot", b"_last_slot", "first_slot", b"first_slot", "holdout", b"holdout", "last_slot", b"last_slot"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_first_slot", b"_first_slot", "_holdout", b"_holdout", "_last_slot", b"_last_slot", "first_slot", b"first_slot", "holdout", b"holdout", "last_slot", b"last_slot", "ramp", b"ramp"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_first_slot", b"_first_slot", "_holdout", b"_holdout", "_last_slot", b"_last_slot", "control", b"control", "first_slot", b"first_slot", "holdout", b"holdout", "last_slot", b"last_slot", "layer", b"layer", "salt", b"salt", "unit", b"unit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_first_slot", b"_first_slot", "_holdout", b"_holdout", "_last_slot", b"_last_slot", "control", b"control", "first_slot", b"first_slot", "holdout", b"holdout", "last_slot", b"last_slot", "layer", b"layer", "metrics", b"metrics", "ramp", b"ramp", "salt", b"salt", "unit", b"unit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__first_slot: _TypeAlias = _typing.Literal["first_slot"]  # noqa: Y015
     _WhichOneofArgType__first_slot: _TypeAlias = _typing.Literal["_first_slot", b"_first_slot"]  # noqa: Y015
@@ -1015,6 +1029,92 @@ class Experiment(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__last_slot) -> _WhichOneofReturnType__last_slot | None: ...
 
 Global___Experiment: _TypeAlias = Experiment  # noqa: Y015
+
+@_typing.final
+class Metric(_message.Message):
+    """A metric of an experiment: a built-in one with another role, or one that feedback brings."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    GOAL_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    OF_FIELD_NUMBER: _builtins.int
+    MARGIN_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """"error_rate", "cost_per_request", "ttft", "slow_rate", "duration", "output_tokens", "refusal_rate", "abort_rate",
+    "repeat_rate", "failover_rate", or the name that feedback gives.
+    """
+    goal: _builtins.str
+    """"increase" or "decrease": which way is better. Empty: decrease for the built-in ones, increase for others."""
+    role: _builtins.str
+    """"primary" (at most one), "guardrail" or "secondary". Empty: secondary."""
+    of: _builtins.str
+    """Of feedback: "mean" of its values, or "per_unit", their sum by unit. Empty: mean."""
+    margin: _builtins.float
+    """How much worse than the control, as a share of it, a guardrail may be before it counts; 0 when unset."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        goal: _builtins.str = ...,
+        role: _builtins.str = ...,
+        of: _builtins.str = ...,
+        margin: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_margin", b"_margin", "margin", b"margin"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_margin", b"_margin", "goal", b"goal", "margin", b"margin", "name", b"name", "of", b"of", "role", b"role"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__margin: _TypeAlias = _typing.Literal["margin"]  # noqa: Y015
+    _WhichOneofArgType__margin: _TypeAlias = _typing.Literal["_margin", b"_margin"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__margin) -> _WhichOneofReturnType__margin | None: ...
+
+Global___Metric: _TypeAlias = Metric  # noqa: Y015
+
+@_typing.final
+class Ramp(_message.Message):
+    """A ramp that goes by itself, each step an ordinary revision of the policy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VARIANT_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    HOLD_FIELD_NUMBER: _builtins.int
+    MIN_UNITS_FIELD_NUMBER: _builtins.int
+    PAUSED_FIELD_NUMBER: _builtins.int
+    variant: _builtins.str
+    """Variant whose weight grows, at the cost of the control."""
+    min_units: _builtins.int
+    """Least number of units in the variant before the next step; 1000 when unset."""
+    paused: _builtins.bool
+    """True: the ramp stands still."""
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Weights in percent, rising, such as 1, 5, 20, 50."""
+
+    @_builtins.property
+    def hold(self) -> _duration_pb2.Duration:
+        """Least time at each step; a day when unset."""
+
+    def __init__(
+        self,
+        *,
+        variant: _builtins.str = ...,
+        steps: _abc.Iterable[_builtins.int] | None = ...,
+        hold: _duration_pb2.Duration | None = ...,
+        min_units: _builtins.int | None = ...,
+        paused: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_min_units", b"_min_units", "hold", b"hold", "min_units", b"min_units"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_units", b"_min_units", "hold", b"hold", "min_units", b"min_units", "paused", b"paused", "steps", b"steps", "variant", b"variant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__min_units: _TypeAlias = _typing.Literal["min_units"]  # noqa: Y015
+    _WhichOneofArgType__min_units: _TypeAlias = _typing.Literal["_min_units", b"_min_units"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_units) -> _WhichOneofReturnType__min_units | None: ...
+
+Global___Ramp: _TypeAlias = Ramp  # noqa: Y015
 
 @_typing.final
 class WeightedVariant(_message.Message):

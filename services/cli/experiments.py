@@ -1,0 +1,96 @@
+"""`turnout experiments`: which there are, and what can be said of one."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from turnout.experiment.v1 import experiment_service_pb2 as pb
+from turnout.experiment.v1.experiment_service_pb2_grpc import ExperimentServiceStub
+
+from services.cli.connection import Connection
+from services.cli.output import Fail, escape, out, show_json, show_table
+from services.cli.policy_commands import DEFAULT_CONNECTION, Json, call
+
+
+def experiments(
+    experiment: str = "",
+    /,
+    *,
+    control: str = "",
+    since: datetime | None = None,
+    alpha: float = 0.05,
+    fixed_horizon: bool = False,
+    as_json: Json = False,
+    connection: Connection = DEFAULT_CONNECTION,
+) -> None:
+    """Show the experiments, the routes with several variants; or what can be said of one (ROUTER/ROUTE).
+
+    Args:
+        experiment: Router and route.
+        control: Variant to compare with; empty: the experiment's own.
+        since: Only requests from then on; what the same users did before is taken as their covariate (CUPED).
+        alpha: Chance of a false alarm.
+        fixed_horizon: Intervals for one look at a planned size; the default ones may be looked at at any time.
+    """
+    if not experiment:
+        _list(connection, as_json=as_json)
+        return
+    router, slash, route = experiment.partition("/")
+    if not slash:
+        raise Fail(f"{experiment!r}: expected ROUTER/ROUTE", code=2)
+    request = pb.GetReportRequest(
+        router_id=router, route_id=route, control=control, alpha=alpha, fixed_horizon=fixed_horizon
+    )
+    if since is not None:
+        request.since.FromDatetime(since)
+    report = call(connection, "GetReport", request, ExperimentServiceStub)
+    if as_json:
+        show_json(report)
+        return
+    _show(report)
+
+
+def _list(connection: Connection, *, as_json: bool) -> None:
+    found = call(connection, "ListExperiments", pb.ListExperimentsRequest(), ExperimentServiceStub).experiments
+    if as_json:
+        show_json(list(found))
+        return
+    rows = []
+    for info in found:
+        split = ", ".join(f"{v} {w} %" for v, w in zip(info.variants, info.weights, strict=True))
+        rows.append((f"{info.router_id}/{info.route_id}", split, f"{info.units:,}", f"{info.requests:,}"))
+    show_table(
+        ("EXPERIMENT", "VARIANTS", "UNITS", "REQUESTS"), rows, empty="no route of this policy has several variants"
+    )
+
+
+def _show(report: pb.Report) -> None:
+    info = report.experiment
+    out.print(f"[bold]{escape(info.router_id)}/{escape(info.route_id)}[/], control {escape(report.control)}")
+    rows = [(a.variant_id, f"{a.units:,}", f"{a.requests:,}", f"{a.p95_ttft_ms:,.0f}") for a in report.arms]
+    show_table(("VARIANT", "UNITS", "REQUESTS", "P95 TTFT MS"), rows, empty="no variants")
+    if not report.split_broken:
+        compared = [_row(c) for c in report.comparisons]
+        columns = ("VARIANT", "METRIC", "ROLE", "DIFFERENCE", "RELATIVE", "INTERVAL", "P", "VERDICT")
+        show_table(columns, compared, empty="nothing to compare yet")
+    if report.moved_units:
+        out.print(f"[dim]{report.moved_units:,} units were moved by a ramp and are left out[/]")
+    out.print(f"[dim]split p = {report.split_p:.4g}[/]")
+    out.print(f"[{'red' if report.split_broken else 'bold'}]{escape(report.verdict)}[/]")
+
+
+def _row(found: Any) -> tuple[str, ...]:
+    interval = f"{found.low:.4g} … {found.high:.4g}" if found.HasField("low") else "-"
+    relative = f"{found.relative:+.1%}" if found.HasField("relative") else "-"
+    verdict = found.verdict
+    return (
+        found.variant_id,
+        found.metric,
+        found.role,
+        f"{found.difference:+.4g}",
+        relative,
+        interval,
+        f"{found.p:.3g}",
+        verdict,
+    )

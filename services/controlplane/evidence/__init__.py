@@ -1,0 +1,1 @@
+"""What experiments are judged by: outcomes and feedback, kept and added up."""

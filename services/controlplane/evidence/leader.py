@@ -1,0 +1,90 @@
+"""Which replica of the control plane collects the evidence of experiments: one, by a claim in the store under a lease.
+
+The others hand on what they are sent. When the one that collects dies, another takes over within a lease, with the evidence
+that its own disk has; what the dead one had is there again when it comes back and claims again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+from turnout.experiment.v1.experiment_service_pb2_grpc import ExperimentServiceStub
+
+from services.controlplane.store.base import PolicyStore
+from services.core.errors import Overloaded, StoreUnavailable
+from services.runtime.clock import Clock
+from services.runtime.grpc_channel import open_channel
+from services.wire.status import from_rpc_error
+
+log = logging.getLogger(__name__)
+
+CLAIM = "evidence"
+LEASE_SECONDS = 10
+CLAIM_SECONDS = 3.0
+CALL_SECONDS = 10.0
+
+
+class Leader:
+    """This replica's claim.
+
+    Args:
+        address: Where the other replicas reach this one.
+    """
+
+    def __init__(self, store: PolicyStore, address: str, clock: Clock) -> None:
+        self._store = store
+        self._address = address
+        self._clock = clock
+        self._holder = ""
+        self._channel: grpc.aio.Channel | None = None
+        self._channel_to = ""
+        self.on_change: Callable[[bool], None] = lambda mine: None
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether this replica collects."""
+        return self._holder == self._address
+
+    async def run(self) -> None:
+        """Claim, and claim again before the lease ends."""
+        while True:
+            await self.claim()
+            await self._clock.sleep(CLAIM_SECONDS)
+
+    async def claim(self) -> None:
+        """Claim once; who holds it is known afterwards, as far as the store answers."""
+        before = self.is_mine
+        try:
+            self._holder = await self._store.claim(CLAIM, self._address, LEASE_SECONDS)
+        except StoreUnavailable as error:
+            log.debug("the claim on the evidence was not renewed: %s", error.message)
+            return
+        if self.is_mine != before:
+            log.info("evidence is collected by %s", "this replica" if self.is_mine else self._holder)
+            self.on_change(self.is_mine)
+
+    async def hand_on(self, method: str, request: Any, metadata: tuple[tuple[str, str], ...]) -> Any:
+        """Let the replica that collects answer.
+
+        Raises:
+            RouterError: It refuses, or cannot be reached.
+        """
+        if not self._holder:
+            raise Overloaded("no replica of the control plane collects evidence yet", retry_after=CLAIM_SECONDS)
+        if self._channel is None or self._channel_to != self._holder:
+            await self.aclose()
+            self._channel, self._channel_to = open_channel(self._holder), self._holder
+        call = getattr(ExperimentServiceStub(self._channel), method)
+        try:
+            return await call(request, metadata=metadata, timeout=CALL_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from error
+
+    async def aclose(self) -> None:
+        """Let go of the connection."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            await channel.close()

@@ -1,0 +1,196 @@
+"""`turnout.experiment.v1.ExperimentService`: thin handlers; a replica that does not collect hands on."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from turnout.experiment.v1 import experiment_service_pb2 as pb
+from turnout.experiment.v1 import experiment_service_pb2_grpc
+
+from services.controlplane.auth import READ, Authoriser
+from services.controlplane.evidence.experiments import Experiment, Experiments
+from services.controlplane.evidence.leader import Leader
+from services.controlplane.evidence.store import Counts, Observed, Seen
+from services.controlplane.handlers import Context, authorised
+from services.core.errors import InvalidRequest
+from services.core.experiments.intervals import Interval
+from services.core.experiments.report import Comparison, Report, value_of
+from services.runtime.clock import Clock
+from services.runtime.grpc_server import headers_of
+from services.wire.lifecycle import seconds_of, timestamp
+from services.wire.records import unit_hash
+
+FEEDBACK = frozenset({"inference", "admin"})
+MAX_FEEDBACK = 1_000
+_METRIC = re.compile(r"\A[A-Za-z0-9_.-]{1,64}\Z")
+_FAILED = {"failed", "broken"}
+
+
+class ExperimentServicer(experiment_service_pb2_grpc.ExperimentServiceServicer):
+    """The service."""
+
+    def __init__(self, experiments: Experiments, authoriser: Authoriser, leader: Leader, clock: Clock) -> None:
+        self.authoriser = authoriser
+        self._experiments = experiments
+        self._leader = leader
+        self._clock = clock
+
+    async def ReportOutcomes(self, request: pb.ReportOutcomesRequest, context: Context) -> pb.ReportOutcomesResponse:
+        # From workers, as their policy streams: no key.
+        return await self._report_outcomes(request, context)
+
+    @authorised(frozenset())
+    async def _report_outcomes(self, request: pb.ReportOutcomesRequest, context: Context) -> pb.ReportOutcomesResponse:
+        if not self._leader.is_mine:
+            handed: pb.ReportOutcomesResponse = await self._hand_on("ReportOutcomes", request, context)
+            return handed
+        await asyncio.to_thread(self._experiments.evidence.add, [_seen(o) for o in request.outcomes])
+        return pb.ReportOutcomesResponse()
+
+    @authorised(FEEDBACK)
+    async def SubmitFeedback(self, request: pb.SubmitFeedbackRequest, context: Context) -> pb.SubmitFeedbackResponse:
+        if not 1 <= len(request.feedback) <= MAX_FEEDBACK:
+            raise InvalidRequest(f"expected 1 to {MAX_FEEDBACK:,} observations", param="feedback")
+        now = self._clock.wall()
+        observed = [_observed(f, index, now, self._clock.seed()) for index, f in enumerate(request.feedback)]
+        if not self._leader.is_mine:
+            handed: pb.SubmitFeedbackResponse = await self._hand_on("SubmitFeedback", request, context)
+            return handed
+        counted = await asyncio.to_thread(self._experiments.evidence.observe, observed)
+        return pb.SubmitFeedbackResponse(counted=counted, unknown=len(observed) - counted)
+
+    @authorised(READ)
+    async def ListExperiments(self, request: pb.ListExperimentsRequest, context: Context) -> pb.ListExperimentsResponse:
+        if not self._leader.is_mine:
+            handed: pb.ListExperimentsResponse = await self._hand_on("ListExperiments", request, context)
+            return handed
+        infos = [await self._info(experiment) for experiment in await self._experiments.all()]
+        return pb.ListExperimentsResponse(experiments=infos)
+
+    @authorised(READ)
+    async def GetReport(self, request: pb.GetReportRequest, context: Context) -> pb.Report:
+        if not self._leader.is_mine:
+            handed: pb.Report = await self._hand_on("GetReport", request, context)
+            return handed
+        experiment = await self._experiments.one(request.router_id, request.route_id)
+        report = await self._experiments.report(
+            experiment,
+            control=request.control,
+            since=seconds_of(request.since) if request.HasField("since") else 0.0,
+            alpha=request.alpha or 0.05,
+            fixed=request.fixed_horizon,
+        )
+        moved = await asyncio.to_thread(self._experiments.evidence.moved_units, experiment.name)
+        return _report(await self._info(experiment), report, moved)
+
+    async def _info(self, experiment: Experiment) -> pb.ExperimentInfo:
+        counts = await asyncio.to_thread(self._experiments.evidence.counts, experiment.name, 0.0, 0.0)
+        info = pb.ExperimentInfo(
+            router_id=experiment.router,
+            route_id=experiment.compiled.route_id,
+            variants=experiment.variants,
+            weights=[v.weight for v in experiment.compiled.variants],
+            units=_total(counts.values(), "units"),
+            requests=_total(counts.values(), "requests"),
+        )
+        if experiment.weights_since:
+            info.weights_since.CopyFrom(timestamp(experiment.weights_since))
+        return info
+
+    async def _hand_on(self, method: str, request: Any, context: Context) -> Any:
+        headers = headers_of(context)
+        metadata = tuple((n, headers[n]) for n in ("authorization", "x-api-key") if n in headers)
+        return await self._leader.hand_on(method, request, metadata)
+
+
+def _total(counts: Iterable[Counts], name: str) -> int:
+    return sum(getattr(count, name) for count in counts)
+
+
+def _seen(outcome: pb.Outcome) -> Seen:
+    return Seen(
+        id=outcome.generation_id,
+        experiment=f"{outcome.router_id}/{outcome.route_id}",
+        arm=outcome.variant_id,
+        unit=outcome.unit_hash,
+        at=seconds_of(outcome.at),
+        failed=outcome.outcome in _FAILED,
+        aborted=outcome.outcome == "cancelled",
+        refused=outcome.finish_reason == "content_filter",
+        repeated=outcome.repeated,
+        failed_over=outcome.failed_over,
+        cost=outcome.cost_usd if outcome.HasField("cost_usd") else None,
+        ttft=outcome.time_to_first_token_ms if outcome.HasField("time_to_first_token_ms") else None,
+        duration=outcome.duration_ms,
+        output=outcome.output_tokens,
+    )
+
+
+def _observed(feedback: pb.Feedback, index: int, now: float, seed: int) -> Observed:
+    path = f"feedback[{index}]"
+    if bool(feedback.generation_id) == bool(feedback.user):
+        raise InvalidRequest(f"`{path}` needs either generation_id or user", param=path)
+    if not _METRIC.match(feedback.metric):
+        raise InvalidRequest(f"`{path}.metric` must be a name", param=f"{path}.metric")
+    if not math.isfinite(feedback.value):
+        raise InvalidRequest(f"`{path}.value` must be a number", param=f"{path}.value")
+    return Observed(
+        id=f"{seed & (1 << 64) - 1:016x}-{index}",
+        metric=feedback.metric,
+        value=feedback.value,
+        at=seconds_of(feedback.at) if feedback.HasField("at") else now,
+        request=feedback.generation_id,
+        unit=unit_hash(feedback.user) if feedback.user else "",
+    )
+
+
+def _report(info: pb.ExperimentInfo, report: Report, moved: int) -> pb.Report:
+    message = pb.Report(
+        experiment=info,
+        control=report.control,
+        split_p=report.split_p,
+        split_broken=report.split_broken,
+        moved_units=moved,
+        verdict=report.verdict,
+    )
+    specs = {c.spec.name: c.spec for c in report.comparisons}
+    for arm in report.arms:
+        metrics = {name: value_of(arm, spec) for name, spec in specs.items() if name in arm.sums}
+        message.arms.add(
+            variant_id=arm.variant,
+            units=arm.units,
+            requests=arm.requests,
+            metrics={} if report.split_broken else metrics,
+            p95_ttft_ms=arm.p95_ttft,
+        )
+    message.comparisons.extend(_comparison(c, broken=report.split_broken) for c in report.comparisons)
+    return message
+
+
+def _comparison(found: Comparison, *, broken: bool) -> pb.Comparison:
+    message = pb.Comparison(
+        variant_id=found.variant,
+        metric=found.spec.name,
+        role=found.spec.role,
+        goal=found.spec.goal,
+        p=found.p,
+        verdict=found.verdict,
+        detectable=found.detectable,
+        explained=found.found.explained,
+    )
+    if broken:
+        return message
+    message.difference = found.found.value
+    if found.found.relative is not None:
+        message.relative = found.found.relative
+    if _is_known(found.interval):
+        message.low, message.high = found.interval.low, found.interval.high
+    return message
+
+
+def _is_known(interval: Interval) -> bool:
+    return math.isfinite(interval.low) and math.isfinite(interval.high)
