@@ -15,7 +15,6 @@ from turnout.inference.v1.inference_service_pb2 import Api
 from services.http_bridge.admin import AdminRoutes
 from services.http_bridge.aiohttp_server import RunningHttpServer, start_http_server
 from services.http_bridge.backend import InferenceBackend
-from services.http_bridge.control import handler
 from services.http_bridge.errors import error_response
 from services.http_bridge.experiments import ExperimentRoutes
 from services.http_bridge.generations import GenerationRoutes
@@ -40,7 +39,11 @@ CHAT = Api.API_CHAT_COMPLETIONS
 OPENROUTER_CHAT = Api.API_OPENROUTER_CHAT
 MESSAGES = Api.API_MESSAGES
 
-_OPERATIONS = {
+_INFERENCE = {
+    "/v1/chat/completions": CHAT,
+    "/api/v1/chat/completions": OPENROUTER_CHAT,
+    "/v1/messages": MESSAGES,
+    "/api/v1/messages": MESSAGES,
     "/v1/embeddings": Api.API_EMBEDDINGS,
     "/api/v1/embeddings": Api.API_EMBEDDINGS,
     "/v1/moderations": Api.API_MODERATIONS,
@@ -49,7 +52,7 @@ _OPERATIONS = {
     "/v1/audio/translations": Api.API_TRANSLATIONS,
     "/v1/messages/count_tokens": Api.API_COUNT_TOKENS,
 }
-_STREAMED_OPERATIONS = {
+_STREAMED = {
     "/v1/audio/speech": Api.API_SPEECH,
     "/api/v1/audio/speech": Api.API_SPEECH,
     "/v1/audio/transcriptions": Api.API_TRANSCRIPTIONS,
@@ -96,35 +99,14 @@ class Bridge:
         self._clock = clock
         self.draining = False
         inference = InferenceRoutes(backend, observer, clock)
-        models, routers, health = ModelRoutes(backend), RouterRoutes(policy), HealthRoutes(backend)
-        generations = GenerationRoutes(backend)
+        health = HealthRoutes(backend)
         self._table = RouteTable(
             [
-                Route("POST", "/v1/chat/completions", inference.handler(CHAT)),
-                Route("POST", "/api/v1/chat/completions", inference.handler(OPENROUTER_CHAT)),
-                Route("POST", "/v1/messages", inference.handler(MESSAGES)),
-                Route("POST", "/api/v1/messages", inference.handler(MESSAGES)),
-                *(Route("POST", path, inference.handler(api)) for path, api in _OPERATIONS.items()),
-                *(
-                    Route("POST", path, inference.handler(api, always_streams=True))
-                    for path, api in _STREAMED_OPERATIONS.items()
-                ),
-                Route("GET", "/v1/models", models.list),
-                Route("GET", "/api/v1/models", models.list),
-                Route("GET", "/v1/models/{id...}", models.get),
-                Route("GET", "/api/v1/models/{id...}", models.get),
-                Route("GET", "/llm/v1alpha/models", models.inworld),
-                Route("GET", "/v1/generation", generations.generation),
-                Route("GET", "/api/v1/generation", generations.generation),
-                Route("GET", "/api/v1/key", generations.key),
-                Route("GET", "/api/v1/auth/key", generations.key),
-                Route("GET", "/api/v1/credits", generations.credits),
-                Route("POST", "/router/v1/routers", handler(routers.create)),
-                Route("GET", "/router/v1/routers", handler(routers.list)),
-                Route("GET", "/router/v1/routers/{router_id}", handler(routers.get)),
-                Route("PATCH", "/router/v1/routers/{router_id}", handler(routers.update)),
-                Route("DELETE", "/router/v1/routers/{router_id}", handler(routers.delete)),
-                Route("GET", "/lro/v1alpha/{name...}", handler(routers.operation)),
+                *(Route("POST", path, inference.handler(api)) for path, api in _INFERENCE.items()),
+                *(Route("POST", path, inference.handler(api, always_streams=True)) for path, api in _STREAMED.items()),
+                *ModelRoutes(backend).routes(),
+                *GenerationRoutes(backend).routes(),
+                *RouterRoutes(policy).routes(),
                 Route("GET", "/admin/v1/health", health.get),
                 *AdminRoutes(policy).routes(),
                 *ExperimentRoutes(policy).routes(),

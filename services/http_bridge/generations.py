@@ -14,6 +14,7 @@ from services.core.errors import NotFound, PermissionDenied, RouterError, Unauth
 from services.http_bridge.backend import InferenceBackend
 from services.http_bridge.errors import error_response, router_error_response
 from services.http_bridge.http import Request, Response, json_response
+from services.http_bridge.routing import Route
 
 _PREFIX = "gen-"
 _RATE_NOTE = "Turnout limits no rate of its own; providers may."
@@ -29,6 +30,17 @@ class GenerationRoutes:
 
     def __init__(self, backend: InferenceBackend) -> None:
         self._backend = backend
+
+    def routes(self) -> list[Route]:
+        """Every route of it."""
+        served = {
+            "/v1/generation": self.generation,
+            "/api/v1/generation": self.generation,
+            "/api/v1/key": self.key,
+            "/api/v1/auth/key": self.key,
+            "/api/v1/credits": self.credits,
+        }
+        return [Route("GET", path, serve) for path, serve in served.items()]
 
     async def generation(self, request: Request, parameters: Mapping[str, str]) -> Response:
         """One record, by the id of the request or of its answer."""

@@ -19,6 +19,7 @@ from services.http_bridge.backend import InferenceBackend
 from services.http_bridge.errors import error_response, router_error_response
 from services.http_bridge.http import JSON, Request, Response, json_response
 from services.http_bridge.model_forms import anthropic_form, endpoints_form, inworld_form, openai_form
+from services.http_bridge.routing import Route
 from services.runtime.catalogue.names import provider_id, rank
 
 _ENDPOINTS = "/endpoints"
@@ -44,6 +45,12 @@ class ModelRoutes:
     def __init__(self, backend: InferenceBackend) -> None:
         self._backend = backend
         self._held = _List(ListModelsResponse())
+
+    def routes(self) -> list[Route]:
+        """Every route of it."""
+        lists = [Route("GET", path, self.list) for path in ("/v1/models", "/api/v1/models")]
+        single = [Route("GET", path + "/{id...}", self.get) for path in ("/v1/models", "/api/v1/models")]
+        return [*lists, *single, Route("GET", "/llm/v1alpha/models", self.inworld)]
 
     async def list(self, request: Request, parameters: Mapping[str, str]) -> Response:
         """All models that the query lets through."""

@@ -17,9 +17,10 @@ from turnout.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
 
 from services.core.errors import InvalidRequest
 from services.core.policy.names import bare_router_name
-from services.http_bridge.control import call, if_match, json_body, page_size, page_token
+from services.http_bridge.control import call, handler, if_match, json_body, page_size, page_token
 from services.http_bridge.http import Request, Response, json_response
 from services.http_bridge.router_form import masked, read_router, router_form
+from services.http_bridge.routing import Route
 
 DEFAULT_PAGE = 100
 _CREATE = "type.googleapis.com/ai.inworld.router.v1.CreateRouterMetadata"
@@ -31,6 +32,18 @@ class RouterRoutes:
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub: Any = PolicyServiceStub(channel)
+
+    def routes(self) -> list[Route]:
+        """Every route of it."""
+        one = "/router/v1/routers/{router_id}"
+        return [
+            Route("POST", "/router/v1/routers", handler(self.create)),
+            Route("GET", "/router/v1/routers", handler(self.list)),
+            Route("GET", one, handler(self.get)),
+            Route("PATCH", one, handler(self.update)),
+            Route("DELETE", one, handler(self.delete)),
+            Route("GET", "/lro/v1alpha/{name...}", handler(self.operation)),
+        ]
 
     async def create(self, request: Request, parameters: Mapping[str, str]) -> Response:
         """POST /router/v1/routers."""
