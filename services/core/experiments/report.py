@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from services.core.experiments.estimates import Difference, difference, estimate
 from services.core.experiments.intervals import (
+    MIN_UNITS,
     PLANNED_UNITS,
     UNKNOWN,
     Interval,
@@ -24,7 +25,7 @@ from services.core.experiments.sample_ratio import ALPHA, mismatch
 from services.core.experiments.sums import NOTHING, Sums
 from services.core.values import Value
 
-BETTER, WORSE, SAME, UNCLEAR = "better", "worse", "no difference seen", "unknown"
+BETTER, WORSE, SAME, UNCLEAR = "better", "worse", "no difference", "unknown"
 
 
 class Arm(Value, frozen=True):
@@ -135,10 +136,10 @@ def _interval(found: Difference, alpha: float, *, fixed: bool) -> Interval:
 def _judged(spec: MetricSpec, found: Difference, interval: Interval, p: float, alpha: float) -> str:
     """Better or worse than the control, as far as that can be told."""
     if interval is UNKNOWN:
-        # Equal arms without any variance (no error at all) are no worse than each other.
-        return (
-            SAME if found.n and not found.variance and not found.value and found.control.n and found.arm.n else UNCLEAR
-        )
+        # Equal arms without any variance (no error at all) are no worse than each other, once enough of both was seen.
+        alike = not found.variance and not found.value
+        enough = found.n >= MIN_UNITS and min(found.control.n, found.arm.n) > 1
+        return SAME if alike and enough else UNCLEAR
     low, high = (interval.low, interval.high) if spec.goal == DECREASE else (-interval.high, -interval.low)
     slack = spec.margin * abs(found.control.value) if spec.role == GUARDRAIL else 0.0
     if low > slack and (spec.role != SECONDARY or p < alpha):

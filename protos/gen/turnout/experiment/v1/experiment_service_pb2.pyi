@@ -531,7 +531,7 @@ class Comparison(_message.Message):
     p: _builtins.float
     """P value; adjusted for the number of metrics, unless it is the primary one or a guardrail."""
     verdict: _builtins.str
-    """"better", "worse", "no difference seen", or "unknown"."""
+    """"better", "worse", "no difference", or "unknown"."""
     detectable: _builtins.float
     """The smallest difference that the units seen could show with 80 % power at one look."""
     explained: _builtins.float
