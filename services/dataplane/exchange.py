@@ -134,8 +134,8 @@ class Thinking:
     """Reasoning of an earlier turn. `signature` proves it to the vendor that made it; `redacted` is its opaque form.
 
     Attributes:
-        vendor: Who can read the proof: "anthropic", "openai", "google"; empty: not known. Another vendor gets
-            the text alone, or nothing.
+        vendor: Who can read the proof: "anthropic", "openai", "google", or "responses" for whoever else speaks
+            OpenAI's Responses; empty: not known. Another vendor gets the text alone, or nothing.
         id: By which the vendor knows it (OpenAI's reasoning items); empty: none.
     """
 
@@ -257,6 +257,9 @@ class ChatAnswer:
     """A whole answer. `finish_reason` in OpenAI's words: stop, length, tool_calls, content_filter.
 
     A refusal is text with the reason content_filter, however the provider spells it.
+
+    Attributes:
+        warnings: What of it has no place here and was dropped, one sentence each.
     """
 
     id: str
@@ -265,6 +268,7 @@ class ChatAnswer:
     usage: TokenUsage | None = None
     created: int = 0
     stop_sequence: str = ""
+    warnings: tuple[str, ...] = ()
     native_finish_reason: str = ""
     """In the provider's own words; empty: those of `finish_reason` are."""
 
@@ -356,6 +360,13 @@ class UsageReported:
 
 
 @dataclass(frozen=True, slots=True)
+class Dropped:
+    """A piece of the answer has no place here; `told` is a sentence for the caller. Writers never see it."""
+
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
 class Terminal:
     """The protocol's terminal event: the stream is whole."""
 
@@ -378,6 +389,7 @@ StreamEvent = (
     | ToolCallDelta
     | Finished
     | UsageReported
+    | Dropped
     | Terminal
     | Failed
 )

@@ -51,6 +51,7 @@ _APIS = {
     Api.API_TRANSCRIPTIONS: "audio.transcriptions",
     Api.API_TRANSLATIONS: "audio.translations",
     Api.API_COUNT_TOKENS: "messages.count_tokens",
+    Api.API_RESPONSES: "responses",
 }
 
 Context = grpc.aio.ServicerContext[Any, Any]

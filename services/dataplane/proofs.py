@@ -1,5 +1,5 @@
 """Whose reasoning it is: vendors in the exchange model's words, in those of OpenRouter's `reasoning_details`, and
-in proofs that travel through Anthropic's protocol.
+in proofs that travel through the protocol of another vendor.
 """
 
 from __future__ import annotations
@@ -38,23 +38,26 @@ CALL = "call"
 CALL_PROOFS_LOST = "proofs of tool calls were dropped: only Google's models read them"
 
 
-def sealed(thinking: Thinking) -> str:
-    """The proof of `thinking` for a protocol that knows one vendor's proofs only: others are wrapped with their vendor.
+ANTHROPIC = frozenset({"", "anthropic"})
+"""Whose proofs Anthropic's protocol carries as they are: its own, and what belongs to nobody that is known."""
+RESPONSES = frozenset({"openai", "responses"})
+"""Whose proofs OpenAI's Responses API carries as they are."""
 
-    Anthropic's own proofs stay as they are, and so does what belongs to nobody that is known.
-    """
+
+def sealed(thinking: Thinking, own: frozenset[str] = ANTHROPIC) -> str:
+    """The proof of `thinking` for a protocol that knows the proofs of `own`: others are wrapped with their vendor."""
     proof = thinking.redacted or thinking.signature
-    if not proof or thinking.vendor in {"", "anthropic"}:
+    if not proof or thinking.vendor in own:
         return proof
     kind = "redacted" if thinking.redacted else "signature"
     return f"{_SEAL}:{thinking.vendor}:{kind}:{thinking.id}:{proof}"
 
 
-def opened(proof: str) -> Thinking:
-    """What `sealed` made of reasoning, without its text; a bare proof is Anthropic's."""
+def opened(proof: str, bare: str = "anthropic") -> Thinking:
+    """What `sealed` made of reasoning, without its text; a bare proof is that of `bare`."""
     pieces = proof.split(":", 4)
     if len(pieces) != 5 or pieces[0] != _SEAL:
-        return Thinking(signature=proof, vendor="anthropic" if proof else "")
+        return Thinking(signature=proof, vendor=bare if proof else "")
     _, vendor, kind, named, inner = pieces
     if kind == "redacted":
         return Thinking(redacted=inner, vendor=vendor, id=named)
@@ -68,5 +71,5 @@ def note_call_proofs(messages: Iterable[Message], dropped: list[str]) -> None:
 
 
 def is_sealed(proof: object) -> bool:
-    """Whether a proof is another vendor's, which Anthropic refuses."""
+    """Whether a proof is another vendor's, which the protocol's own vendor refuses."""
     return isinstance(proof, str) and proof.startswith(f"{_SEAL}:")

@@ -292,10 +292,11 @@ class Run:
         before = self._emitted if flight.effect.kind in _MENDING else None
         text = "".join(facts.texts)
         if before is None:
-            head = (facts.response_id, facts.created, facts.block, facts.block_open)
+            head = (facts.response_id, facts.created, facts.block, facts.block_open, facts.seam)
             self._emitted = Emitted(text, facts.plain, *head)
         else:
-            self._emitted = replace(before, text=before.text + text, plain=before.plain and facts.plain)
+            plain = before.plain and facts.plain
+            self._emitted = replace(before, text=before.text + text, plain=plain, seam=facts.seam)
         mendable = self._emitted.plain and bool(self._emitted.text) and self._inbound.mendable()
         return Remains(text_only=mendable, restartable=restartable)
 

@@ -21,6 +21,7 @@ from services.dataplane.exchange import (
     AudioDelta,
     ChatAnswer,
     ChatRequest,
+    Dropped,
     Failed,
     Finished,
     ImageDelta,
@@ -95,6 +96,7 @@ class CrossTranslation:
         self.facts.finish_reason = decoded.finish_reason
         self.facts.native_finish_reason = decoded.native_finish_reason
         self.facts.response_id = decoded.id
+        self.facts.warnings.extend(decoded.warnings)
         return None
 
     def render(self, evidence: Evidence) -> bytes:
@@ -127,6 +129,8 @@ class CrossTranslation:
                     break
                 elif isinstance(event, Terminal):
                     progress.done = True
+                elif isinstance(event, Dropped):
+                    self.facts.warnings.append(event.told)
                 else:
                     shown.append(self._learn(event))
                     progress.finished |= isinstance(event, Finished) and self._codec.finish_ends

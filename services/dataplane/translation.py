@@ -105,6 +105,8 @@ class Facts:
     block_open: bool = True
     headers: Mapping[str, str] = field(default_factory=dict)
     frames_type: str = ""
+    seam: Any = None
+    """Where the caller's stream stands, in the words of its dialect, whose own it is; None: it needs none."""
 
     @property
     def request_id(self) -> str:
@@ -144,6 +146,8 @@ class Emitted:
     block: int = 0
     """Index of the content block that the text is in, and whether it is still open (Anthropic's streams)."""
     block_open: bool = True
+    seam: Any = None
+    """As in `Facts`."""
 
 
 @dataclass(slots=True)

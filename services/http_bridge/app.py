@@ -26,6 +26,7 @@ from services.http_bridge.models import ModelRoutes
 from services.http_bridge.observe import Observer, TracingObserver
 from services.http_bridge.routers import RouterRoutes
 from services.http_bridge.routing import Route, RouteTable
+from services.http_bridge.stored import stored_routes
 from services.runtime.clock import Clock, SystemClock
 from services.runtime.grpc_channel import open_channel
 from services.runtime.listening import check_listen
@@ -44,6 +45,8 @@ _INFERENCE = {
     "/api/v1/chat/completions": OPENROUTER_CHAT,
     "/v1/messages": MESSAGES,
     "/api/v1/messages": MESSAGES,
+    "/v1/responses": Api.API_RESPONSES,
+    "/api/v1/responses": Api.API_RESPONSES,
     "/v1/embeddings": Api.API_EMBEDDINGS,
     "/api/v1/embeddings": Api.API_EMBEDDINGS,
     "/v1/moderations": Api.API_MODERATIONS,
@@ -104,6 +107,7 @@ class Bridge:
             [
                 *(Route("POST", path, inference.handler(api)) for path, api in _INFERENCE.items()),
                 *(Route("POST", path, inference.handler(api, always_streams=True)) for path, api in _STREAMED.items()),
+                *stored_routes(),
                 *ModelRoutes(backend).routes(),
                 *GenerationRoutes(backend).routes(),
                 *RouterRoutes(policy).routes(),

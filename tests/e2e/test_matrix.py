@@ -1,4 +1,4 @@
-"""Every fault at every phase, for every API, streamed or not, in both wire forms and both topologies."""
+"""Every fault at every phase, for every API, streamed or not, in every wire form and both topologies."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def staged(folder: Path, topology: str, stage: Stage) -> AsyncIterator[tup
     async with (
         running_hosts(stage.play_evil) as (_, hosts),
         running_upstream(stage.play_good) as good,
-        running_suite(folder, topology, *documents(hosts, good.url, policy)) as suite,
+        running_suite(folder, topology, *documents(hosts, good.url, policy, stage.cells)) as suite,
         grpc.aio.insecure_channel(suite.grpc) as channel,
     ):
         callers = Callers(suite.url, channel, lambda number: stage.shown[number].go.set())

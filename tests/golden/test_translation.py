@@ -25,7 +25,7 @@ from tests.golden.translation.sdk_types import check_answer, check_frames, check
 from tests.support.golden import cases, check_json
 
 FOLDER = Path(__file__).parent / "translation"
-PROVIDERS = ("openai", "anthropic")
+PROVIDERS = ("openai", "anthropic", "responses")
 """Those that a request goes to when its case does not name others."""
 
 ANSWERING = (*PROVIDERS, "cohere", "mistral", "bedrock", "google")
@@ -58,7 +58,8 @@ def test_a_request_reaches_the_provider_as_pinned(api: str, name: str) -> None:
             carried = [headers[name] for name in CARRIERS if name in headers]
             assert carried in (["<secret of env:KEY>"], ["Bearer <secret of env:KEY>"])
             beyond = case.get("beyond_the_types", {}).get(provider, ())
-            check_request(provider, told["upstream"]["body"], set(beyond))
+            by = "responses" if "/responses" in told["upstream"]["url"] else provider
+            check_request(by, told["upstream"]["body"], set(beyond))
         check_json(FOLDER / "requests" / api / f"{name}.{provider}.json", told)
 
 

@@ -1,7 +1,7 @@
 """A stream that is cut at any byte never passes for a shorter success.
 
-Covered, each at every single byte offset, in every dialect (chat completions, messages, typed):
-  * streams of our own in both wire forms: text with characters of several bytes, tool calls, reasoning,
+Covered, each at every single byte offset, in every dialect:
+  * streams of our own in every wire form: text with characters of several bytes, tool calls, reasoning,
     several answers, CRLF, and endings without a terminal event;
   * recorded streams of real providers below 8 KB (up to five per provider file, spread over the sizes),
     where recordings are at hand (TURNOUT_TRAFFIC);
@@ -27,6 +27,7 @@ from turnout.inference.v1 import chat_pb2
 
 from services.core.attempts.effects import Kind
 from services.core.errors import ChainFailed, Failure, FailureKind
+from services.core.policy.provider_types import protocol_of
 from services.core.policy.rules import ClockRule
 from services.core.policy.snapshot import CompiledProvider, Target
 from services.core.routing.plan import Candidate
@@ -34,20 +35,21 @@ from services.dataplane.dialects.registry import DIALECTS, TYPED, dialect_of
 from services.dataplane.dialects.typed_write import split_events
 from services.dataplane.exchange import ChatRequest
 from services.dataplane.translation import Emitted, Evidence, InboundRequest, Translation
+from tests.replay.traffic import APIS as TYPES
 from tests.replay.traffic import PROVIDERS, exchanges, folder
+from tests.support.asking import question
 from tests.support.evil import TEXTS, whole_body
 from tests.support.evil import frames_of as evil_frames
 from tests.support.evil_shapes import answer_without_text
 from tests.support.streams import frames_of, read_stream, read_typed
 
-TYPES = {
-    "chat.completions": "openai_compatible",
-    "messages": "anthropic",
-    "generateContent": "google",
-    "streamGenerateContent": "google",
-    "converse": "bedrock",
+WIRES = {
+    "openai": "chat.completions",
+    "anthropic": "messages",
+    "google": "generateContent",
+    "bedrock": "converse",
+    "responses": "responses",
 }
-WIRES = {"openai": "chat.completions", "anthropic": "messages", "google": "generateContent", "bedrock": "converse"}
 APIS = [dialect.api for dialect in DIALECTS]
 LIMIT = 8_192
 PER_PROVIDER = 5
@@ -56,10 +58,10 @@ CUT = ChainFailed("cut", failure=Failure(FailureKind.STREAM_TRUNCATED, "cut"), s
 
 
 def candidate(protocol: str) -> Candidate:
-    """A provider that speaks `protocol`."""
-    return Candidate(
-        Target("p/m", CompiledProvider("p", TYPES.get(protocol, protocol), "http://127.0.0.1:1"), "m"), ClockRule()
-    )
+    """A provider that is called by the API `protocol`."""
+    kind = TYPES.get(protocol, protocol)
+    provider = CompiledProvider("p", kind, "http://127.0.0.1:1", protocol=protocol_of(kind))
+    return Candidate(Target("p/m", provider, "m", api=protocol), ClockRule())
 
 
 def inbound(api: str, *, stream: bool = True) -> InboundRequest:
@@ -68,8 +70,7 @@ def inbound(api: str, *, stream: bool = True) -> InboundRequest:
         message = chat_pb2.Message(role="user", parts=[chat_pb2.Part(text="x")])
         request = chat_pb2.ChatRequest(model="p/m", messages=[message])
         return TYPED.read(request.SerializeToString(), {"x-turnout-stream": "true" if stream else "false"})
-    form = {"model": "p/m", "messages": [{"role": "user", "content": "x"}], "stream": stream, "max_tokens": 9}
-    return dialect_of(api).read(json.dumps(form).encode(), {})
+    return dialect_of(api).read(json.dumps(question(api, stream=stream)).encode(), {})
 
 
 def translation(api: str, protocol: str, *, stream: bool = True) -> Translation:
@@ -94,9 +95,10 @@ def has_terminal(api: str, frames: bytes, *, strict: bool) -> bool:
         assert found.whole != bool(found.error)
         return found.whole
     # Real providers name the role in every chunk, or give several answers; only the end matters here.
-    frame = frames_of(frames.decode())[-1]
-    whole = frame[1] == "[DONE]" or frame[0] == "message_stop"
-    assert whole != ("error" in json.loads(frame[1] if not whole else "{}"))
+    event, data = frames_of(frames.decode())[-1]
+    event = event or json.loads(data).get("type", "") if data != "[DONE]" else event
+    whole = data == "[DONE]" or event in {"message_stop", "response.completed", "response.incomplete"}
+    assert whole != (event == "response.failed" or "error" in json.loads(data if not whole else "{}"))
     return whole
 
 

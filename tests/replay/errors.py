@@ -15,7 +15,7 @@ from tests.replay.run import EVIDENCE, Refused, dialects_of, replay, target_of, 
 from tests.replay.sdk import raised, raised_in_stream
 from tests.replay.traffic import FAMILIES, Exchange
 
-_SDKS = {"chat.completions": openai, "messages": anthropic}
+_SDKS = {"chat.completions": openai, "responses": openai, "messages": anthropic}
 _OUR_KEY = {FailureKind.CREDENTIALS_REJECTED, FailureKind.QUOTA_EXHAUSTED}
 
 

@@ -38,6 +38,9 @@ _SILENT = "the model stopped at once and said nothing"
 _FAILED = "no answer, but the model's own failure inside a success"
 _MALFORMED = "made to be no answer"
 _TURNS = "the file holds the streams of several turns; the router ends with the first one's terminal event"
+_IN_STREAM = "an error inside a stream"
+_BACKGROUND = "the answer is made in the background, to be fetched later; only callers of the same API can do that"
+_TRIMMED = "cut by hand: the deltas say less than the last event; callers of the same API get both, others the deltas"
 
 UNEQUAL: Mapping[str, Unequal] = {
     "anthropic-messages-810b68d0b75d": Unequal(_K.OVERLOADED, _ERROR),
@@ -107,6 +110,25 @@ UNEQUAL: Mapping[str, Unequal] = {
         None,
         "the provider counts 2161 of 2168 input tokens twice, as written to a cache and as read from it; "
         "Anthropic's usage adds the classes up",
+        crossing_only=True,
+        answer=True,
+    ),
+    "azure-responses-e1e0b4ee7d8a": Unequal(None, _TURNS),
+    "openai-responses-164c503ef7d6": Unequal(None, _TURNS),
+    "openai-responses-33ac6f52ee83": Unequal(None, _TURNS),
+    "openai-responses-30c9238f7b58": Unequal(_K.QUOTA_EXHAUSTED, _IN_STREAM),
+    "openai-responses-af0cf428fdbe": Unequal(_K.RATE_LIMITED, _IN_STREAM),
+    "openai-responses-3a6bf241f4e6": Unequal(_K.OVERLOADED, _ERROR),
+    "openai-responses-80b470dac478": Unequal(
+        None, "the file lacks its last blank line: the SDK never sees the terminal event, the router does"
+    ),
+    "openai-responses-289bad87fc52": Unequal(None, _TRIMMED, crossing_only=True),
+    "openai-responses-2967cb331fc8": Unequal(None, _TRIMMED, crossing_only=True),
+    "openai-responses-2c206e5ee80b": Unequal(_K.BAD_RESPONSE, _BACKGROUND, crossing_only=True, answer=True),
+    "openai-responses-a15e27f006a3": Unequal(_K.BAD_RESPONSE, _BACKGROUND, crossing_only=True, answer=True),
+    "openai-responses-a18b521d6e86": Unequal(
+        _K.EMPTY_ANSWER,
+        "the answer is one patch to apply, by a tool that only this API has, and counts no tokens",
         crossing_only=True,
         answer=True,
     ),

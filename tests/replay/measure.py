@@ -36,9 +36,10 @@ def measure(exchanges: Iterable[Exchange]) -> Measure:
             continue
         found.total += 1
         recorded = recorded_of(exchange)
-        own, other = dialects_of(exchange)
+        own, others = dialects_of(exchange)
         same = difference(exchange, own, recorded)
-        crossing = difference(exchange, other, recorded)
+        differences = (difference(exchange, other, recorded) for other in others)
+        crossing = next((found for found in differences if found is not None), None)
         if same is not None:
             found.same[exchange.id] = same
         if crossing is not None:
@@ -67,7 +68,8 @@ def difference(exchange: Exchange, inbound: str, recorded: Read | None) -> Diffe
     if inbound == TYPED:
         names = [n for n in names if n != "tokens"]  # they are in the record, which is no part of the answer
     if names:
-        return Difference(None, ", ".join(f"{n}: {_shown(recorded, n)} became {_shown(got, n)}" for n in names))
+        told = ", ".join(f"{n}: {_shown(recorded, n)} became {_shown(got, n)}" for n in names)
+        return Difference(None, f"as {inbound}: {told}")
     if inbound == exchange.api and got.whole != recorded.whole:
         names = [n for n in {**recorded.whole, **got.whole} if got.whole.get(n) != recorded.whole.get(n)]
         return Difference(None, f"{', '.join(names)} differ")

@@ -21,9 +21,17 @@ from tests.replay.converse import converse_answer
 from tests.replay.run import TYPED
 from tests.replay.said import Said, Tokens
 from tests.replay.said_google import read_google
-from tests.replay.sdk import anthropic_answer, anthropic_streamed, openai_answer, openai_chunks
+from tests.replay.sdk import (
+    anthropic_answer,
+    anthropic_streamed,
+    openai_answer,
+    openai_chunks,
+    openai_events,
+    openai_response,
+)
 
 OURS = ("model", "metadata")
+OURS_IN_RESPONSES = ("model", "turnout_metadata")
 _ONCE = {"role", "id", "type", "name", "finish_reason", "native_finish_reason", "format", "signature"}
 """Texts that a stream repeats or sets, but never continues."""
 
@@ -54,7 +62,7 @@ def read(api: str, body: bytes, *, stream: bool) -> Read:
         return Read({}, _read_typed(body, stream=stream))
     if api in {"generateContent", "streamGenerateContent"}:
         return Read({}, read_google(body))
-    return _read_anthropic(body, stream=stream)
+    return _read_responses(body, stream=stream) if api == "responses" else _read_anthropic(body, stream=stream)
 
 
 def _read_openai(body: bytes, *, stream: bool) -> Read:
@@ -205,6 +213,61 @@ def _read_cohere(body: bytes, *, stream: bool) -> Read:
         (message.get("tool_plan") or "") + "".join(c["thinking"] for c in content if c["type"] == "thinking"),
     )
     return Read(answer, said)
+
+
+def _read_responses(body: bytes, *, stream: bool) -> Read:
+    """A response, or the events of its stream; what a stream says is what its last event holds."""
+    if not stream:
+        whole: Value = _response(openai_response(body).model_dump(exclude_unset=True, warnings=False))
+        return Read(whole, _said_in_response(whole))
+    events = [event.model_dump(exclude_unset=True, warnings=False) for event in openai_events(body)]
+    for event in events:
+        if isinstance(event.get("response"), dict):
+            event["response"] = _response(event["response"])
+    last = events[-1]["response"]
+    if not last.get("output"):
+        # LM Studio and some fixtures tell the items one by one only.
+        last = {**last, "output": [e["item"] for e in events if e["type"] == "response.output_item.done"]}
+    return Read({"events": events}, _said_in_response(last))
+
+
+def _response(value: Value) -> Value:
+    value = _without(value, OURS_IN_RESPONSES)
+    return {**value, "usage": _without(value["usage"], ("cost",))} if value.get("usage") else value
+
+
+def _said_in_response(response: Value) -> Said:
+    items = response["output"]
+    texts = [part for item in items if item["type"] == "message" for part in item.get("content") or []]
+    calls = [item for item in items if item["type"] == "function_call"]
+    refused = any(part.get("type") == "refusal" for part in texts)
+    why = (response.get("incomplete_details") or {}).get("reason")
+    finish = "tool_calls" if calls else "content_filter" if refused else "stop"
+    if why or response.get("status") == "incomplete":
+        finish = "content_filter" if why == "content_filter" else "length"
+    return Said(
+        "".join(part.get("text") or part.get("refusal") or "" for part in texts),
+        tuple((call["name"], _json(call["arguments"])) for call in calls),
+        finish,
+        _response_tokens(response.get("usage") or {}),
+        "".join(_thought(item) for item in items if item["type"] == "reasoning"),
+    )
+
+
+def _thought(item: Value) -> str:
+    told = "".join(part.get("text") or "" for part in item.get("content") or [])
+    return told or "\n\n".join(part["text"] for part in item.get("summary") or [] if part.get("text"))
+
+
+def _response_tokens(usage: Mapping[str, Any]) -> Tokens:
+    before, after = usage.get("input_tokens_details") or {}, usage.get("output_tokens_details") or {}
+    return Tokens(
+        usage.get("input_tokens") or 0,
+        usage.get("output_tokens") or 0,
+        before.get("cached_tokens") or 0,
+        before.get("cache_write_tokens") or 0,
+        after.get("reasoning_tokens") or 0,
+    )
 
 
 def _anthropic_tokens(usage: Mapping[str, Any]) -> Tokens:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from turnout.inference.v1 import chat_pb2
 
@@ -17,17 +16,18 @@ from services.core.routing.plan import Candidate
 from services.dataplane.dialects.registry import dialect_of
 from services.dataplane.translation import STREAM_HEADER, Evidence, Translation
 from tests.replay.traffic import Exchange, type_of
+from tests.support.asking import question
 
 EVIDENCE = Evidence({"attempts": []}, 0.5, "rec/model", "generation")
 TYPED = "typed"
-OTHER = {"chat.completions": "messages", "messages": "chat.completions"}
-"""The dialects of callers, and what is across for each."""
+CALLERS = ("chat.completions", "messages", "responses")
+"""The dialects of callers."""
 
 
-def dialects_of(exchange: Exchange) -> tuple[str, str]:
-    """The dialect that is the exchange's own, or the first one, and another."""
-    own = exchange.api if exchange.api in OTHER else "chat.completions"
-    return own, OTHER[own]
+def dialects_of(exchange: Exchange) -> tuple[str, tuple[str, ...]]:
+    """The dialect that is the exchange's own, or the first one, and those that are across."""
+    own = exchange.api if exchange.api in CALLERS else CALLERS[0]
+    return own, tuple(other for other in CALLERS if other != own)
 
 
 class Refused(Exception):
@@ -46,14 +46,8 @@ def translation_of(exchange: Exchange, inbound: str) -> Translation:
         typed = chat_pb2.ChatRequest(model="rec/model", messages=[chat_pb2.Message(role="user", parts=[{"text": "x"}])])
         headers = {STREAM_HEADER: "true" if exchange.stream else "false"}
         return dialect_of(inbound).read(typed.SerializeToString(), headers).translate(candidate)
-    body: dict[str, Any] = {
-        "model": "rec/model",
-        "messages": [{"role": "user", "content": "x"}],
-        "stream": exchange.stream,
-    }
-    if inbound == "messages":
-        body["max_tokens"] = 10
-    elif exchange.stream:
+    body = question(inbound, "rec/model", stream=exchange.stream)
+    if exchange.stream and inbound == "chat.completions":
         body["stream_options"] = {"include_usage": True}
     request = dialect_of(inbound).read(json.dumps(body).encode(), {})
     return request.translate(candidate)
@@ -66,7 +60,8 @@ def target_of(exchange: Exchange) -> Target:
     model = "claude" if exchange.api == "messages" else "gemini" if kind in {"google", "vertex"} else "model"
     base_url = "http://127.0.0.1:1/v1/projects/p/locations/l"
     provider = CompiledProvider("rec", kind, base_url, protocol=protocol_of(kind))
-    return Target("rec/model", provider, model, prices=Prices(1.0, 2.0))
+    api = exchange.api if exchange.api == "responses" else ""
+    return Target("rec/model", provider, model, prices=Prices(1.0, 2.0), api=api)
 
 
 def replay(exchange: Exchange, inbound: str, pieces: Sequence[bytes] | None = None) -> bytes:

@@ -12,6 +12,7 @@ import httpx2
 import openai
 from anthropic.types import Message
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.responses import Response, ResponseStreamEvent
 
 ASKED: Any = [{"role": "user", "content": "Hello"}]
 SDK_ERRORS = (openai.APIError, anthropic.APIError)
@@ -63,6 +64,20 @@ def openai_chunks(body: bytes) -> list[ChatCompletionChunk]:
     return list(client.chat.completions.create(model="m", messages=ASKED, stream=True))
 
 
+def openai_response(body: bytes, status: int = 200, headers: Headers | None = None) -> Response:
+    """What `responses.create` returns, or raises, for a whole answer."""
+    client, canned = _openai()
+    _set(canned, status, headers or {}, body, "application/json")
+    return client.responses.create(model="m", input="Hello")
+
+
+def openai_events(body: bytes) -> list[ResponseStreamEvent]:
+    """What iterating over the stream gives, or raises."""
+    client, canned = _openai()
+    _set(canned, 200, {}, body, "text/event-stream")
+    return list(client.responses.create(model="m", input="Hello", stream=True))
+
+
 def anthropic_answer(body: bytes, status: int = 200, headers: Headers | None = None) -> Message:
     """What `messages.create` returns, or raises, for a whole answer."""
     client, canned = _anthropic()
@@ -81,7 +96,7 @@ def anthropic_streamed(body: bytes) -> Any:
 
 def raised(api: str, body: bytes, status: int, headers: Headers | None = None) -> type[Exception] | None:
     """The class that the SDK of `api` raises for an answer; None: it raises nothing."""
-    read = openai_answer if api == "chat.completions" else anthropic_answer
+    read: Any = {"chat.completions": openai_answer, "responses": openai_response, "messages": anthropic_answer}[api]
     try:
         read(body, status, headers)
     except SDK_ERRORS as error:
@@ -91,7 +106,8 @@ def raised(api: str, body: bytes, status: int, headers: Headers | None = None) -
 
 def raised_in_stream(api: str, body: bytes) -> type[Exception] | None:
     """The class that the SDK of `api` raises while it reads a stream; None: it raises nothing."""
-    read: Any = openai_chunks if api == "chat.completions" else anthropic_streamed
+    readers = {"chat.completions": openai_chunks, "responses": openai_events, "messages": anthropic_streamed}
+    read: Any = readers[api]
     try:
         read(body)
     except SDK_ERRORS as error:

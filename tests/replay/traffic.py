@@ -24,7 +24,7 @@ PROVIDERS = (
     "openai", "anthropic", "azure", "groq", "mistral", "deepseek", "xai", "openrouter", "ollama", "cerebras",
     "together", "huggingface", "perplexity", "local-openai", "vercel-gateway", "alibaba", "cloudflare", "zai",
     "databricks", "moonshot", "ai21", "crusoe", "snowflake", "pydantic-gateway", "vertex", "bedrock", "gemini", "writer",
-    "cohere",
+    "cohere", "lmstudio",
 )  # fmt: skip
 """Those whose file holds exchanges of a replayed API."""
 
@@ -37,6 +37,7 @@ FAILING = (
 APIS = {
     "chat.completions": "openai_compatible",
     "messages": "anthropic",
+    "responses": "openai",
     "cohere": "cohere",
     "converse": "bedrock",
     "generateContent": "google",
@@ -53,7 +54,7 @@ _NAMES = {"azure": "azure_openai", "vercel-gateway": "vercel"}
 FAMILIES = {
     "chat.completions": "chat.completions",
     "completions": "chat.completions",
-    "responses": "chat.completions",
+    "responses": "responses",
     "embeddings": "chat.completions",
     "images.generations": "chat.completions",
     "images.edits": "chat.completions",

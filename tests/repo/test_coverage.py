@@ -16,7 +16,7 @@ from turnout.inference.v1 import chat_pb2
 from services.dataplane.dialects.registry import DIALECTS
 from services.dataplane.providers.registry import CODECS
 from tests.repo.pages.coverage import LOST, columns, probed
-from tests.repo.pages.coverage_probes import CHAT, MESSAGES, PROBES, SAME_REQUESTS, TYPED
+from tests.repo.pages.coverage_probes import CHAT, MESSAGES, PROBES, RESPONSES, SAME_REQUESTS, TYPED
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -82,6 +82,14 @@ def properties(schemas: Any, schema: Any) -> Iterator[str]:
 def test_the_chat_fields_are_those_of_the_specification() -> None:
     schemas = openapi("openai-openapi.yaml.gz")
     assert set(properties(schemas, schemas["CreateChatCompletionRequest"])) == CHAT.spec
+
+
+@specifications
+def test_the_response_fields_are_those_of_the_specification() -> None:
+    schemas = openapi("openai-openapi.yaml.gz")
+    assert set(properties(schemas, schemas["CreateResponse"])) == RESPONSES.spec
+    schemas = openapi("openrouter-openapi.yaml.gz")
+    assert set(properties(schemas, schemas["ResponsesRequest"])) <= RESPONSES.fields.keys()
 
 
 @specifications

@@ -16,10 +16,10 @@ from turnout.inference.v1.inference_service_pb2_grpc import InferenceServiceStub
 from tests.support.evil import FIRST
 from tests.support.inprocess import KEY
 from tests.support.matrix import Answer, Cell, body_of, error_body, shown_attempts
-from tests.support.streams import read_error, read_stream, read_typed, read_whole
+from tests.support.streams import METADATA, read_error, read_stream, read_typed, read_whole
 
-PATHS = {"chat.completions": "/v1/chat/completions", "messages": "/v1/messages"}
-DIALECTS = {"chat.completions": "chat", "messages": "messages"}
+PATHS = {"chat.completions": "/v1/chat/completions", "messages": "/v1/messages", "responses": "/v1/responses"}
+DIALECTS = {"chat.completions": "chat", "messages": "messages", "responses": "responses"}
 
 
 class Callers:
@@ -100,8 +100,9 @@ def _read_body(dialect: str, body: Any, answer: Answer) -> None:
         answer.text, answer.whole = read_whole(dialect, body), True
     else:
         answer.error = read_error(dialect, body)
-    if "metadata" in body:
-        answer.attempts = shown_attempts(body["metadata"])
+    name = METADATA.get(dialect, "metadata")
+    if name in body:
+        answer.attempts = shown_attempts(body[name])
 
 
 _METADATA = (("authorization", f"Bearer {KEY}"),)

@@ -36,9 +36,11 @@ from tests.support.upstream import (
     google_events,
     openai_answer,
     openai_events,
+    responses_answer,
+    responses_events,
 )
 
-WIRES = ("openai", "anthropic", "google", "bedrock")
+WIRES = ("openai", "anthropic", "google", "bedrock", "responses")
 FIRST = "first-piece "
 """The first content of an evil answer; a script that says `shown` goes on when the caller has it."""
 TEXTS = (FIRST, "w\u00f6rld \U0001f642 ", "then more ", "at last.")
@@ -130,12 +132,14 @@ _EVENTS = {
     "anthropic": anthropic_events,
     "google": google_events,
     "bedrock": converse_events,
+    "responses": responses_events,
 }
 _ANSWERS = {
     "openai": openai_answer,
     "anthropic": anthropic_answer,
     "google": google_answer,
     "bedrock": converse_answer,
+    "responses": responses_answer,
 }
 
 
@@ -151,11 +155,13 @@ def frames_of(wire: str, *texts: str) -> list[bytes]:
 
 def lifecycle(wire: str) -> int:
     """How many frames come before the first content."""
-    return 2 if wire == "anthropic" else 1
+    return {"openai": 1, "anthropic": 2, "google": 1, "bedrock": 1, "responses": 4}[wire]
 
 
 def terminal(wire: str) -> int:
-    """How many frames come behind the finish reason: usage and [DONE], message_stop, or a late count of tokens."""
+    """How many frames come behind the finish reason: usage and [DONE], message_stop, a late count of tokens, or the
+    response as a whole.
+    """
     return 2 if wire == "openai" else 1
 
 
@@ -208,7 +214,8 @@ def error_object(wire: str, kind: str, code: str | None = None) -> bytes:
         told = {"__type": f"com.amazon.coral.service#{_BEDROCK[kind]}"}
         return json.dumps({**told, "message": "The upstream reports a problem."}).encode()
     error = {"message": "The upstream reports a problem.", "type": kind}
-    body = {"error": {**error, "param": None, "code": code}} if wire == "openai" else {"type": "error", "error": error}
+    flat = {**error, "param": None, "code": code}
+    body = {"type": "error", "error": error} if wire == "anthropic" else {"error": flat}
     return json.dumps(body).encode()
 
 
@@ -217,8 +224,11 @@ def error_event(wire: str, kind: str, code: str | None = None) -> bytes:
     if wire == "bedrock":
         name = _BEDROCK[kind][:1].lower() + _BEDROCK[kind][1:]
         return converse_frame({"exception": {name: {"message": "The upstream reports a problem."}}})
-    name = b"event: error\n" if wire == "anthropic" else b""
-    return name + b"data: " + error_object(wire, kind, code) + b"\n\n"
+    told = b"event: error\n" if wire in {"anthropic", "responses"} else b""
+    body = error_object(wire, kind, code)
+    if wire == "responses":
+        body = body.replace(b"{", b'{"type": "error", "sequence_number": 99, ', 1)
+    return told + b"data: " + body + b"\n\n"
 
 
 # Prefixes: what was sent until a phase.

@@ -6,6 +6,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from tests.support.converse import converse_frame, frame, reframed
 from tests.support.converse_server import converse_answer
@@ -32,7 +33,17 @@ from tests.support.evil import (
     terminal,
     whole_body,
 )
-from tests.support.upstream import STREAM_END, Close, Pause, Step, Trickle, chunk, google_answer, whole
+from tests.support.upstream import (
+    STREAM_END,
+    Close,
+    Pause,
+    Step,
+    Trickle,
+    chunk,
+    google_answer,
+    responses_answer,
+    whole,
+)
 
 EMPTY = frozenset({K.EMPTY_ANSWER})
 TRUNCATED = frozenset({K.STREAM_TRUNCATED})
@@ -96,8 +107,9 @@ def _lengths() -> list[Fault]:
         return [*steps, Close]
 
     def ripple(scene: Scene) -> list[Step]:
-        head = head_of(scene, f"content-length: {len(body_of(scene))}")
-        return [Trickle(head + body_of(scene))]
+        data = head_of(scene, f"content-length: {len(body_of(scene))}") + body_of(scene)
+        # Long answers in pieces of a few, so that they take no longer than short ones; every byte is cut in unit tests.
+        return [Trickle(data, max(1, len(data) // 500))]
 
     return [
         _next("short-length", short, Phase.CONTENT, NOT_WHOLE | BROKEN_OFF),
@@ -249,6 +261,7 @@ def answer_without_text(wire: str, why: str, *, stream: bool) -> list[bytes] | b
         "anthropic": (_anthropic_whole, _anthropic_stream),
         "google": (_google_whole, _google_stream),
         "bedrock": (_bedrock_whole, _bedrock_stream),
+        "responses": (_responses_whole, _responses_stream),
     }[wire]
     return make[1](why) if stream else make[0](why)
 
@@ -356,6 +369,40 @@ def _anthropic_moves(why: str) -> list[dict[str, str]]:
     return [{"type": "thinking_delta", "thinking": "Hm."}, {"type": "signature_delta", "signature": "c2ln"}]
 
 
+def _responses_form(why: str) -> dict[str, Any]:
+    """The last state of a response."""
+    item: dict[str, Any] = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "look"}
+    item |= {"status": "completed", "arguments": "{}"}
+    if why == "thought":
+        item = {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Hm."}]}
+    answer = responses_answer("", output=[item] if why in {"tool", "thought"} else [])
+    answer["usage"]["output_tokens"] = 0 if why in {"stop", "refused"} else 3
+    if why == "refused":
+        answer |= {"status": "incomplete", "incomplete_details": {"reason": "content_filter"}}
+    return answer
+
+
+def _responses_whole(why: str) -> bytes:
+    return json.dumps(_responses_form(why)).encode()
+
+
+def _responses_stream(why: str) -> list[bytes]:
+    created, in_progress = frames_of("responses", "x")[:2]
+    form = _responses_form(why)
+    at: dict[str, Any] = {"output_index": 0}
+    moves: list[bytes] = []
+    for item in form["output"]:
+        begun = {**item, "status": "in_progress"}
+        moves = [_named("response.output_item.added", sequence_number=2, **at, item=begun)]
+        at = {"sequence_number": 3, "item_id": item["id"], **at}
+        if why == "tool":
+            moves.append(_named("response.function_call_arguments.delta", **at, delta="{}"))
+        else:
+            moves.append(_named("response.reasoning_summary_text.delta", **at, summary_index=0, delta="Hm."))
+        moves.append(_named("response.output_item.done", sequence_number=4, output_index=0, item=item))
+    return [created, in_progress, *moves, _named(f"response.{form['status']}", sequence_number=5, response=form)]
+
+
 def _named(name: str, **body: object) -> bytes:
     return f"event: {name}\ndata: {json.dumps({'type': name, **body})}\n\n".encode()
 
@@ -421,15 +468,17 @@ def _events(wire: str, *, stream: bool) -> list[Fault]:
     padded = b" \n\t" + whole_body(wire) + b"\n\n"
     cut = whole_body(wire)[:-1]
     syntax = _syntax(wire, frames)
+    no_finish = streamed(without_finish, shown=True, body=cut)
+    at_once = streamed([*frames[:head], frames[-1]], body=b" ")
+    kinds = TRUNCATED if stream else NOT_WHOLE
     found = [
-        Fault(
-            "terminal-without-finish",
-            Phase.CONTENT,
-            Fate.NEXT,
-            TRUNCATED if stream else NOT_WHOLE,
-            streamed(without_finish, shown=True, body=cut),
-        ),
-        _next("terminal-at-once", streamed([*frames[:head], frames[-1]], body=b" "), kinds=NOT_WHOLE | EMPTY),
+        Fault("terminal-without-finish", Phase.CONTENT, Fate.NEXT, kinds, no_finish),
+        _next("terminal-at-once", at_once, kinds=NOT_WHOLE | EMPTY),
+    ]
+    if stream and wire == "responses":
+        # The terminal event holds all of the answer.
+        found = [_whole("terminal-without-finish", no_finish), _whole("terminal-at-once", at_once)]
+    found += [
         _whole("two-finishes", streamed([*frames[:-last], finish, *frames[-last:]], body=padded)),
         _whole("two-terminals", streamed([*frames, frames[-1]], body=padded)),
         *_behind(wire, streamed, stream=stream, body=padded),

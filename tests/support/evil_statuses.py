@@ -116,7 +116,13 @@ BEDROCK: tuple[Row, ...] = (
     ("no-body", 500, b"", Fate.NEXT, K.SERVER_ERROR, 502),
 )  # fmt: skip
 
-ROWS: Mapping[str, tuple[Row, ...]] = {"openai": OPENAI, "anthropic": ANTHROPIC, "google": GOOGLE, "bedrock": BEDROCK}
+ROWS: Mapping[str, tuple[Row, ...]] = {
+    "openai": OPENAI,
+    "anthropic": ANTHROPIC,
+    "google": GOOGLE,
+    "bedrock": BEDROCK,
+    "responses": OPENAI,
+}
 
 PASSING: Mapping[int, FailureKind] = {
     408: K.SERVER_ERROR, 409: K.SERVER_ERROR, 425: K.SERVER_ERROR, 429: K.RATE_LIMITED, 500: K.SERVER_ERROR,
@@ -184,7 +190,7 @@ def _passing(wire: str, status: int, form: str) -> Fault:
     waits = waits and (status == 429 or not form.startswith("reset"))
 
     def script(scene: Scene) -> list[Step]:
-        words = "server_error" if scene.wire == "openai" else "api_error"
+        words = "server_error" if scene.wire in {"openai", "responses"} else "api_error"
         if status == 429:
             words = "rate_limit_error"
         # Amazon's names say more than its statuses; these rows are about statuses.

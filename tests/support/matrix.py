@@ -23,6 +23,7 @@ from urllib.parse import unquote
 
 from turnout.record.v1.record_pb2 import RequestRecord
 
+from tests.support.asking import question
 from tests.support.converse_server import converse_answer, converse_events
 from tests.support.evil import FULL, WIRES, Fate, Fault, Phase, Scene, cuts, stream_head
 from tests.support.evil_hosts import Host, hosts
@@ -38,11 +39,13 @@ from tests.support.upstream import (
     google_events,
     openai_answer,
     openai_events,
+    responses_answer,
+    responses_events,
     streamed,
     whole,
 )
 
-APIS = ("chat.completions", "messages", "typed")
+APIS = ("chat.completions", "messages", "responses", "typed")
 POLICIES = {"honest": "honest_error", "mending": "verified_resume"}
 """What policy says of answers that break after their first content."""
 GOOD = "Good answer."
@@ -51,6 +54,7 @@ PROVIDERS = {
     "anthropic": ("anthropic", ""),
     "google": ("google", "/v1beta"),
     "bedrock": ("bedrock", ""),
+    "responses": ("openai", "/v1"),
 }
 """Provider type of each wire form, and the path of its address."""
 ANSWERS = {
@@ -58,6 +62,7 @@ ANSWERS = {
     "anthropic": (anthropic_answer, anthropic_events),
     "google": (google_answer, google_events),
     "bedrock": (converse_answer, converse_events),
+    "responses": (responses_answer, responses_events),
 }
 CLOCKS = {
     "connect": "1s", "headers": "1200ms", "first_event": "1400ms", "first_content": "1600ms", "idle": "1800ms",
@@ -181,11 +186,12 @@ def asked(seen: Seen) -> tuple[str, str, bool]:
     place, _, verb = seen.path.rpartition(":")
     if place and verb.partition("?")[0] in {"generateContent", "streamGenerateContent"}:
         return "google", place.rpartition("/")[2], verb == "streamGenerateContent?alt=sse"
-    wire = "openai" if seen.path.endswith("/chat/completions") else "anthropic"
+    ends = {"/chat/completions": "openai", "/responses": "responses"}
+    wire = next((wire for end, wire in ends.items() if seen.path.endswith(end)), "anthropic")
     return wire, seen.json["model"], bool(seen.json.get("stream"))
 
 
-def documents(found: dict[str, Host], good: str, policy: str) -> list[dict[str, Any]]:
+def documents(found: dict[str, Host], good: str, policy: str, cells: Sequence[Cell] = ()) -> list[dict[str, Any]]:
     """Providers for every host in every wire form. Breakers stay out of it: every cell has targets of its own."""
     forms: list[dict[str, Any]] = []
     for name, url in [*((name, host.url) for name, host in found.items()), ("good", good)]:
@@ -195,14 +201,16 @@ def documents(found: dict[str, Host], good: str, policy: str) -> list[dict[str, 
             forms.append({**provider, "clocks": CLOCKS})
     budget = {"ratio": 1.0, "min_per_second": 10_000}
     retry = {"max_retries": 1, "max_attempts": 5, "max_wait": f"{int(MAX_WAIT * 1000)}ms", "budget": budget}
+    # A provider that speaks several APIs is called by the caller's own, unless its model says otherwise.
+    models = [cell.model for cell in cells if cell.wire == "responses"]
+    models += [cell.fallback_model for cell in cells if cell.fallback == "responses"]
+    forms += [{"kind": "Model", "name": model, "api": "responses"} for model in models]
     return [*forms, {"kind": "Settings", "name": "default", "retry": retry, "recovery": POLICIES[policy]}]
 
 
 def body_of(cell: Cell) -> dict[str, Any]:
     """A caller's request."""
-    message = {"role": "user", "content": "Say it."}
-    body = {"model": cell.model, "models": [cell.fallback_model], "stream": cell.stream, "messages": [message]}
-    return {**body, "max_tokens": 100} if cell.api == "messages" else body
+    return question(cell.api, cell.model, "Say it.", models=[cell.fallback_model], stream=cell.stream)
 
 
 async def verdict(cell: Cell, answer: Answer, record: RequestRecord, stage: Stage) -> list[str]:

@@ -30,7 +30,7 @@ class ReadStream:
 
 def read_stream(api: str, body: str) -> ReadStream:
     """Read `body`, and fail on anything that a strict client would trip over."""
-    found = read_chat(body) if api == "chat" else read_messages(body)
+    found = {"chat": read_chat, "messages": read_messages, "responses": read_responses}[api](body)
     assert not (found.whole and found.error), "a stream ends well or with an error, never both"
     assert len(found.ids) <= 1 + found.restarts, f"one id: {found.ids}"
     return found
@@ -116,6 +116,69 @@ def read_messages(body: str) -> ReadStream:
     return found
 
 
+METADATA = {"responses": "turnout_metadata"}
+"""Where the evidence is in an API whose `metadata` is something else."""
+
+_ITEM_EVENTS = ("response.output_text", "response.content_part", "response.function_call", "response.reasoning")
+
+
+def read_responses(body: str) -> ReadStream:
+    """One response: numbered events, items one after the other, one terminal event with what the deltas said."""
+    found = ReadStream()
+    seen: list[str] = []
+    number, last, open_item = -1, -1, ""
+    done: dict[int, Any] = {}
+    for event, data in frames_of(body):
+        assert not found.whole, "nothing follows the terminal event"
+        value = json.loads(data)
+        kind = value["type"]
+        assert event in {kind, ""}, f"the event line of {kind} says {event!r}"
+        if kind == "restart":
+            found.restarts, found.text, seen, number, last, open_item = found.restarts + 1, "", [], -1, -1, ""
+            done = {}
+            found.metadata = value.get("turnout_metadata", found.metadata)
+            continue
+        assert value["sequence_number"] > number, f"numbers rise: {value['sequence_number']} behind {number}"
+        number = value["sequence_number"]
+        seen.append(kind)
+        response = value.get("response")
+        if response is not None:
+            found.ids.add(response["id"])
+            found.metadata = response.get("turnout_metadata", found.metadata)
+        if kind == "response.output_item.added":
+            assert not open_item, "one item is open at a time"
+            assert value["output_index"] == last + 1, "items rise one by one"
+            open_item, last = value["item"]["id"], value["output_index"]
+        elif kind == "response.output_item.done":
+            assert value["output_index"] == last
+            assert value["item"]["id"] == open_item
+            done[last], open_item = value["item"], ""
+        elif kind.startswith(_ITEM_EVENTS):
+            assert (value["output_index"], value["item_id"]) == (last, open_item), f"{kind} belongs to the open item"
+            found.text += value["delta"] if kind == "response.output_text.delta" else ""
+        elif kind in {"response.completed", "response.incomplete"}:
+            found.whole = True
+            assert response["status"] == kind.removeprefix("response.")
+            said = _said(response["output"])
+            assert not found.text or said == found.text, f"{said!r} at the end, {found.text!r} before"
+            found.text = said
+            assert all(response["output"][at] == item for at, item in done.items()), "items end as they were told"
+        elif kind == "error":
+            found.error = value["error"]
+        elif kind == "response.failed":
+            assert found.error is not None, "an error comes before"
+            assert response["error"]["message"] == found.error["message"]
+    assert seen[:1] in ([], ["response.created"], ["error"]), f"the start is first: {seen[:2]}"
+    assert seen.count("response.created") <= 1, "exactly one start"
+    assert (seen[-1:] == ["response.failed"]) == (found.error is not None), "a failure ends the stream"
+    return found
+
+
+def _said(output: list[Any]) -> str:
+    parts = [part for item in output if item["type"] == "message" for part in item["content"]]
+    return "".join(part.get("text", "") for part in parts)
+
+
 def read_typed(events: Sequence[chat_pb2.ChatEvent], error: Any = None) -> ReadStream:
     """Read a typed stream; `error` is the status that ended the call, None: it ended well."""
     found = ReadStream(error=error)
@@ -144,10 +207,14 @@ def read_typed(events: Sequence[chat_pb2.ChatEvent], error: Any = None) -> ReadS
 
 
 def read_whole(api: str, body: Any) -> str:
-    """The text of a whole answer in either dialect; fails on anything that a strict client would trip over."""
+    """The text of a whole answer in any dialect; fails on anything that a strict client would trip over."""
     assert isinstance(body["id"], str)
     assert body["id"], "an answer has an id"
-    assert isinstance(body["metadata"]["attempts"], list)
+    assert isinstance(body[METADATA.get(api, "metadata")]["attempts"], list)
+    if api == "responses":
+        assert body["object"] == "response"
+        assert body["status"] in {"completed", "incomplete"}
+        return _said(body["output"])
     if api == "chat":
         assert body["object"] == "chat.completion"
         (choice,) = body["choices"]
@@ -161,9 +228,9 @@ def read_whole(api: str, body: Any) -> str:
 
 
 def read_error(api: str, body: Any) -> Any:
-    """The error object of an error answer in either dialect."""
+    """The error object of an error answer in any dialect."""
     error = body["error"]
     assert error["message"]
     assert error["type"]
-    assert api == "chat" or body["type"] == "error"
+    assert api != "messages" or body["type"] == "error"
     return error

@@ -261,6 +261,49 @@ def openai_events(*texts: str, usage: bool = True) -> list[bytes]:
     return frames
 
 
+def responses_answer(text: str = "Hello there", **more: Any) -> dict[str, Any]:
+    """A whole answer of OpenAI's Responses API."""
+    usage = {
+        "input_tokens": 9,
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens": 4,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": 13,
+    }
+    base = {"id": "resp_1", "object": "response", "created_at": 1, "status": "completed", "model": "m", "error": None}
+    echo = {"incomplete_details": None, "metadata": {}, "parallel_tool_calls": True, "tool_choice": "auto", "tools": []}
+    return {**base, **echo, "output": [responses_message(text)], "usage": usage, **more}
+
+
+def responses_message(text: str, status: str = "completed") -> dict[str, Any]:
+    part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+    return {"id": "msg_1", "type": "message", "status": status, "role": "assistant", "content": [part] if text else []}
+
+
+def responses_events(*texts: str, **more: Any) -> list[bytes]:
+    """The frames of a stream of OpenAI's Responses API; `more` goes into the last response."""
+    number = -1
+
+    def frame(name: str, **body: Any) -> bytes:
+        nonlocal number
+        number += 1
+        value = {"type": f"response.{name}", "sequence_number": number, **body}
+        return f"event: response.{name}\ndata: {json.dumps(value)}\n\n".encode()
+
+    whole, at = "".join(texts), {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+    empty = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
+    begun = responses_answer(status="in_progress", output=[], usage=None)
+    frames = [frame("created", response=begun), frame("in_progress", response=begun)]
+    frames.append(frame("output_item.added", output_index=0, item=responses_message("", "in_progress")))
+    frames.append(frame("content_part.added", **at, part=empty))
+    frames += [frame("output_text.delta", **at, delta=text, logprobs=[]) for text in texts]
+    frames.append(frame("output_text.done", **at, text=whole, logprobs=[]))
+    frames.append(frame("content_part.done", **at, part={**empty, "text": whole}))
+    frames.append(frame("output_item.done", output_index=0, item=responses_message(whole)))
+    frames.append(frame("completed", response=responses_answer(whole, **more)))
+    return frames
+
+
 def anthropic_answer(text: str = "Hello there") -> dict[str, Any]:
     usage = {"input_tokens": 9, "output_tokens": 4}
     content = [{"type": "text", "text": text}]

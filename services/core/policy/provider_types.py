@@ -7,7 +7,7 @@ A type with a protocol of its own has a codec in `dataplane/providers/`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from services.core.policy.vendors import PLAIN, SERVERS, VENDORS, Quirks
 
@@ -34,6 +34,7 @@ class ProviderType:
         keyless: True: it usually runs beside the worker and asks for no credential.
         quirks: Where its chat completions differ from others'.
         families: Protocols of models that another vendor made, by the beginning of their names.
+        apis: APIs that it speaks beside the first one of its protocol, such as "responses".
     """
 
     protocol: str
@@ -41,6 +42,7 @@ class ProviderType:
     keyless: bool = False
     quirks: Quirks = PLAIN
     families: Mapping[str, str] = field(default_factory=dict)
+    apis: tuple[str, ...] = ()
 
 
 _OPENAI = Quirks(
@@ -97,12 +99,22 @@ _OWN: Mapping[str, ProviderType] = {
 """Those with a protocol of their own, and the one for whoever has no row."""
 
 
+_RESPONSES = frozenset(
+    {
+        "openai", "azure_openai", "deepseek", "groq", "huggingface", "openrouter", "xai", "llamacpp", "lmstudio",
+        "ollama", "vllm",
+    }
+)  # fmt: skip
+"""Those that document OpenAI's Responses API, or were seen to answer by it. Servers do so in their recent versions."""
+
+
 def _rows() -> Mapping[str, ProviderType]:
     vendors = {name: ProviderType(COMPATIBLE, url, quirks=quirks) for name, (url, quirks) in VENDORS.items()}
     servers = {
         name: ProviderType(COMPATIBLE, url, keyless=True, quirks=quirks) for name, (url, quirks) in SERVERS.items()
     }
-    return {**_OWN, **dict(sorted({**vendors, **servers}.items()))}
+    found = {**_OWN, **dict(sorted({**vendors, **servers}.items()))}
+    return {name: replace(row, apis=("responses",)) if name in _RESPONSES else row for name, row in found.items()}
 
 
 PROVIDER_TYPES: Mapping[str, ProviderType] = _rows()
@@ -131,3 +143,8 @@ def family_protocol(provider_type: str, model: str) -> str:
     families = PROVIDER_TYPES.get(provider_type, _NONE).families
     name = model.rpartition("/")[2] if families else ""
     return next((protocol for beginning, protocol in families.items() if name.startswith(beginning)), "")
+
+
+def apis_of(provider_type: str) -> tuple[str, ...]:
+    """The APIs that a provider type speaks beside the first one of its protocol; of one that is not known, none."""
+    return PROVIDER_TYPES.get(provider_type, _NONE).apis

@@ -33,11 +33,11 @@ _KIND_CODES: Mapping[FailureKind, str] = {
 }
 
 
-def error_body(error: RouterError, evidence: Evidence | None) -> bytes:
-    """The body of an error response."""
+def error_body(error: RouterError, evidence: Evidence | None, name: str = "metadata") -> bytes:
+    """The body of an error response, with the evidence under `name`."""
     body: dict[str, Any] = {"error": error_object_of(error)}
     if evidence is not None:
-        body["metadata"] = evidence.metadata
+        body[name] = evidence.metadata
     return msgspec.json.encode(body)
 
 

@@ -72,7 +72,7 @@ def strings(value: Any, path: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def text(body: Mapping[str, Any], name: str) -> str:
+def text(body: Mapping[str, Any], name: str, path: str = "") -> str:
     """Text; empty when it is not there.
 
     Raises:
@@ -81,7 +81,7 @@ def text(body: Mapping[str, Any], name: str) -> str:
     value = body.get(name)
     if value is None or isinstance(value, str):
         return value or ""
-    raise InvalidRequest(f"`{name}` must be text", param=name)
+    raise InvalidRequest(f"`{path or name}` must be text", param=path or name)
 
 
 def word(body: Mapping[str, Any], name: str, words: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from services.dataplane.dialects.anthropic_messages import AnthropicMessages
 from services.dataplane.dialects.openai_chat import OpenAiChat
 from services.dataplane.dialects.openrouter_chat import OpenRouterChat
 from services.dataplane.dialects.operations import COUNT_TOKENS, OPERATIONS, OperationDialect
+from services.dataplane.dialects.responses import OpenAiResponses
 from services.dataplane.dialects.typed_chat import TypedChat
 from services.dataplane.operations.registry import translate
 from services.dataplane.providers.registry import codec_for
@@ -20,6 +21,7 @@ DIALECTS: tuple[Dialect, ...] = (
     OpenAiChat(codec_for, SystemClock().wall),
     OpenRouterChat(codec_for, SystemClock().wall),
     AnthropicMessages(codec_for),
+    OpenAiResponses(codec_for, SystemClock().wall),
     TYPED,
 )
 """Those of chat."""

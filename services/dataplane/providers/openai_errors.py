@@ -62,6 +62,7 @@ BY_CODE: Mapping[str, FailureKind] = {
     "content_policy_violation": _K.CONTENT_REFUSED,
     "image_content_policy_violation": _K.CONTENT_REFUSED,
     "bio_policy": _K.CONTENT_REFUSED,
+    "misalignment_policy_violation": _K.CONTENT_REFUSED,
     "refusal": _K.CONTENT_REFUSED,
     "moderation_blocked": _K.CONTENT_REFUSED,
     "ResponsibleAIPolicyViolation": _K.CONTENT_REFUSED,
@@ -90,6 +91,7 @@ BY_CODE: Mapping[str, FailureKind] = {
     "internal_server_error": _K.SERVER_ERROR,
     "api_error": _K.SERVER_ERROR,
     "timeout_error": _K.SERVER_ERROR,
+    "vector_store_timeout": _K.SERVER_ERROR,
     "provider_unavailable": _K.SERVER_ERROR,
     "server": _K.SERVER_ERROR,
     "timeout": _K.SERVER_ERROR,
@@ -101,6 +103,21 @@ BY_CODE: Mapping[str, FailureKind] = {
     "invalid_request_error": _K.INVALID_REQUEST,
     "invalid_request": _K.INVALID_REQUEST,
     "INVALID_ARGUMENT": _K.INVALID_REQUEST,
+    # … and what a response, which OpenAI begins with a success, fails with
+    "invalid_prompt": _K.INVALID_REQUEST,
+    "invalid_image": _K.INVALID_REQUEST,
+    "invalid_image_format": _K.INVALID_REQUEST,
+    "invalid_base64_image": _K.INVALID_REQUEST,
+    "invalid_image_url": _K.INVALID_REQUEST,
+    "invalid_image_mode": _K.INVALID_REQUEST,
+    "image_too_large": _K.INVALID_REQUEST,
+    "image_too_small": _K.INVALID_REQUEST,
+    "image_parse_error": _K.INVALID_REQUEST,
+    "image_file_too_large": _K.INVALID_REQUEST,
+    "image_file_not_found": _K.INVALID_REQUEST,
+    "unsupported_image_media_type": _K.INVALID_REQUEST,
+    "empty_image_file": _K.INVALID_REQUEST,
+    "failed_to_download_image": _K.INVALID_REQUEST,
 }
 """Codes, types and statuses of OpenAI and of those who speak like it. Exactly as they are written: these are no words."""
 

@@ -86,6 +86,26 @@ def _lower_limit(body: dict[str, Any], target: Target) -> list[str]:
     return warnings
 
 
+def reasons(target: Target) -> bool:
+    """Whether the target is one of OpenAI's models that reason."""
+    found = _REASONS.fullmatch(target.upstream_model)
+    return quirks_of(target.provider.type).openai_models and found is not None
+
+
+def fit_sampling(body: dict[str, Any], target: Target, effort: str) -> list[str]:
+    """Take out of a Responses body what a model that reasons refuses; what was dropped, one sentence each.
+
+    Raises:
+        Untranslatable: The model refuses what the answer depends on.
+    """
+    found = _REASONS.fullmatch(target.upstream_model)
+    if found is None or not reasons(target) or (found["minor"] is not None and effort in {"", "none"}):
+        return []
+    told = f"the model {target.upstream_model}"
+    dropped = [_drop(body, name, told) for name in _SAMPLING if name in body]
+    return [line for line in dropped if line]
+
+
 def _rename_limit(body: dict[str, Any], limit: str) -> list[str]:
     """Call the limit of the answer's tokens `limit`; of a caller who gave both names, the newer one counts."""
     if not any(name in body for name in LIMITS if name != limit):

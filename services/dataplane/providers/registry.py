@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from services.core.policy.provider_types import family_protocol
+from services.core.policy.provider_types import apis_of, family_protocol
 from services.core.policy.snapshot import Target
 from services.dataplane.codec import ProviderCodec
 from services.dataplane.providers.anthropic import AnthropicCodec
 from services.dataplane.providers.azure_openai import AzureOpenAiCodec
+from services.dataplane.providers.azure_responses import AzureResponsesCodec
 from services.dataplane.providers.bedrock import BedrockCodec
 from services.dataplane.providers.cohere import CohereCodec
 from services.dataplane.providers.google import GoogleCodec
 from services.dataplane.providers.mistral import MistralCodec
 from services.dataplane.providers.openai import OpenAiCodec
+from services.dataplane.providers.responses import ResponsesCodec
 from services.dataplane.providers.vertex_claude import VertexClaudeCodec
 from services.dataplane.translation import Untranslatable
 
@@ -26,6 +28,8 @@ CODECS: tuple[ProviderCodec, ...] = (
     BedrockCodec(),
     GoogleCodec(),
     VertexClaudeCodec(),
+    ResponsesCodec(),
+    AzureResponsesCodec(),
 )
 """Of several that speak a protocol, the first is the one for callers who speak none of them."""
 
@@ -45,7 +49,8 @@ _BY_PROTOCOL = _by_protocol()
 
 def codec_for(target: Target, api: str) -> ProviderCodec:
     """The codec for `target`: the one of the caller's `api` where the provider speaks it, unless policy says which."""
-    return codec_of(spoken(target), target.api or api)
+    native = api if api in apis_of(target.provider.type) else ""
+    return codec_of(spoken(target), target.api or native)
 
 
 def spoken(target: Target) -> str:

@@ -22,6 +22,7 @@ from services.core.policy.snapshot import CompiledProvider, Target
 from services.core.routing.plan import Candidate
 from services.dataplane.dialects.openai_chat import OpenAiChat
 from services.dataplane.dialects.registry import dialect_of
+from services.dataplane.dialects.responses import OpenAiResponses
 from services.dataplane.dialects.typed_write import split_events
 from services.dataplane.providers.registry import codec_for
 from services.dataplane.translation import (
@@ -38,7 +39,7 @@ from services.wire.document_form import read_form
 from services.wire.policy import to_document
 from tests.support.converse import converse_frame
 
-APIS = {"chat": "chat.completions", "messages": "messages", "typed": "typed"}
+APIS = {"chat": "chat.completions", "messages": "messages", "responses": "responses", "typed": "typed"}
 EVIDENCE = Evidence({"generation_id": "gen-1"}, 0.0125, "provider/model", "gen-1")
 CREDENTIAL = "<secret of env:KEY>"
 TARGETS = {
@@ -65,8 +66,13 @@ TARGETS = {
     "bedrock_nova": ("bedrock", "us.amazon.nova-2-lite-v1:0"),
     "bedrock_llama": ("bedrock", "us.meta.llama4-maverick-17b-instruct-v1:0"),
     "bedrock_profile": ("bedrock", "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc"),
+    "responses": ("openai", "gpt-5"),
+    "responses_older": ("openai", "gpt-4.1"),
+    "xai": ("xai", "grok-4"),
 }
-"""Provider type and model by the name that cases use; `anthropic_adaptive` is a model that reasons by effort only."""
+"""Provider type and model by the name that cases use; `anthropic_adaptive` is a model that reasons by effort only,
+`responses` and `responses_older` are models that policy says are called by that API.
+"""
 
 ADDRESSES = {
     "vertex": "https://europe-west1-aiplatform.googleapis.com/v1/projects/example-project/locations/europe-west1"
@@ -78,7 +84,8 @@ Case = Mapping[str, Any]
 
 def dialect(api: str) -> Dialect:
     """The dialect of a case, with a clock that stands still."""
-    return OpenAiChat(codec_for, lambda: 1_750_000_000.0) if api == "chat" else dialect_of(APIS[api])
+    timed = {"chat": OpenAiChat, "responses": OpenAiResponses}.get(api)
+    return timed(codec_for, lambda: 1_750_000_000.0) if timed is not None else dialect_of(APIS[api])
 
 
 def candidate(name: str, policy: Case) -> Candidate:
@@ -88,7 +95,7 @@ def candidate(name: str, policy: Case) -> Candidate:
     headers, labels = policy.get("headers", {}), policy.get("labels", {})
     protocol = protocol_of(provider_type)
     provider = CompiledProvider("provider", provider_type, base_url, headers=headers, labels=labels, protocol=protocol)
-    target = Target("provider/model", provider, model)
+    target = Target("provider/model", provider, model, api="responses" if name.startswith("responses") else "")
     generation, templates = _variant(policy)
     return Candidate(target, ClockRule(), generation=generation, templates=templates)
 
@@ -158,6 +165,8 @@ def translation_for(api: str, provider_type: str, case: Case) -> Translation:
     """A translation of a plain request, ready for an answer."""
     stream = "stream" in case
     body: dict[str, Any] = {"model": "provider/model", "messages": [{"role": "user", "content": "Hi"}]}
+    if api == "responses":
+        body["input"] = body.pop("messages")
     if api == "typed":
         body["messages"] = [{"role": "user", "parts": [{"text": "Hi"}]}]
     elif stream:
@@ -196,7 +205,7 @@ def wire_stream(provider_type: str, events: Iterable[Any]) -> bytes:
     for event in events:
         if isinstance(event, str):
             pieces.append(event)
-        elif provider_type in {"anthropic", "cohere"}:
+        elif provider_type in {"anthropic", "cohere", "responses"}:
             pieces.append(f"event: {event['type']}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n")
         else:
             pieces.append(f"data: {json.dumps(event, ensure_ascii=False)}\n\n")

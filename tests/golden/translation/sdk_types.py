@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from typing import Any
 
@@ -10,11 +11,13 @@ import openai.types.chat as openai_types
 from anthropic.types import message_create_params
 from mistralai.client.models import ChatCompletionRequest
 from openai.types.chat import completion_create_params
+from openai.types.responses import Response, ResponseStreamEvent, response_create_params
 from pydantic import TypeAdapter
 
 from tests.golden.translation.cohere_types import check_cohere
 from tests.golden.translation.google_types import check_google
 from tests.support.converse import check_converse_request
+from tests.support.streams import read_responses
 
 _GONE = {"temperature", "top_p", "top_k"}
 """Anthropic's SDK has them no more; models up to 4.6 still take them."""
@@ -26,6 +29,10 @@ def _adapter(provider: str, *, stream: bool) -> TypeAdapter[Any]:
         if stream:
             return TypeAdapter(message_create_params.MessageCreateParamsStreaming)
         return TypeAdapter(message_create_params.MessageCreateParamsNonStreaming)
+    if provider.startswith("responses"):
+        if stream:
+            return TypeAdapter(response_create_params.ResponseCreateParamsStreaming)
+        return TypeAdapter(response_create_params.ResponseCreateParamsNonStreaming)
     if stream:
         return TypeAdapter(completion_create_params.CompletionCreateParamsStreaming)
     return TypeAdapter(completion_create_params.CompletionCreateParamsNonStreaming)
@@ -85,6 +92,8 @@ def check_answer(api: str, body: dict[str, Any]) -> None:
         openai_types.ChatCompletion.model_validate({**body, "metadata": None})
     elif api == "messages":
         anthropic_types.Message.model_validate(body)
+    elif api == "responses":
+        Response.model_validate(body)
 
 
 def check_frames(api: str, frames: list[Any]) -> None:
@@ -99,6 +108,12 @@ def check_frames(api: str, frames: list[Any]) -> None:
         for event in events:
             adapter.validate_python(event)
         _check_blocks(events)
+    elif api == "responses":
+        event_types: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
+        for frame in frames:
+            event_types.validate_python(frame["data"])
+        body = "".join(f"event: {frame['event']}\ndata: {json.dumps(frame['data'])}\n\n" for frame in frames)
+        assert read_responses(body).whole
 
 
 def _check_blocks(events: list[Any]) -> None:

@@ -40,6 +40,8 @@ MODELS: Mapping[str, str] = {
 """Model by protocol, where it matters which one it is."""
 MORE_TYPES = ("openrouter",)
 """Provider types that take more than others of their protocol."""
+BY_RESPONSES = "openai, api: responses"
+"""The column of models that policy says are called by OpenAI's Responses API."""
 
 INTRO = """
 What becomes of a field when the model that answers is behind another protocol, or the same one. It is found out by
@@ -60,6 +62,7 @@ class Column:
     name: str
     provider_type: str
     protocol: str
+    api: str = ""
 
 
 def columns() -> list[Column]:
@@ -72,7 +75,7 @@ def columns() -> list[Column]:
             found.append(Column(protocol, protocol if protocol in types else types[0], protocol))
     for name in MORE_TYPES:
         found.append(Column(name, name, PROVIDER_TYPES[name].protocol))
-    return found
+    return [*found, Column(BY_RESPONSES, "openai", "openai", "responses")]
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class Sent:
 def _candidate(column: Column) -> Candidate:
     base_url = base_url_of(column.provider_type) or "https://llm.example.com/v1"
     provider = CompiledProvider("p", column.provider_type, base_url, protocol=column.protocol)
-    return Candidate(Target("p/m", provider, MODELS.get(column.protocol, "some-model")), ClockRule())
+    return Candidate(Target("p/m", provider, MODELS.get(column.protocol, "some-model"), api=column.api), ClockRule())
 
 
 def send(api: str, request: Mapping[str, Any], column: Column) -> Sent:

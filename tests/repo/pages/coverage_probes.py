@@ -350,9 +350,16 @@ MESSAGES = Probes(
     spec=frozenset(_MESSAGES_FIELDS) | frozenset(_MESSAGES_BETA),
 )
 
+_FLAT_TOOL = {"type": "function", "name": "time", "parameters": SCHEMA, "strict": True}
+
 WITH: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "chat.completions": _WITH,
     "messages": {"tool_choice": {"tools": [_OWN_TOOL]}},
+    "responses": {
+        "tool_choice": {"tools": [_FLAT_TOOL]},
+        "parallel_tool_calls": {"tools": [_FLAT_TOOL]},
+        "stream_options": {"stream": True},
+    },
     "typed": {
         "tool_choice": {"tools": [{"name": "time"}]},
         "parallel_tool_calls": {"tools": [{"name": "time"}]},
@@ -417,7 +424,130 @@ TYPED = Probes(
     here={"model": _ROUTED, "models": _ROUTED, "metadata": "for conditions of routing"},
 )
 
-PROBES: Mapping[str, Probes] = {"chat.completions": CHAT, "messages": MESSAGES, "typed": TYPED}
+_FLAT_CALL = {"type": "function_call", "call_id": "c1", "name": "time", "arguments": '{"a":"b"}'}
+_FLAT_RESULT = {"type": "function_call_output", "call_id": "c1", "output": "Noon"}
+_RESPONSES_FIELDS: Mapping[str, Any] = {
+    "input": "Hello",
+    "model": "p/m",
+    "background": True,
+    "context_management": [{"type": "compaction", "compact_threshold": 9000}],
+    "conversation": "conv_1",
+    "include": ["reasoning.encrypted_content"],
+    "instructions": "Be brief.",
+    "max_output_tokens": 77,
+    "max_tool_calls": 3,
+    "metadata": {"team": "a"},
+    "moderation": {"model": "omni-moderation-latest"},
+    "parallel_tool_calls": False,
+    "previous_response_id": "resp_1",
+    "prompt": {"id": "pmpt_1"},
+    "prompt_cache_key": "k",
+    "prompt_cache_options": {"mode": "explicit"},
+    "prompt_cache_retention": "24h",
+    "reasoning": {"effort": "low", "summary": "auto"},
+    "safety_identifier": "s",
+    "service_tier": "flex",
+    "store": True,
+    "stream": True,
+    "stream_options": {"include_obfuscation": False},
+    "temperature": 0.5,
+    "text": {"format": {"type": "json_schema", "name": "a", "schema": SCHEMA, "strict": True}, "verbosity": "low"},
+    "tool_choice": {"type": "function", "name": "time"},
+    "tools": [_FLAT_TOOL],
+    "top_logprobs": 2,
+    "top_p": 0.5,
+    "truncation": "auto",
+    "user": "u",
+}
+_RESPONSES_HOUSE: Mapping[str, Any] = {
+    name: _HOUSE_FIELDS[name]
+    for name in (
+        "cache_control", "debug", "extra_body", "fallback", "ignore", "image_config", "models", "plugins", "provider",
+        "route", "session_id", "sort", "stop_server_tools_when", "top_k", "trace", "transforms",
+    )
+} | {"frequency_penalty": 0.5, "presence_penalty": 0.5, "modalities": ["text", "image"]}  # fmt: skip
+
+
+def _items(*parts: Any) -> Change:
+    return {"input": [{"role": "user", "content": [{"type": "input_text", "text": "Hi"}, *parts]}]}
+
+
+def _given(part: Any) -> Pair:
+    return _items(), _items(part)
+
+
+def _behind(*items: Any) -> Pair:
+    """Items of the model's turn before another question."""
+    asked, more = {"role": "user", "content": "Hi"}, {"role": "user", "content": "And?"}
+    return {"input": [asked, more]}, {"input": [asked, *items, more]}
+
+
+RESPONSES = Probes(
+    title="OpenAI's Responses API",
+    base={"model": "p/m", "input": [{"role": "user", "content": "Hi"}]},
+    fields={**_RESPONSES_FIELDS, **_RESPONSES_HOUSE},
+    parts={
+        "picture": _given({"type": "input_image", "image_url": PNG, "detail": "auto"}),
+        "picture's detail": (
+            _items({"type": "input_image", "image_url": PNG, "detail": "auto"}),
+            _items({"type": "input_image", "image_url": PNG, "detail": "high"}),
+        ),
+        "picture by id": _given({"type": "input_image", "file_id": "file-1", "detail": "auto"}),
+        "document": _given({"type": "input_file", "filename": "a.pdf", "file_data": PDF}),
+        "document by address": _given({"type": "input_file", "file_url": "https://example.com/a.pdf"}),
+        "document by id": _given({"type": "input_file", "file_id": "file-1"}),
+        "earlier answer": _behind({"role": "assistant", "content": "Hello"}),
+        "refusal": _behind(
+            {"type": "message", "role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]}
+        ),
+        "call and result": (
+            {"tools": [_FLAT_TOOL]},
+            {"tools": [_FLAT_TOOL], **_behind(_FLAT_CALL, _FLAT_RESULT)[1]},
+        ),
+        "picture in a result": (
+            _behind(_FLAT_CALL, {**_FLAT_RESULT, "output": [{"type": "input_text", "text": "a"}]})[1],
+            _behind(_FLAT_CALL, {**_FLAT_RESULT, "output": [{"type": "input_image", "image_url": PNG}]})[1],
+        ),
+        "reasoning with OpenAI's proof": _behind(
+            {"type": "reasoning", "summary": [], "encrypted_content": "gAAAAx"},
+            {"role": "assistant", "content": "4"},
+        ),
+        "reasoning with another proof": _behind(
+            {"type": "reasoning", "summary": [], "encrypted_content": "turnout:anthropic:signature::sig"},
+            {"role": "assistant", "content": "4"},
+        ),
+        "web search": _alone({"tools": [{"type": "web_search", "search_context_size": "low"}]}),
+        "earlier web search": _behind({"type": "web_search_call", "id": "ws_1", "status": "completed"}),
+        "item by reference": _behind({"type": "item_reference", "id": "msg_1"}),
+        "custom tool": _alone({"tools": [{"type": "custom", "name": "sh"}]}),
+        "server tool": _alone({"tools": [{"type": "code_interpreter", "container": {"type": "auto"}}]}),
+        "allowed tools": (
+            {"tools": [_FLAT_TOOL, {**_FLAT_TOOL, "name": "day"}]},
+            {
+                "tools": [_FLAT_TOOL, {**_FLAT_TOOL, "name": "day"}],
+                "tool_choice": {
+                    "type": "allowed_tools",
+                    "mode": "auto",
+                    "tools": [{"type": "function", "name": "day"}],
+                },
+            },
+        ),
+    },
+    here={
+        **{name: told for name, told in _CHAT_HERE.items() if name in _RESPONSES_HOUSE or name == "model"},
+        "metadata": "for conditions of routing, and repeated in the answer; text goes to providers of the same API",
+        "include": "reasoning that can be handed back is always asked for, and always shown",
+        "stream_options": "obfuscation is of OpenAI's own streams",
+    },
+    spec=frozenset(_RESPONSES_FIELDS),
+)
+
+PROBES: Mapping[str, Probes] = {
+    "chat.completions": CHAT,
+    "messages": MESSAGES,
+    "responses": RESPONSES,
+    "typed": TYPED,
+}
 """By API."""
 SAME_REQUESTS: Mapping[str, str] = {"openrouter.chat.completions": "chat.completions"}
 """Dialects whose requests are those of another one."""

@@ -23,6 +23,8 @@ from services.dataplane.providers import anthropic_errors, google_errors, openai
 from services.dataplane.providers.registry import CODECS, codec_for
 from services.dataplane.sse import frame
 from services.dataplane.translation import Translation
+from tests.support.asking import question
+from tests.support.upstream import responses_events
 
 SAID = "The upstream reports a problem."
 
@@ -357,7 +359,16 @@ IN_200: dict[str, tuple[tuple[Any, K], ...]] = {
         ({"error": {"message": SAID}}, K.STREAM_ERROR),
     ),
 }
+IN_200["responses"] = (
+    *IN_200["chat.completions"],
+    ({"status": "failed", "error": {"code": "server_error", "message": SAID}}, K.SERVER_ERROR),
+    ({"status": "failed", "error": {"code": "rate_limit_exceeded", "message": SAID}}, K.RATE_LIMITED),
+    ({"status": "failed", "error": {"code": "invalid_image_url", "message": SAID}}, K.INVALID_REQUEST),
+    ({"status": "failed", "error": {"code": "bio_policy", "message": SAID}}, K.CONTENT_REFUSED),
+    ({"status": "failed", "error": {"code": "insufficient_quota", "message": SAID}}, K.QUOTA_EXHAUSTED),
+)
 STARTS = {
+    "responses": responses_events("x")[0],
     "chat.completions": b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":'
     b'[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}\n\n',
     "messages": b'event: message_start\ndata: {"type":"message_start","message":{"id":"m","type":"message",'
@@ -369,7 +380,7 @@ STARTS = {
 def translation(api: str, wire: str, *, stream: bool) -> Translation:
     """A translation from a caller of `api` to a provider that speaks `wire`."""
     codec = next(codec for codec in CODECS if codec.api == wire)
-    target = Target("p/m", CompiledProvider("p", codec.protocols[0], "http://127.0.0.1:1"), "m")
+    target = Target("p/m", CompiledProvider("p", codec.protocols[0], "http://127.0.0.1:1"), "m", api=wire)
     assert codec_for(target, codec.api) is codec
     if api == TYPED.api:
         from turnout.inference.v1 import chat_pb2
@@ -378,8 +389,7 @@ def translation(api: str, wire: str, *, stream: bool) -> Translation:
         body = chat_pb2.ChatRequest(model="p/m", messages=[message]).SerializeToString()
         inbound = TYPED.read(body, {"x-turnout-stream": "true" if stream else "false"})
     else:
-        form = {"model": "p/m", "messages": [{"role": "user", "content": "x"}], "stream": stream, "max_tokens": 9}
-        inbound = dialect_of(api).read(json.dumps(form).encode(), {})
+        inbound = dialect_of(api).read(json.dumps(question(api, stream=stream)).encode(), {})
     return inbound.translate(Candidate(target, ClockRule()))
 
 
