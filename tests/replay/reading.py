@@ -87,8 +87,17 @@ def _read_openai(body: bytes, *, stream: bool) -> Read:
         finish or "stop",
         _openai_tokens(usage),
         message.get("reasoning_content") or message.get("reasoning") or _told_elsewhere(message),
+        _openai_sources(whole, message),
     )
     return Read(_without(whole, OURS), said)
+
+
+def _openai_sources(whole: Value, message: Value) -> tuple[str, ...]:
+    told = [a["url_citation"] for a in message.get("annotations") or [] if a.get("type") == "url_citation"]
+    # Perplexity names them for the answer as a whole, in every chunk anew.
+    found = told or list({s["url"]: s for s in whole.get("search_results") or []}.values())
+    # One without either cannot be cited.
+    return tuple(named for s in found if (named := s.get("url") or s.get("title")))
 
 
 def _chunks(body: bytes) -> Value:
@@ -181,6 +190,13 @@ def _read_anthropic(body: bytes, *, stream: bool) -> Read:
         _STOPS[whole["stop_reason"]],
         _anthropic_tokens(usage),
         "".join(b["thinking"] for b in content if b["type"] == "thinking"),
+        tuple(
+            named
+            for b in content
+            if b["type"] == "text"
+            for c in b.get("citations") or []
+            if (named := c.get("url") or c.get("source") or c.get("document_title") or c.get("title"))
+        ),
     )
     return Read(_without(whole, OURS), said)
 
@@ -282,7 +298,8 @@ def _read_typed(body: bytes, *, stream: bool) -> Said:
         answer = chat_pb2.ChatResponse.FromString(body)
         calls = tuple((c.name, _json(c.arguments)) for c in answer.message.tool_calls)
         text = "".join(p.text for p in answer.message.parts)
-        return Said(text, calls, answer.finish_reason, Tokens(), answer.reasoning)
+        cited = tuple(c.url or c.title for p in answer.message.parts for c in p.citations if c.url or c.title)
+        return Said(text, calls, answer.finish_reason, Tokens(), answer.reasoning, cited)
     events = list(split_events(body))
     found: dict[int, list[str]] = {}
     for delta in (e.tool_call for e in events if e.WhichOneof("event") == "tool_call"):
@@ -291,7 +308,9 @@ def _read_typed(body: bytes, *, stream: bool) -> Said:
         call[1] += delta.arguments
     calls = tuple((name, _json(arguments)) for name, arguments in found.values())
     text, reasoning = "".join(e.text for e in events), "".join(e.reasoning for e in events)
-    return Said(text, calls, events[-1].end.finish_reason, Tokens(), reasoning)
+    told = (e.citation for e in events if e.WhichOneof("event") == "citation")
+    cited = tuple(c.url or c.title for c in told if c.url or c.title)
+    return Said(text, calls, events[-1].end.finish_reason, Tokens(), reasoning, cited)
 
 
 def _json(arguments: Any) -> Any:

@@ -19,10 +19,16 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """An answer in neutral words. `calls` as (name, arguments); arguments decoded where they are JSON."""
+    """An answer in neutral words.
+
+    Attributes:
+        calls: As (name, arguments); arguments decoded where they are JSON.
+        sources: Addresses of pages and titles of documents that the answer cites, in order; None: not read.
+    """
 
     text: str
     calls: tuple[tuple[str, Any], ...]
     finish: str
     tokens: Tokens
     reasoning: str
+    sources: tuple[str, ...] | None = None

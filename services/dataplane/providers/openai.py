@@ -205,7 +205,7 @@ class OpenAiStreamDecoder:
         self._over = False
         self._refused = False
         self._calls: list[_Call] = []
-        self._sources: list[CitationDelta] = []
+        self._sources: WireAnswer | None = None
 
     def feed(self, data: bytes) -> Sequence[StreamEvent]:
         if self._over:
@@ -243,7 +243,8 @@ class OpenAiStreamDecoder:
 
     def _finish(self, reason: str | None, out: list[StreamEvent]) -> None:
         out.extend(self._unspoken())
-        out.extend(self._sources)
+        if self._sources is not None:
+            out.extend(CitationDelta(citation) for citation in sources_of(self._sources))
         finish = finish_of(reason, called=bool(self._calls), refused=self._refused)
         out.append(Finished(finish, native=reason or ""))
 
@@ -264,8 +265,8 @@ class OpenAiStreamDecoder:
             if choice.finish_reason:
                 self._finished = True
                 self._finish(choice.finish_reason, out)
-        if chunk.search_results and not self._sources:
-            self._sources = [CitationDelta(citation) for citation in sources_of(chunk)]
+        if chunk.search_results:
+            self._sources = chunk  # every chunk tells them anew, and later ones more of them
         if chunk.usage is not None:
             self._counted = self._counted or not chunk.choices
             out.append(UsageReported(to_usage(chunk.usage)))

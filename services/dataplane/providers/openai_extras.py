@@ -44,7 +44,7 @@ def _references_of(content: Any) -> Iterator[Citation]:
 def sources_of(answer: WireAnswer) -> Iterator[Citation]:
     """Sources that a provider names for the answer as a whole (Perplexity)."""
     for found in _list(answer.search_results):
-        if isinstance(found, dict) and _text(found, "url"):
+        if isinstance(found, dict) and (_text(found, "url") or _text(found, "title")):
             yield Citation(_text(found, "url"), _text(found, "title"), _text(found, "snippet"))
 
 
