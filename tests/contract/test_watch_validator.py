@@ -34,6 +34,9 @@ class Judge:
 
     written: dict[int, ResourceKey] = field(default_factory=dict)
     seen: list[int] = field(default_factory=list)
+    """Revisions of the batches."""
+    told: dict[int, set[ResourceKey]] = field(default_factory=dict)
+    """Keys by batch. A batch may hold several revisions; of a key that changed twice in it, the last."""
     state: dict[ResourceKey, Document] = field(default_factory=dict)
     relisted: int = 0
     listed_at: int = 0
@@ -47,7 +50,8 @@ class Judge:
                 await asyncio.sleep(0.05)
                 continue
             # What was written between the last event and the listing is in the listing.
-            self.skipped |= {r for r in range(self.listed_at + 1, listing.at + 1) if r not in set(self.seen)}
+            told = max(self.listed_at, self.seen[-1] if self.seen else 0)
+            self.skipped |= set(range(told + 1, listing.at + 1))
             self.state = {key: entry.document for key, entry in listing.entries.items()}
             self.listed_at = listing.at
             watch = store.watch(listing)
@@ -57,7 +61,8 @@ class Judge:
                     batch = await watch.next()
                     assert batch.revision > max(self.seen, default=0), "ordered and unique"
                     assert batch.revision > listing.at, "nothing that the listing had"
-                    self.seen += sorted({entry.revision for entry in batch.puts.values()} or {batch.revision})
+                    self.seen.append(batch.revision)
+                    self.told[batch.revision] = {*batch.puts, *batch.deletes}
                     self.state.update({key: entry.document for key, entry in batch.puts.items()})
                     for key in batch.deletes:
                         self.state.pop(key, None)
@@ -67,6 +72,13 @@ class Judge:
                 return
             finally:
                 ender.cancel()
+
+    def was_told(self, revision: int, key: ResourceKey) -> bool:
+        """Whether a change was in a listing, or in the batch that its revision belongs to."""
+        if revision in self.skipped:
+            return True
+        batch = next((at for at in self.seen if at >= revision), None)
+        return batch is not None and key in self.told[batch]
 
     async def _end(self, watch: object, stop: asyncio.Event) -> None:
         await stop.wait()
@@ -150,7 +162,7 @@ async def rehearse(etcd: Etcd, folder: Path, updates: int, troubles: int) -> Jud
     await node.stop()
     await running.__aexit__(None, None, None)
     await store.aclose()
-    missing = [r for r in judge.written if r not in set(judge.seen) and r not in judge.skipped and r > 1]
+    missing = [r for r, key in judge.written.items() if not judge.was_told(r, key)]
     assert not missing, f"left out: {missing[:5]}"
     return judge
 
