@@ -24,11 +24,13 @@ def asks_restart(headers: Mapping[str, str]) -> bool:
 def is_mendable(request: ChatRequest) -> bool:
     """Whether a broken answer to `request` may be continued or resumed: only where it is plain text.
 
-    Tools that the model may call are no obstacle as long as it called none; a call that it must make is.
+    Tools that the model may call are no obstacle as long as it called none; a call that it must make is. So are
+    sources and log probabilities, whose places a second answer would not share.
     """
     forced = request.tool_choice == "required" or request.tool_choice.startswith("tool:")
     kind = (request.response_format or {}).get("type", "text")
-    return not forced and kind == "text"
+    more = request.logprobs or request.modalities or request.web_search is not None
+    return not forced and kind == "text" and not more
 
 
 def mended(

@@ -24,6 +24,8 @@ from services.dataplane.translation import EVENT_STREAM, Emitted, Evidence, Inbo
 from services.wire.chat_facts import FACT_FIELDS, condition_messages, read_facts
 from services.wire.needs import least_tokens, needs_of
 
+_ROUTED_EXTRAS = {"metadata", "models", "ignore", "sort", "fallback", "provider", "user"}
+
 
 class AnthropicMessages:
     """The dialect. Stateless; one per process."""
@@ -89,6 +91,7 @@ class _AnthropicRequest:
         codec = self._codec_for(candidate.target, AnthropicMessages.api)
         if codec.api == AnthropicMessages.api:
             body, warnings = upstream_body(self._members, candidate, self.context.metadata)
+            warnings = [*self._warnings(), *warnings]
             config = candidate.generation.reasoning if candidate.generation is not None else None
             return AnthropicPassthrough(
                 codec,
@@ -101,7 +104,14 @@ class _AnthropicRequest:
             )
         request = laid_over(self._read(), candidate, self.context.metadata)
         writer = AnthropicWriter(candidate.target.model)
-        return CrossTranslation(codec, candidate, request, writer, self._headers)
+        translation = CrossTranslation(codec, candidate, request, writer, self._headers)
+        translation.facts.warnings.extend(self._warnings())
+        return translation
+
+    def _warnings(self) -> list[str]:
+        extra = decoded(self._members, ("extra_body",)).get("extra_body")
+        unknown = [name for name in extra if name not in _ROUTED_EXTRAS] if isinstance(extra, Mapping) else []
+        return [f"extra_body.{name} was dropped: it is not known here" for name in unknown]
 
     def _read(self) -> ChatRequest:
         """The request in the exchange model; read once, and only if somebody needs it."""
