@@ -152,6 +152,8 @@ async def rehearse(etcd: Etcd, folder: Path, updates: int, troubles: int) -> Jud
     last = max(judge.written)
     async with asyncio.timeout(60):
         while max(judge.seen, default=0) < last and judge.listed_at < last:
+            if follower.done():
+                follower.result()
             await asyncio.sleep(0.05)
         await node.at(last)
     final = {key: entry.document for key, entry in (await store.listing()).entries.items()}
