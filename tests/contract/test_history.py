@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
 from services.controlplane.store import etcd as etcd_store
 from services.controlplane.store.base import Draft, PolicyStore, Recorded, RecordedChange
 from services.controlplane.store.etcd import EtcdOptions, EtcdStore
-from services.controlplane.store.memory import MemoryStore
 from services.core.discovery.canary import Canary
 from services.core.discovery.messages import Entry
 from services.core.errors import StoreConflict
@@ -20,17 +18,6 @@ from tests.support.etcd import Etcd
 
 OPENAI = Provider(name="openai", type="openai", labels={"region": "eu"})
 BEST = Alias(name="best", model="openai/gpt-5")
-
-
-@pytest.fixture(params=["memory", "etcd"])
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[PolicyStore]:
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    etcd: Etcd = request.getfixturevalue("etcd")
-    found = EtcdStore(EtcdOptions((etcd.endpoint,)), SystemClock())
-    yield found
-    await found.aclose()
 
 
 async def put(store: PolicyStore, document: Document, message: str = "", before: Document | None = None) -> int:

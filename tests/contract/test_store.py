@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from services.controlplane.policy import PolicyAdmin, Write
 from services.controlplane.store.base import Batch, Compacted, GenerationMoved, PolicyStore, WatchEnded
 from services.controlplane.store.etcd import EtcdOptions, EtcdStore
-from services.controlplane.store.memory import MemoryStore
 from services.core.errors import InUse, PolicyRejected, StoreConflict, StoreUnavailable
 from services.core.policy.documents import Alias, Document, Provider, ResourceKey, key_of
 from services.runtime.catalogue.shipped import ShippedCatalogue
@@ -20,17 +18,6 @@ from services.runtime.conditions import CelCompiler
 from tests.support.etcd import Etcd
 
 OPENAI = Provider(name="openai", type="openai")
-
-
-@pytest.fixture(params=["memory", "etcd"])
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[PolicyStore]:
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    etcd: Etcd = request.getfixturevalue("etcd")
-    found = EtcdStore(EtcdOptions((etcd.endpoint,)), SystemClock())
-    yield found
-    await found.aclose()
 
 
 async def put(store: PolicyStore, *documents: Document) -> int:
