@@ -23,6 +23,7 @@ from services.dataplane.providers.responses import NOT_PROTOCOL, read_response
 from services.dataplane.providers.responses_stream import DONE, NOT_JSON, TWO_STARTS
 from services.dataplane.providers.responses_wire import (
     TERMINALS,
+    Places,
     WireEvent,
     WireResponse,
     decode_event,
@@ -66,6 +67,7 @@ class ResponsesPassthrough:
         self._last: tuple[str, Members] | None = None
         self._began = False
         self._done: set[int] = set()
+        self._places = Places()
         self._shown = False
         self._over = False
 
@@ -172,16 +174,16 @@ class ResponsesPassthrough:
 
     def _is_news(self, event: WireEvent) -> bool:
         """Whether the end of an item was not told before."""
-        index = event.output_index
-        known = index in self._done
-        self._done |= set() if index is None else {index}
+        place = self._places.of(event)
+        known = place in self._done
+        self._done.add(place)
         return not known
 
     def _move(self, event: WireEvent) -> None:
         """Keep where the stream stands: which message is open, what items are done."""
         seam, item = self._seam, event.item
         if event.type == "response.output_item.added" and isinstance(item, Mapping):
-            seam.index = event.output_index or 0
+            seam.index = self._places.of(event)
             if item.get("type") == "message":
                 seam.open, seam.part, seam.texts = str(item.get("id") or ""), True, []
         elif event.type == "response.content_part.added" and seam.texts:
@@ -190,7 +192,7 @@ class ResponsesPassthrough:
         elif event.type == "response.output_text.done":
             seam.part = False
         elif event.type == "response.output_item.done":
-            seam.index = (event.output_index or 0) + 1
+            seam.index = self._places.of(event) + 1
             seam.open, seam.part, seam.texts = "", False, []
             if self._candidate.keeps_text and item is not None:
                 seam.items.append(item)

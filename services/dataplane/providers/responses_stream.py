@@ -36,6 +36,7 @@ from services.dataplane.providers.responses_wire import (
     LIFE,
     TERMINALS,
     Item,
+    Places,
     WireEvent,
     WireResponse,
     call_id,
@@ -84,7 +85,8 @@ class ResponsesStreamDecoder:
         self._refused = False
         self._calls = 0
         self._items: dict[int, _Open] = {}
-        self._last = 0
+        self._places = Places()
+        self._last = self._at = 0
         self._readers: Mapping[str, Callable[[WireEvent, list[StreamEvent]], None]] = {
             "response.output_text.delta": self._text,
             "response.refusal.delta": self._refusal,
@@ -145,8 +147,8 @@ class ResponsesStreamDecoder:
             out.append(Started(response.id or "", created=int(response.created_at or 0)))
 
     def _item(self, event: WireEvent) -> _Open:
-        """The item of an event; one that does not say which belongs to the last item."""
-        index = self._last if event.output_index is None else event.output_index
+        """The item of an event."""
+        index = self._at = self._places.of(event)
         self._last = max(self._last, index)
         return self._items.setdefault(index, _Open())
 
@@ -191,7 +193,7 @@ class ResponsesStreamDecoder:
         item = self._item(event)
         if item.call < 0 or not isinstance(event.delta, str) or not event.delta:
             return
-        if event.output_index is not None and event.output_index < before:
+        if self._at < before:
             # No dialect of ours can go back to a call; half a call must not pass for a whole one.
             self._fail(BACKWARDS, out)
             return

@@ -68,6 +68,7 @@ class WireEvent(msgspec.Struct):
     response: WireResponse | None = None
     item: Any = None
     output_index: int | None = None
+    item_id: str | None = None
     delta: Any = None
     part: Any = None
     annotation: Any = None
@@ -207,6 +208,26 @@ def citation_of(note: Item) -> Citation | None:
 def logprobs_of(value: Any) -> tuple[Item, ...]:
     """Log probabilities of tokens; empty when there are none."""
     return tuple(entry for entry in value if isinstance(entry, Mapping)) if isinstance(value, list) else ()
+
+
+class Places:
+    """The place of every item in the output of a stream; llama.cpp names items and leaves their places out."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, int] = {}
+        self._last = -1
+
+    def of(self, event: WireEvent) -> int:
+        """The place of the item that an event is about; one that does not say which is about the last one."""
+        named = text_in(event.item, "id") if isinstance(event.item, Mapping) else event.item_id or ""
+        place = self._by_id.get(named) if event.output_index is None else event.output_index
+        if place is None:
+            begins = event.type == "response.output_item.added" or self._last < 0
+            place = self._last + 1 if begins else self._last
+        self._last = max(self._last, place)
+        if named:
+            self._by_id[named] = place
+        return place
 
 
 def has_no_place(item: Item) -> str:
