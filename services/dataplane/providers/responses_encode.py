@@ -115,7 +115,8 @@ def _put_text(body: dict[str, Any], request: ChatRequest) -> None:
 def _schema(given: Any) -> dict[str, Any]:
     if not isinstance(given, dict) or not isinstance(given.get("schema"), dict):
         raise Untranslatable.because("response_format without a json_schema.schema has no translation")
-    return {name: given[name] for name in ("name", "schema", "strict", "description") if given.get(name) is not None}
+    found = {name: given[name] for name in ("name", "schema", "strict", "description") if given.get(name) is not None}
+    return {"name": "answer", **found}  # elsewhere a schema needs no name
 
 
 def _put_reasoning(body: dict[str, Any], request: ChatRequest, *, encrypted: bool) -> None:
