@@ -18,6 +18,7 @@ from turnout.policy.v1.policy_pb2 import Facts, Problem, Resource, ResourceName
 from turnout.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
 
 from services.cli.connection import TIMEOUT_SECONDS, Connection, rpc_errors
+from services.cli.decision import show_decision
 from services.cli.output import Fail, err, escape, out, show_json, show_table
 from services.core.policy.documents import KINDS
 from services.wire.document_form import read_yaml, to_form, to_yaml
@@ -251,16 +252,8 @@ def simulate(  # noqa: PLR0913 - one parameter per flag
     answer = call(connection, "Simulate", request)
     if as_json:
         show_json(answer)
-    elif answer.no_route:
-        out.print(f"[red]{escape(answer.no_route)}[/]")
     else:
-        if answer.router_id:
-            names = f"{answer.router_id} → {answer.route_id} → {answer.variant_id}"
-            out.print(f"[bold]{escape(names)}[/]")
-        for number, candidate in enumerate(answer.candidates, 1):
-            out.print(f"  {number}. {escape(candidate)}")
-    for reason in answer.reasons if not as_json else ():
-        out.print(f"[dim]{escape(reason)}[/]")
+        show_decision(answer)
     if answer.no_route:
         raise SystemExit(1)
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-from turnout.policy.v1.policy_service_pb2 import SimulateRequest, SimulateResponse
+from turnout.policy.v1.policy_service_pb2 import ModelScore, SimulateRequest, SimulateResponse, SkippedModel
 
 from services.core.errors import InvalidRequest
+from services.core.policy.preferences import MEASURED
 from services.core.policy.snapshot import Snapshot
 from services.core.routing.context import RequestContext
 from services.core.routing.decide import decide
 from services.core.routing.health import HEALTHY
-from services.core.routing.plan import Undecided
+from services.core.routing.plan import Plan, Scored, Undecided
 from services.core.values import changed
 from services.wire.chat_facts import condition_messages, read_facts
 from services.wire.needs import body_needs
@@ -27,14 +29,39 @@ def simulate(snapshot: Snapshot, request: SimulateRequest) -> SimulateResponse:
     """
     decision = decide(snapshot, _context(request), HEALTHY, 0.0, request.seed)
     answer = SimulateResponse(policy_version=snapshot.version, reasons=decision.reasons)
+    answer.skipped.extend(SkippedModel(model=s.model, why=s.why) for s in decision.skipped)
     if isinstance(decision, Undecided):
         answer.no_route = decision.message
         return answer
+    _fill(answer, decision)
+    answer.unknown.extend(_unknown(decision))
+    return answer
+
+
+def _fill(answer: SimulateResponse, decision: Plan) -> None:
     answer.router_id, answer.route_id, answer.variant_id = decision.router_id, decision.route_id, decision.variant_id
     answer.candidates.extend(c.target.model for c in decision.candidates)
-    answer.reasons.extend(f"skipped {s.model}: {s.why}" for s in decision.skipped)
-    answer.reasons.extend(f"warning: {warning}" for warning in decision.warnings)
-    return answer
+    answer.condition, answer.unit = decision.condition, decision.unit_kind
+    answer.exposed, answer.automatic = decision.exposed, decision.automatic
+    if decision.slot >= 0:
+        answer.slot = decision.slot
+    answer.scores.extend(map(_score, decision.scores))
+    answer.warnings.extend(decision.warnings)
+
+
+def _score(scored: Scored) -> ModelScore:
+    terms = scored.score.terms
+    shown = [ModelScore.Term(metric=t.key.metric, ascending=t.key.ascending, value=t.value) for t in terms]
+    return ModelScore(model=scored.model, terms=shown)
+
+
+def _unknown(decision: Plan) -> Iterator[str]:
+    """What a worker reads that is not there here, where it may change the order."""
+    metrics = {term.key.metric for scored in decision.scores for term in scored.score.terms}
+    blind = sorted(metrics.intersection(MEASURED))
+    if blind:
+        yield f"{' and '.join(blind)}: workers sort by what they measured of late, and a simulation has no readings"
+    yield "health: workers try targets later that are set aside just now"
 
 
 def _context(request: SimulateRequest) -> RequestContext:

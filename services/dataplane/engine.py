@@ -20,6 +20,7 @@ from services.core.routing.decide import decide, router_named
 from services.core.routing.plan import Plan, Undecided
 from services.core.values import changed
 from services.dataplane.auth import INFERENCE, authenticate
+from services.dataplane.decision import asks_explanation
 from services.dataplane.keepalive import kept_alive
 from services.dataplane.policy_holder import PolicyHolder
 from services.dataplane.records import RecordLog
@@ -177,6 +178,7 @@ class Engine:
             stream=stream,
             seed=low,
             fault=call.headers.get(FAULT_HEADER, ""),
+            explain=asks_explanation(call.headers),
             app_title=_told(call, "x-openrouter-title") or _told(call, "x-title"),
             referer=_told(call, "http-referer"),
             user_agent=_told(call, "user-agent"),

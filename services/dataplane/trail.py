@@ -13,7 +13,9 @@ from typing import Any
 
 from services.core.attempts.effects import Effect, Kind, StartAttempt, Wait
 from services.core.errors import Clock, Failure
+from services.core.routing.assign import METADATA
 from services.core.routing.plan import Candidate, Plan
+from services.dataplane.decision import decision_of
 from services.dataplane.translation import Evidence, TokenUsage
 from services.runtime.trace_context import TraceContext
 
@@ -58,6 +60,8 @@ class Trail:
     requested_model: str = ""
     fault: str = ""
     """Value of the caller's x-turnout-fault header."""
+    explain: bool = False
+    """The caller asked for the decision."""
     user_hash: str = ""
     api_key_name: str = ""
     plan: Plan | None = None
@@ -110,6 +114,8 @@ def evidence_of(trail: Trail, now: float) -> Evidence:
         metadata["router_id"] = plan.router_id
         metadata["route_id"] = plan.route_id
         metadata["variant_id"] = plan.variant_id
+    if plan is not None and trail.explain:
+        metadata["decision"] = decision_of(plan)
     if trail.cost_is_providers:
         metadata["cost_source"] = "provider"
     if trail.warnings:
@@ -175,13 +181,28 @@ def reasoning_of(trail: Trail) -> str:
     if plan is None:
         return "No decision was made."
     if plan.router_id:
-        chosen = f"Router '{plan.router_id}' chose route '{plan.route_id}', variant '{plan.variant_id}'"
+        chosen = _told_choice(plan)
     elif plan.automatic:
         chosen = f"Automatic choice among {len(plan.candidates)} models"
     else:
         chosen = f"Using specified model: '{trail.requested_model or plan.candidates[0].target.model}'"
     told = [f"'{a.candidate.target.model}' {_told_outcome(a)}" for a in trail.attempts]
     return f"{chosen} - {', then '.join(told)}" if told else chosen
+
+
+_LONGEST_CONDITION = 80
+
+
+def _told_choice(plan: Plan) -> str:
+    """Route and variant, with the condition and the slot that chose them."""
+    condition = " ".join(plan.condition.split())
+    if len(condition) > _LONGEST_CONDITION:
+        condition = f"{condition[: _LONGEST_CONDITION - 3]}..."
+    because = f" ({condition})" if condition else ""
+    unit = f" of this {plan.unit_kind.removeprefix(METADATA)}" if plan.unit_kind else ", drawn"
+    slot = f" (slot {plan.slot:,}{unit})" if plan.slot >= 0 else ""
+    route, variant = f"route '{plan.route_id}'{because}", f"variant '{plan.variant_id}'{slot}"
+    return f"Router '{plan.router_id}' chose {route}, {variant}"
 
 
 def _told_outcome(attempt: AttemptTrail) -> str:

@@ -25,6 +25,7 @@ from services.runtime.trace_context import TraceContext
 FORWARDED = (
     "x-turnout-restart",
     "x-turnout-fault",
+    "x-turnout-explain",
     "authorization",
     "x-api-key",
     "anthropic-version",

@@ -130,7 +130,8 @@ class RouterCompiler:
             templates = templates or defaults.message_templates
         preferences = preferences_of(variant.model_selection)
         auto = variant.model_id in AUTO_NAMES and not resolve(self._base, variant.model_id)
-        found = {} if auto else self._targets(variant, path, preferences)
+        left_out: list[tuple[str, str]] = []
+        found = {} if auto else self._targets(variant, path, preferences, left_out)
         if auto:
             self._check_entries(variant, path)
         return CompiledVariant(
@@ -138,6 +139,7 @@ class RouterCompiler:
             weight=weight,
             targets=tuple(target for target, _ in found.values()),
             places={model: place for model, (_, place) in found.items() if place},
+            left_out=tuple(left_out),
             preferences=preferences,
             auto=auto,
             entries=variant.model_selection.models if auto and variant.model_selection is not None else (),
@@ -150,8 +152,10 @@ class RouterCompiler:
     def _clocks(self, variant: Variant) -> Mapping[str, Any]:
         return {**set_clocks(self._router.clocks), **set_clocks(variant.clocks)}
 
-    def _targets(self, variant: Variant, path: str, preferences: Preferences) -> dict[str, tuple[Target, int]]:
-        """The targets in order, each with the place of what named it; 0: `model_id`."""
+    def _targets(
+        self, variant: Variant, path: str, preferences: Preferences, left_out: list[tuple[str, str]]
+    ) -> dict[str, tuple[Target, int]]:
+        """The targets in order, each with the place of what named it; 0: `model_id`. `left_out` takes the others."""
         selection = variant.model_selection or ModelSelection()
         named: dict[str, tuple[Target, int]] = {}
         if not variant.model_id and not selection.models:
@@ -160,9 +164,11 @@ class RouterCompiler:
             self._add(named, variant.model_id, f"{path}.model_id", 0)
         for index, model in enumerate(selection.models):
             self._add(named, model, f"{path}.model_selection.models[{index}]", index + 1)
-        found = [pair for pair in named.values() if not unwanted(pair[0], preferences)]
+        left_out += [(t.model, why) for t, _ in named.values() if (why := unwanted(t, preferences))]
+        ruled_out = {model for model, _ in left_out}
+        found = [pair for pair in named.values() if pair[0].model not in ruled_out]
         if named and not found:
-            told = "; ".join(f"{t.model}: {unwanted(t, preferences)}" for t, _ in named.values())
+            told = "; ".join(f"{model}: {why}" for model, why in left_out)
             self._wrong(f"{path}.model_selection", f"leaves no model ({told})")
         if preferences.order:
             found.sort(key=lambda pair: rank_of(pair[0].provider, preferences.order))

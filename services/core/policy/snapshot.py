@@ -102,6 +102,7 @@ class CompiledVariant:
 
     Attributes:
         auto: Its models are chosen for each request, among `entries`; empty: among all. It has no `targets`.
+        left_out: What its own preferences rule out: model, and why.
         places: By model: which of its fallbacks it belongs to, from 1; not there: to its first model.
     """
 
@@ -116,6 +117,7 @@ class CompiledVariant:
     preferences: Preferences = NO_PREFERENCES
     auto: bool = False
     entries: tuple[str, ...] = ()
+    left_out: tuple[tuple[str, str], ...] = ()
     places: Mapping[str, int] = field(default_factory=dict)
 
     def place_of(self, model: str) -> int:

@@ -19,6 +19,7 @@ class Assigned(Value, frozen=True):
 
     Attributes:
         unit: What was assigned; empty: nothing, the request drew.
+        kind: What the unit is, as the experiment says it; empty: there is none.
         slot: 0 to 9,999; -1: none was needed.
         exposed: The unit is in the experiment: not held out, and inside the layer's slots.
         reason: One line for people.
@@ -29,6 +30,7 @@ class Assigned(Value, frozen=True):
     slot: int = -1
     exposed: bool = False
     reason: str = ""
+    kind: str = ""
 
 
 def assigned(route: CompiledRoute, context: RequestContext, seed: int) -> Assigned:
@@ -45,11 +47,11 @@ def assigned(route: CompiledRoute, context: RequestContext, seed: int) -> Assign
     outside = _outside(route, unit)
     if outside:
         control = route.variants[rule.control]
-        return Assigned(control, unit, reason=f"variant {control.variant_id!r}: {outside}")
+        return Assigned(control, unit, reason=f"variant {control.variant_id!r}: {outside}", kind=rule.unit)
     slot = slot_of(rule.salt, unit)
     variant = variant_at(route, slot)
     told = f"variant {variant.variant_id!r}: slot {slot:,} of {SLOTS:,}, of this {_word(rule.unit)}"
-    return Assigned(variant, unit, slot, exposed=True, reason=told)
+    return Assigned(variant, unit, slot, exposed=True, reason=told, kind=rule.unit)
 
 
 def _outside(route: CompiledRoute, unit: str) -> str:

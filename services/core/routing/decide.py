@@ -41,7 +41,7 @@ from services.core.routing.health import HealthView, target_name
 from services.core.routing.measures import Readings
 from services.core.routing.named import Named, named
 from services.core.routing.ordering import Place, ordered, unscored
-from services.core.routing.plan import Candidate, Plan, Skipped, Undecided
+from services.core.routing.plan import Candidate, Plan, Scored, Skipped, Undecided
 from services.core.values import changed
 
 NO_ROUTE = "No route matched. Configure a default route or adjust conditions."
@@ -72,6 +72,8 @@ class _Draft:
         self.route_clocks: Mapping[str, Any] = {}
         self.suffix_sort: tuple[SortKey, ...] = ()
         self.automatic = False
+        self.condition = ""
+        self.scores: list[Scored] = []
 
     def add(self, targets: Iterable[Target], place: Place, variant: CompiledVariant | None = None) -> None:
         """Add targets in order; one that is there already, ignored or known to be incapable is left out.
@@ -127,6 +129,7 @@ class _Draft:
         told = "; ".join(f"{target.model} {found}" for target, found in best)
         few = f", of {len(fitting)}" if len(fitting) > len(best) else ""
         self.reasons.append(f"automatic choice by {', then '.join(map(str, sort))}{few}: {told or 'nothing is left'}")
+        self.scores += [Scored(target.model, found) for target, found in best]
         for place, (target, _) in enumerate(best):
             # Each at a place of its own, so that a later sort by fallbacks or models keeps this order.
             self.add((target,), (0, place), variant)
@@ -182,7 +185,7 @@ def decide(snapshot: Snapshot, context: RequestContext, health: HealthView, now:
     candidates = _candidates(draft)
     if not candidates:
         reason = "NO_PROVIDER" if draft.ruled_out else "UNKNOWN_MODEL"
-        return Undecided(reason, _nothing_left(draft), tuple(draft.reasons))
+        return Undecided(reason, _nothing_left(draft), tuple(draft.reasons), tuple(draft.skipped))
     _tell_benched(draft, candidates, health, now)
     return _plan(draft, candidates, seed)
 
@@ -211,6 +214,9 @@ def _plan(draft: _Draft, candidates: tuple[Candidate, ...], seed: int) -> Plan:
         slot=draft.assigned.slot if draft.assigned is not None else -1,
         exposed=draft.assigned is not None and draft.assigned.exposed,
         condition_errors=tuple(draft.condition_errors),
+        condition=draft.condition,
+        unit_kind=draft.assigned.kind if draft.assigned is not None else "",
+        scores=tuple(draft.scores),
     )
 
 
@@ -224,6 +230,7 @@ def _add_variant(draft: _Draft, variant: CompiledVariant) -> None:
             variant.entries, changed(variant.preferences, sort=own or variant.preferences.sort), variant
         )
         return
+    draft.skipped += [Skipped(model, why) for model, why in variant.left_out]
     for target in variant.targets:
         draft.add((target,), (0, variant.place_of(target.model)), variant)
 
@@ -245,7 +252,7 @@ def _candidates(draft: _Draft) -> tuple[Candidate, ...]:
         draft.warnings += [f"sort by {metric} had no effect: no score is known of these models" for metric in unknown]
     if preferences is NO_PREFERENCES or not found:
         return found
-    return ordered(found, draft.places, preferences, draft.readings, draft.reasons.append)
+    return ordered(found, draft.places, preferences, draft.readings, draft.reasons.append, draft.scores.append)
 
 
 def _with_room(draft: _Draft, found: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
@@ -269,7 +276,8 @@ def _route(draft: _Draft, router: CompiledRouter) -> CompiledRoute | None:
         seen += 1
         matched = route.condition.matches(variables)
         if matched is True:
-            draft.reasons.append(f"route {route.route_id!r}: {route.condition.source} is true")
+            draft.condition = route.condition.source
+            draft.reasons.append(f"route {route.route_id!r}: {draft.condition} is true")
             return route
         if isinstance(matched, ConditionProblem):
             draft.condition_errors.append(route.route_id)

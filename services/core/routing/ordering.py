@@ -20,7 +20,7 @@ from services.core.policy.preferences import (
 from services.core.policy.selection import names_any, rank_of
 from services.core.routing.auto import score
 from services.core.routing.measures import Readings
-from services.core.routing.plan import Candidate
+from services.core.routing.plan import Candidate, Scored
 
 Place = tuple[int, int]
 """Who named a model (0: the request's `model` or the variant, 1: the request's fallbacks), and as which one."""
@@ -39,6 +39,7 @@ def ordered(
     preferences: Preferences,
     readings: Readings,
     tell: Callable[[str], None],
+    note: Callable[[Scored], None],
 ) -> tuple[Candidate, ...]:
     """The candidates in the order in which they are tried.
 
@@ -46,10 +47,11 @@ def ordered(
         candidates: As they were named.
         places: Where each was named, by model.
         tell: Takes a line for each rule that had something to say.
+        note: Takes each score, best first.
     """
     found = list(candidates)
     if preferences.sort:
-        found = _sorted(found, places, preferences.sort, preferences.together, readings, tell)
+        found = _sorted(found, places, preferences, readings, tell, note)
     if preferences.max_latency or preferences.min_throughput:
         slow = [c for c in found if readings.misses(c.target, preferences.max_latency, preferences.min_throughput)]
         if slow:
@@ -65,13 +67,16 @@ def ordered(
 def _sorted(
     found: list[Candidate],
     places: Mapping[str, Place],
-    sort: Sequence[SortKey],
-    together: str,
+    preferences: Preferences,
     readings: Readings,
     tell: Callable[[str], None],
+    note: Callable[[Scored], None],
 ) -> list[Candidate]:
+    sort, together = preferences.sort, preferences.together
     scores = {c.target.model: score(c.target, sort, readings) for c in found}
     found = sorted(found, key=lambda c: (_class_of(places[c.target.model], together), scores[c.target.model].rank))
+    for candidate in found:
+        note(Scored(candidate.target.model, scores[candidate.target.model]))
     told = "; ".join(f"{c.target.model} {scores[c.target.model]}" for c in found)
     tell(f"sorted by {', then '.join(map(str, sort))}: {told}")
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.core.policy.documents import MessageTemplate, TextGenerationConfig
 from services.core.policy.rules import ClockRule, CommitRule, ExhaustedRule, HedgeRule, Recovery, RetryRule
 from services.core.policy.snapshot import Target
+from services.core.routing.auto import Score
 from services.core.routing.health import Measurement
 from services.core.values import Value
 
@@ -33,6 +34,13 @@ class Skipped(Value, frozen=True):
     why: str
 
 
+class Scored(Value, frozen=True):
+    """A target that was scored, for an automatic choice or to be sorted."""
+
+    model: str
+    score: Score
+
+
 class Plan(Value, frozen=True):
     """An ordered list of candidates (never empty, no target twice) and the bounds on trying them.
 
@@ -45,6 +53,9 @@ class Plan(Value, frozen=True):
         unit: What the variant was assigned to; empty: nothing. Never shown: records keep its hash.
         slot: The unit's slot, 0 to 9,999; -1: none was needed.
         exposed: The unit is in the route's experiment.
+        condition: The expression that chose the route; empty: the default route, or none.
+        unit_kind: What `unit` is: "user", "session" or "metadata.KEY"; empty: there is none.
+        scores: What was scored, best first, once for each model; empty: nothing was sorted.
     """
 
     candidates: tuple[Candidate, ...]
@@ -69,6 +80,9 @@ class Plan(Value, frozen=True):
     exposed: bool = False
     condition_errors: tuple[str, ...] = ()
     """Conditions that failed at run time and so did not match; counted by the worker."""
+    condition: str = ""
+    unit_kind: str = ""
+    scores: tuple[Scored, ...] = ()
 
 
 class Undecided(Value, frozen=True):
@@ -77,3 +91,4 @@ class Undecided(Value, frozen=True):
     reason: str
     message: str
     reasons: tuple[str, ...] = ()
+    skipped: tuple[Skipped, ...] = ()

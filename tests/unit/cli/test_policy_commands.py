@@ -147,6 +147,8 @@ def test_a_simulation_shows_the_plan_and_why(admin: Turnout) -> None:
     assert "rules → premium → v" in shown.out
     assert "1. openai/gpt-5" in shown.out
     assert 'tier == "premium" is true' in shown.out
+    assert 'condition  tier == "premium"' in shown.out
+    assert "not known here: health" in shown.out
     as_json = json.loads(admin("simulate", "inworld/rules", "-m", "tier=3", "--json").out)
     assert (as_json["route_id"], as_json["candidates"]) == ("rest", ["openai/gpt-5-mini"])
     nothing = admin("simulate", "inworld/none")

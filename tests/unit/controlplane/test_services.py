@@ -218,6 +218,59 @@ async def test_a_simulation_decides_as_a_worker_would_and_says_why(plane: Plane)
     assert by_message.route_id == "premium"
 
 
+async def test_a_simulation_has_each_part_of_the_decision_in_a_field_of_its_own(plane: Plane) -> None:
+    documents = [
+        resource("Provider", "eu", type="openai_compatible", base_url="https://eu.example.com/v1"),
+        resource("Provider", "us", type="openai_compatible", base_url="https://us.example.com/v1"),
+        resource("Model", "eu/dear", prices={"input_per_million": 4.0, "output_per_million": 8.0}),
+        resource("Model", "us/cheap", prices={"input_per_million": 1.0, "output_per_million": 2.0}),
+        resource("Model", "us/deaf", capabilities={"tools": False}),
+        resource(
+            "Router",
+            "sorts",
+            routes=[
+                {
+                    "condition": {"cel_expression": 'tier == "premium"'},
+                    "route": {
+                        "route_id": "premium",
+                        "variants": [
+                            {
+                                "weight": weight,
+                                "variant": {
+                                    "variant_id": name,
+                                    "model_id": "eu/dear",
+                                    "model_selection": {
+                                        "models": ["us/cheap", "us/deaf"],
+                                        "sort": [{"metric": "latency"}, {"metric": "price"}],
+                                    },
+                                },
+                            }
+                            for name, weight in (("a", 50), ("b", 50))
+                        ],
+                    },
+                }
+            ],
+        ),
+    ]
+    await plane("Apply", pb.ApplyRequest(resources=documents))
+    request = pb.SimulateRequest(
+        model="inworld/sorts", user="ann", body=b'{"model":"inworld/sorts","tools":[{"type":"function"}]}'
+    )
+    request.facts.metadata.update({"tier": "premium"})
+    answer = await plane("Simulate", request)
+    assert (answer.condition, answer.unit, answer.exposed) == ('tier == "premium"', "user", True)
+    assert 0 <= answer.slot < 10_000
+    scores = {s.model: [(t.metric, t.ascending, t.HasField("value"), t.value) for t in s.terms] for s in answer.scores}
+    assert scores == {
+        "eu/dear": [("latency", True, False, 0.0), ("price", True, True, 5.0)],
+        "us/cheap": [("latency", True, False, 0.0), ("price", True, True, 1.25)],
+    }
+    assert [(s.model, s.why) for s in answer.skipped] == [("us/deaf", "it cannot call tools")]
+    assert any(told.startswith("latency: ") for told in answer.unknown)
+    direct = await plane("Simulate", pb.SimulateRequest(model="us/cheap"))
+    assert (direct.HasField("slot"), direct.condition, list(direct.scores)) == (False, "", [])
+
+
 async def test_a_simulation_can_try_what_is_not_written_yet(plane: Plane) -> None:
     await plane("Apply", pb.ApplyRequest(resources=[OPENAI]))
     answer = await plane("Simulate", pb.SimulateRequest(model="best", overlay=[ALIAS]))

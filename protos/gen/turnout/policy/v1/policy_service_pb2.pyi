@@ -469,6 +469,15 @@ class SimulateResponse(_message.Message):
     REASONS_FIELD_NUMBER: _builtins.int
     NO_ROUTE_FIELD_NUMBER: _builtins.int
     POLICY_VERSION_FIELD_NUMBER: _builtins.int
+    CONDITION_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    SLOT_FIELD_NUMBER: _builtins.int
+    EXPOSED_FIELD_NUMBER: _builtins.int
+    SCORES_FIELD_NUMBER: _builtins.int
+    SKIPPED_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    AUTOMATIC_FIELD_NUMBER: _builtins.int
+    UNKNOWN_FIELD_NUMBER: _builtins.int
     router_id: _builtins.str
     """The router that decided; empty for a direct model."""
     route_id: _builtins.str
@@ -479,6 +488,16 @@ class SimulateResponse(_message.Message):
     """Set instead of the rest when no route matched: the error a caller would see."""
     policy_version: _builtins.str
     """Content version of the policy that decided."""
+    condition: _builtins.str
+    """Expression of the route's condition; empty: the default route, or a direct model."""
+    unit: _builtins.str
+    """What the variant was assigned to: "user", "session" or "metadata.KEY"; empty: nothing was, or the request drew."""
+    slot: _builtins.int
+    """Slot that decided the variant, 0 to 9,999; unset: none was needed."""
+    exposed: _builtins.bool
+    """The unit is in the route's experiment: neither held out nor outside its layer."""
+    automatic: _builtins.bool
+    """The models were chosen, and not named by anybody."""
     @_builtins.property
     def candidates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Models in the order in which they would be tried."""
@@ -486,6 +505,22 @@ class SimulateResponse(_message.Message):
     @_builtins.property
     def reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """One line per step of the decision."""
+
+    @_builtins.property
+    def scores(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelScore]:
+        """Models that were scored, best first; empty: nothing was sorted."""
+
+    @_builtins.property
+    def skipped(self) -> _containers.RepeatedCompositeFieldContainer[Global___SkippedModel]:
+        """Models that were left out, and why."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the caller asked for and would not get."""
+
+    @_builtins.property
+    def unknown(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What workers know and a simulation does not, where it matters to this decision; one sentence each."""
 
     def __init__(
         self,
@@ -497,14 +532,109 @@ class SimulateResponse(_message.Message):
         reasons: _abc.Iterable[_builtins.str] | None = ...,
         no_route: _builtins.str = ...,
         policy_version: _builtins.str = ...,
+        condition: _builtins.str = ...,
+        unit: _builtins.str = ...,
+        slot: _builtins.int | None = ...,
+        exposed: _builtins.bool = ...,
+        scores: _abc.Iterable[Global___ModelScore] | None = ...,
+        skipped: _abc.Iterable[Global___SkippedModel] | None = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
+        automatic: _builtins.bool = ...,
+        unknown: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_slot", b"_slot", "slot", b"slot"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_slot", b"_slot", "automatic", b"automatic", "candidates", b"candidates", "condition", b"condition", "exposed", b"exposed", "no_route", b"no_route", "policy_version", b"policy_version", "reasons", b"reasons", "route_id", b"route_id", "router_id", b"router_id", "scores", b"scores", "skipped", b"skipped", "slot", b"slot", "unit", b"unit", "unknown", b"unknown", "variant_id", b"variant_id", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__slot: _TypeAlias = _typing.Literal["slot"]  # noqa: Y015
+    _WhichOneofArgType__slot: _TypeAlias = _typing.Literal["_slot", b"_slot"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__slot) -> _WhichOneofReturnType__slot | None: ...
+
+Global___SimulateResponse: _TypeAlias = SimulateResponse  # noqa: Y015
+
+@_typing.final
+class ModelScore(_message.Message):
+    """A model's score: terms in the order in which they decide."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Term(_message.Message):
+        """One term of a score."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        METRIC_FIELD_NUMBER: _builtins.int
+        ASCENDING_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        metric: _builtins.str
+        """What it is of: "price", "latency", "throughput" and others of docs/policy.md."""
+        ascending: _builtins.bool
+        """True: less is better."""
+        value: _builtins.float
+        """US dollars per million tokens, seconds, tokens per second, or a score; unset: not known."""
+        def __init__(
+            self,
+            *,
+            metric: _builtins.str = ...,
+            ascending: _builtins.bool = ...,
+            value: _builtins.float | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["_value", b"_value", "value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_value", b"_value", "ascending", b"ascending", "metric", b"metric", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        _WhichOneofReturnType__value: _TypeAlias = _typing.Literal["value"]  # noqa: Y015
+        _WhichOneofArgType__value: _TypeAlias = _typing.Literal["_value", b"_value"]  # noqa: Y015
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__value) -> _WhichOneofReturnType__value | None: ...
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    TERMS_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Model, "provider/model"."""
+    @_builtins.property
+    def terms(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelScore.Term]:
+        """The terms; a later one decides between those that all before it find equal."""
+
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        terms: _abc.Iterable[Global___ModelScore.Term] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "no_route", b"no_route", "policy_version", b"policy_version", "reasons", b"reasons", "route_id", b"route_id", "router_id", b"router_id", "variant_id", b"variant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "terms", b"terms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___SimulateResponse: _TypeAlias = SimulateResponse  # noqa: Y015
+Global___ModelScore: _TypeAlias = ModelScore  # noqa: Y015
+
+@_typing.final
+class SkippedModel(_message.Message):
+    """A model that was left out."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Model, as it was named."""
+    why: _builtins.str
+    """Why, for people."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        why: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SkippedModel: _TypeAlias = SkippedModel  # noqa: Y015
 
 @_typing.final
 class ListNodesRequest(_message.Message):

@@ -1,0 +1,45 @@
+"""The decision behind an answer, for a caller that asked for it with the header x-turnout-explain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from services.core.routing.plan import Plan, Scored
+
+EXPLAIN_HEADER = "x-turnout-explain"
+MAX_LISTED = 50
+"""Candidates, and skipped targets, that are listed; more are counted."""
+
+
+def asks_explanation(headers: Mapping[str, str]) -> bool:
+    """Whether the caller wants to see the decision."""
+    return headers.get(EXPLAIN_HEADER, "").lower() == "true"
+
+
+def decision_of(plan: Plan) -> dict[str, Any]:
+    """The decision as JSON: where the request goes, and what else was thought of."""
+    scores = {scored.model: scored for scored in plan.scores}
+    models = [candidate.target.model for candidate in plan.candidates]
+    shown: dict[str, Any] = {}
+    if plan.router_id:
+        shown |= {"router": plan.router_id, "route": plan.route_id, "variant": plan.variant_id}
+    if plan.condition:
+        shown["condition"] = plan.condition
+    if plan.slot >= 0:
+        shown["slot"] = plan.slot
+    if plan.unit_kind:
+        shown |= {"unit": plan.unit_kind, "exposed": plan.exposed}
+    if plan.automatic:
+        shown["automatic"] = True
+    shown["candidates"] = [_candidate(model, scores.get(model)) for model in models[:MAX_LISTED]]
+    shown["skipped"] = [{"model": s.model, "why": s.why} for s in plan.skipped[:MAX_LISTED]]
+    left = {"candidates": len(models) - MAX_LISTED, "skipped": len(plan.skipped) - MAX_LISTED}
+    shown |= {f"more_{name}": count for name, count in left.items() if count > 0}
+    return shown
+
+
+def _candidate(model: str, scored: Scored | None) -> dict[str, Any]:
+    if scored is None:
+        return {"model": model}
+    return {"model": model, "terms": {term.key.metric: term.value for term in scored.score.terms}}
