@@ -91,7 +91,7 @@ def has_terminal(api: str, frames: bytes, *, strict: bool) -> bool:
         whole = bool(events) and events[-1].WhichOneof("event") == "end"
         return read_typed(events, None if whole else "cut").whole
     if strict:
-        found = read_stream("chat" if api == "chat.completions" else api, frames.decode())
+        found = read_stream("chat" if api.endswith("chat.completions") else api, frames.decode())
         assert found.whole != bool(found.error)
         return found.whole
     # Real providers name the role in every chunk, or give several answers; only the end matters here.

@@ -18,8 +18,18 @@ from tests.support.inprocess import KEY
 from tests.support.matrix import Answer, Cell, body_of, error_body, shown_attempts
 from tests.support.streams import METADATA, read_error, read_stream, read_typed, read_whole
 
-PATHS = {"chat.completions": "/v1/chat/completions", "messages": "/v1/messages", "responses": "/v1/responses"}
-DIALECTS = {"chat.completions": "chat", "messages": "messages", "responses": "responses"}
+PATHS = {
+    "chat.completions": "/v1/chat/completions",
+    "messages": "/v1/messages",
+    "openrouter.chat.completions": "/api/v1/chat/completions",
+    "responses": "/v1/responses",
+}
+DIALECTS = {
+    "chat.completions": "chat",
+    "messages": "messages",
+    "openrouter.chat.completions": "chat",
+    "responses": "responses",
+}
 
 
 class Callers:
