@@ -31,7 +31,8 @@ def authenticate(snapshot: Snapshot, headers: Mapping[str, str], *scopes: str) -
     presented = presented_key(headers)
     if presented is None:
         raise Unauthenticated(
-            "no API key: send it as 'Authorization: Bearer <key>', 'Authorization: Basic <key>' or 'x-api-key: <key>'"
+            "no API key: send it as 'Authorization: Bearer <key>', 'Authorization: Basic <key>', 'x-api-key: <key>' or"
+            " 'x-goog-api-key: <key>'"
         )
     key = snapshot.keys.get(hash_key(presented))
     if key is None:

@@ -36,9 +36,10 @@ def identity(key: str, api_key: str, api: str) -> bytes:
     return digest.digest()
 
 
-def fingerprint(body: bytes, *, stream: bool) -> bytes:
-    """What makes two requests the same."""
-    return blake2b(body, digest_size=16, person=b"stream" if stream else b"whole").digest()
+def fingerprint(body: bytes, model: str = "", *, stream: bool) -> bytes:
+    """What makes two requests the same; `model` is the one that the address names, where it does."""
+    named = blake2b(model.encode("utf-8", "surrogatepass"), digest_size=16).digest() if model else b""
+    return blake2b(body, digest_size=16, salt=named, person=b"stream" if stream else b"whole").digest()
 
 
 @dataclass(slots=True, eq=False)

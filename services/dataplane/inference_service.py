@@ -42,6 +42,7 @@ from services.wire.status import abort
 _APIS = {
     Api.API_CHAT_COMPLETIONS: "chat.completions",
     Api.API_MESSAGES: "messages",
+    Api.API_GENERATE_CONTENT: "generateContent",
     Api.API_OPENROUTER_CHAT: "openrouter.chat.completions",
     Api.API_EMBEDDINGS: "embeddings",
     Api.API_MODERATIONS: "moderations",

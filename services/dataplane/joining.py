@@ -15,7 +15,7 @@ from services.core.policy.snapshot import CompiledKey
 from services.dataplane.auth import INFERENCE, authenticate
 from services.dataplane.engine import Call, Engine, Reply
 from services.dataplane.idempotency import OtherRequest, SharedRuns, fingerprint, identity
-from services.dataplane.translation import Dialect
+from services.dataplane.translation import MODEL_HEADER, Dialect
 from services.runtime.keys import presented_key
 
 HEADER = "idempotency-key"
@@ -58,7 +58,9 @@ class JoiningEngine:
             return
         name = identity(call.headers[HEADER], presented_key(call.headers) or "", dialect.api)
         try:
-            async with aclosing(self.runs.parts(name, fingerprint(call.body, stream=stream), start)) as parts:
+            async with aclosing(
+                self.runs.parts(name, fingerprint(call.body, call.headers.get(MODEL_HEADER, ""), stream=stream), start)
+            ) as parts:
                 async for reply, joined in parts:
                     yield _marked(reply) if joined else reply
         except OtherRequest:

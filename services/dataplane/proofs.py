@@ -4,6 +4,8 @@ in proofs that travel through the protocol of another vendor.
 
 from __future__ import annotations
 
+import binascii
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 
 from services.dataplane.exchange import Message, Thinking, ToolCall
@@ -42,6 +44,8 @@ ANTHROPIC = frozenset({"", "anthropic"})
 """Whose proofs Anthropic's protocol carries as they are: its own, and what belongs to nobody that is known."""
 RESPONSES = frozenset({"openai", "responses"})
 """Whose proofs OpenAI's Responses API carries as they are."""
+GOOGLE = frozenset({"google"})
+"""Whose proofs Google's protocol carries as they are."""
 
 
 def sealed(thinking: Thinking, own: frozenset[str] = ANTHROPIC) -> str:
@@ -62,6 +66,30 @@ def opened(proof: str, bare: str = "anthropic") -> Thinking:
     if kind == "redacted":
         return Thinking(redacted=inner, vendor=vendor, id=named)
     return Thinking(signature=inner, vendor=vendor, id=named)
+
+
+SEALED_IN_BASE64 = b"dHVybm91dD"
+"""How every proof of another vendor's begins in Google's protocol, whose proofs are base64."""
+
+
+def sealed_for_google(thinking: Thinking) -> str:
+    """As `sealed`, for Google's protocol, whose proofs are base64; empty: there is no proof."""
+    proof = sealed(thinking, GOOGLE)
+    return b64encode(proof.encode("utf-8", "surrogatepass")).decode() if is_sealed(proof) else proof
+
+
+def opened_for_google(proof: str) -> Thinking:
+    """What `sealed_for_google` made of reasoning, without its text; a bare proof is Google's."""
+    if proof.encode("utf-8", "surrogatepass").startswith(SEALED_IN_BASE64):
+        # SDKs write bytes in the alphabet for addresses.
+        plain = proof.replace("-", "+").replace("_", "/")
+        try:
+            inner = b64decode(plain + "=" * (-len(plain) % 4)).decode("utf-8", "surrogatepass")
+        except (binascii.Error, ValueError):
+            inner = ""
+        if is_sealed(inner):
+            return opened(inner)
+    return Thinking(signature=proof, vendor="google" if proof else "")
 
 
 def note_call_proofs(messages: Iterable[Message], dropped: list[str]) -> None:

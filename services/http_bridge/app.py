@@ -17,6 +17,7 @@ from services.http_bridge.aiohttp_server import RunningHttpServer, start_http_se
 from services.http_bridge.backend import InferenceBackend
 from services.http_bridge.errors import error_response
 from services.http_bridge.experiments import ExperimentRoutes
+from services.http_bridge.gemini import GeminiRoutes
 from services.http_bridge.generations import GenerationRoutes
 from services.http_bridge.grpc_backend import GrpcBackend
 from services.http_bridge.health import HealthRoutes
@@ -111,6 +112,7 @@ class Bridge:
                 *ModelRoutes(backend).routes(),
                 *GenerationRoutes(backend).routes(),
                 *RouterRoutes(policy).routes(),
+                *GeminiRoutes(inference).routes(),
                 Route("GET", "/admin/v1/health", health.get),
                 *AdminRoutes(policy).routes(),
                 *ExperimentRoutes(policy).routes(),

@@ -36,7 +36,9 @@ def handler(action: Action) -> Action:
 
 async def call(method: Any, message: Any, request: Request) -> Any:
     """Call the control plane with the caller's own key."""
-    metadata = tuple((n, request.headers[n]) for n in ("authorization", "x-api-key") if n in request.headers)
+    metadata = tuple(
+        (n, request.headers[n]) for n in ("authorization", "x-api-key", "x-goog-api-key") if n in request.headers
+    )
     return await method(message, metadata=metadata, timeout=CALL_SECONDS)
 
 

@@ -8,7 +8,11 @@ import msgspec
 
 from services.core.errors import RouterError
 from services.http_bridge.http import JSON, Response, json_response
+from services.wire.google_words import google_error
 from services.wire.openrouter_words import status_type
+
+GOOGLES_METHODS = frozenset(("generateContent", "streamGenerateContent", "countTokens"))
+"""Methods of a model that are Google's."""
 
 OPENROUTER_PREFIX = "/api/v1/"
 """Paths that OpenRouter's clients call."""
@@ -34,6 +38,10 @@ def error_response(
     headers = {"retry-after": str(max(1, math.ceil(retry_after)))} if retry_after is not None else {}
     if path.startswith(("/router/", "/lro/")):
         return json_response(status, {"code": _GOOGLE.get(status, 13), "message": message, "details": []}, headers)
+    if is_googles(path):
+        reason = code.upper()
+        told = google_error(status, message, reason=reason, retry_after=retry_after)
+        return json_response(status, {"error": told}, headers)
     if path.startswith(("/v1/messages", "/api/v1/messages")):
         kind = _ANTHROPIC.get(status, "api_error")
         return json_response(status, {"type": "error", "error": {"type": kind, "message": message}}, headers)
@@ -42,6 +50,11 @@ def error_response(
     if path.startswith(OPENROUTER_PREFIX):
         error |= {"code": status, "metadata": {"error_type": status_type(status), "code": code or None}}
     return json_response(status, {"error": error}, headers)
+
+
+def is_googles(path: str) -> bool:
+    """Whether clients of Google's API call this address: by its version, or by a method behind a model's name."""
+    return path.startswith(("/v1beta/", "/v1beta1/")) or path.rpartition(":")[2] in GOOGLES_METHODS
 
 
 def router_error_response(path: str, error: RouterError) -> Response:

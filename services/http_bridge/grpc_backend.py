@@ -259,7 +259,7 @@ def rank(address: str, key: str) -> bytes:
 
 def _credentials(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """The caller's key as call metadata."""
-    return tuple((n, headers[n]) for n in ("authorization", "x-api-key") if n in headers)
+    return tuple((n, headers[n]) for n in ("authorization", "x-api-key", "x-goog-api-key") if n in headers)
 
 
 def _is_lost(error: grpc.aio.AioRpcError) -> bool:

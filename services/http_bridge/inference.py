@@ -76,11 +76,12 @@ class InferenceRoutes:
         """
 
         # The others speak OpenAI's dialect there as well.
-        foreign = api not in (Api.API_OPENROUTER_CHAT, Api.API_MESSAGES)
+        foreign = api not in (Api.API_OPENROUTER_CHAT, Api.API_MESSAGES, Api.API_GENERATE_CONTENT)
 
         async def handle(request: Request, parameters: Mapping[str, str]) -> Response | StreamingResponse:
-            streams = always_streams or _asks_stream(request.body)
             model = parameters.get("model", "")
+            # Where the address names the model, it says as well whether to stream.
+            streams = always_streams or (not model and _asks_stream(request.body))
             if request.too_large:
                 return error_response(request.path, 413, f"the request's body is larger than {MAX_BODY:,} bytes")
             began = self._clock.wall()

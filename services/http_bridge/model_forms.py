@@ -1,4 +1,4 @@
-"""One model in every client's shape: OpenAI's and OpenRouter's in one, Anthropic's, Inworld's."""
+"""One model in every client's shape: OpenAI's and OpenRouter's in one, Anthropic's, Google's, Inworld's."""
 
 from __future__ import annotations
 
@@ -147,6 +147,22 @@ def inworld_form(model: ModelInfo) -> dict[str, Any]:
         },
         "isSupported": True,
     }
+
+
+def google_form(model: ModelInfo) -> dict[str, Any]:
+    """A model as Google's clients read it. Names may hold slashes; methods are those that are served for its kind."""
+    talks = model.kind in {"chat", "router", "alias", ""}
+    form: dict[str, Any] = {
+        "name": f"models/{model.id}",
+        "baseModelId": model.id,
+        "version": "",
+        "displayName": model.display_name,
+        "description": _description(model),
+        "supportedGenerationMethods": ["generateContent"] if talks else [],
+    }
+    limits = {"inputTokenLimit": model.context_length, "outputTokenLimit": model.max_output_tokens}
+    form |= {name: limit for name, limit in limits.items() if limit}
+    return {**form, "thinking": True} if model.capabilities.get("reasoning") else form
 
 
 def _creator(model: ModelInfo) -> str:

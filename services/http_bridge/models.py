@@ -1,4 +1,4 @@
-"""The lists of models: OpenAI's, OpenRouter's and Anthropic's under one path, Inworld's under its own.
+"""The lists of models: OpenAI's, OpenRouter's and Anthropic's under one path, Google's and Inworld's under their own.
 
 A list may hold thousands of models. It is asked for by version, so that a worker sends it only when it has
 changed, and each shape of the whole list is rendered once.
@@ -17,8 +17,9 @@ from turnout.inference.v1.inference_service_pb2 import ListModelsResponse, Model
 from services.core.errors import RouterError
 from services.http_bridge.backend import InferenceBackend
 from services.http_bridge.errors import error_response, router_error_response
+from services.http_bridge.gemini import with_key
 from services.http_bridge.http import JSON, Request, Response, json_response
-from services.http_bridge.model_forms import anthropic_form, endpoints_form, inworld_form, openai_form
+from services.http_bridge.model_forms import anthropic_form, endpoints_form, google_form, inworld_form, openai_form
 from services.http_bridge.routing import Route
 from services.runtime.catalogue.names import provider_id, rank
 
@@ -50,7 +51,8 @@ class ModelRoutes:
         """Every route of it."""
         lists = [Route("GET", path, self.list) for path in ("/v1/models", "/api/v1/models")]
         single = [Route("GET", path + "/{id...}", self.get) for path in ("/v1/models", "/api/v1/models")]
-        return [*lists, *single, Route("GET", "/llm/v1alpha/models", self.inworld)]
+        google = [Route("GET", "/v1beta/models", self.google), Route("GET", "/v1beta/models/{id...}", self.google_one)]
+        return [*lists, *single, *google, Route("GET", "/llm/v1alpha/models", self.inworld)]
 
     async def list(self, request: Request, parameters: Mapping[str, str]) -> Response:
         """All models that the query lets through."""
@@ -75,6 +77,30 @@ class ModelRoutes:
             return router_error_response(request.path, error)
         found = _filtered(held.models, request.query)
         return await _answer("inworld", held, found, lambda some: {"models": [inworld_form(m) for m in some]})
+
+    async def google(self, request: Request, parameters: Mapping[str, str]) -> Response:
+        """Google's list, in pages."""
+        del parameters
+        try:
+            held = await self._list(with_key(request))
+        except RouterError as error:
+            return router_error_response(request.path, error)
+        start = _number(request.query, "pageToken")
+        size = min(_number(request.query, "pageSize"), _MAX_PAGE) or len(held.models)
+        page, more = held.models[start : start + size], start + size < len(held.models)
+        token = {"nextPageToken": str(start + size)} if more else {}
+        return await _answer("google", held, page, lambda some: {"models": [google_form(m) for m in some], **token})
+
+    async def google_one(self, request: Request, parameters: Mapping[str, str]) -> Response:
+        """One model as Google tells of it."""
+        wanted = parameters["id"]
+        try:
+            found = _named((await self._list(with_key(request))).models, wanted)
+        except RouterError as error:
+            return router_error_response(request.path, error)
+        if found is None:
+            return error_response(request.path, 404, f"the model {wanted!r} is not listed", code="model_not_found")
+        return json_response(200, google_form(found))
 
     async def get(self, request: Request, parameters: Mapping[str, str]) -> Response:
         """One model, its id may hold slashes; or who serves it, or how many there are."""

@@ -28,7 +28,7 @@ def presented_key(headers: Mapping[str, str]) -> str | None:
     """The key that a request presents; None: none.
 
     Bearer and Basic are the same to us: what is copied from a portal for Basic is already in its
-    final form and is never decoded or encoded again. `x-api-key` is how Anthropic clients send theirs.
+    final form and is never decoded or encoded again. `x-api-key` is how Anthropic clients send theirs, `x-goog-api-key` how Google's do.
     """
     value = headers.get("authorization", "")
     if value:
@@ -36,4 +36,4 @@ def presented_key(headers: Mapping[str, str]) -> str | None:
         key = key.strip()
         if scheme.lower() in {"bearer", "basic"} and key:
             return key
-    return headers.get("x-api-key", "").strip() or None
+    return headers.get("x-api-key", "").strip() or headers.get("x-goog-api-key", "").strip() or None

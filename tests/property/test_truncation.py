@@ -37,7 +37,7 @@ from services.dataplane.exchange import ChatRequest
 from services.dataplane.translation import Emitted, Evidence, InboundRequest, Translation
 from tests.replay.traffic import APIS as TYPES
 from tests.replay.traffic import PROVIDERS, exchanges, folder
-from tests.support.asking import question
+from tests.support.asking import asked_headers, question
 from tests.support.evil import TEXTS, whole_body
 from tests.support.evil import frames_of as evil_frames
 from tests.support.evil_shapes import answer_without_text
@@ -70,7 +70,7 @@ def inbound(api: str, *, stream: bool = True) -> InboundRequest:
         message = chat_pb2.Message(role="user", parts=[chat_pb2.Part(text="x")])
         request = chat_pb2.ChatRequest(model="p/m", messages=[message])
         return TYPED.read(request.SerializeToString(), {"x-turnout-stream": "true" if stream else "false"})
-    return dialect_of(api).read(json.dumps(question(api, stream=stream)).encode(), {})
+    return dialect_of(api).read(json.dumps(question(api, stream=stream)).encode(), asked_headers(api, stream=stream))
 
 
 def translation(api: str, protocol: str, *, stream: bool = True) -> Translation:
@@ -96,6 +96,11 @@ def has_terminal(api: str, frames: bytes, *, strict: bool) -> bool:
         return found.whole
     # Real providers name the role in every chunk, or give several answers; only the end matters here.
     event, data = frames_of(frames.decode())[-1]
+    if api == "generateContent":
+        chunk = json.loads(data)
+        whole = any("finishReason" in candidate for candidate in chunk.get("candidates", ()))
+        assert whole != ("error" in chunk)
+        return whole
     event = event or json.loads(data).get("type", "") if data != "[DONE]" else event
     whole = data == "[DONE]" or event in {"message_stop", "response.completed", "response.incomplete"}
     assert whole != (event == "response.failed" or "error" in json.loads(data if not whole else "{}"))

@@ -16,7 +16,7 @@ from services.core.routing.plan import Candidate
 from services.dataplane.dialects.registry import dialect_of
 from services.dataplane.translation import STREAM_HEADER, Evidence, Translation
 from tests.replay.traffic import Exchange, type_of
-from tests.support.asking import question
+from tests.support.asking import asked_headers, question
 
 EVIDENCE = Evidence({"attempts": []}, 0.5, "rec/model", "generation")
 TYPED = "typed"
@@ -49,7 +49,8 @@ def translation_of(exchange: Exchange, inbound: str) -> Translation:
     body = question(inbound, "rec/model", stream=exchange.stream)
     if exchange.stream and inbound == "chat.completions":
         body["stream_options"] = {"include_usage": True}
-    request = dialect_of(inbound).read(json.dumps(body).encode(), {})
+    headers = asked_headers(inbound, "rec/model", stream=exchange.stream)
+    request = dialect_of(inbound).read(json.dumps(body).encode(), headers)
     return request.translate(candidate)
 
 

@@ -45,7 +45,7 @@ def _read(name: str) -> Any:
 
 
 @cache
-def _messages() -> Mapping[str, Any]:
+def gemini_messages() -> Mapping[str, Any]:
     """The messages of AI Studio's protos by name."""
     at = _read(GEMINI)
     while "GenerateContentRequest" not in at["nested"]:
@@ -56,11 +56,11 @@ def _messages() -> Mapping[str, Any]:
 
 def gemini_problems(value: Any, name: str = "GenerateContentRequest", path: str = "") -> Iterator[str]:
     """What AI Studio's description does not know in a request's body."""
-    message = _messages()[name]
+    message = gemini_messages()[name]
     if not isinstance(value, dict):
         yield f"{path}: not a {name}"
         return
-    inner = {**_messages(), **message.get("nested", {})}
+    inner = {**gemini_messages(), **message.get("nested", {})}
     for member, item in value.items():
         if member in NEWER.get(name, ()):
             continue
@@ -91,7 +91,7 @@ def _value_problems(value: Any, kind: str, inner: Mapping[str, Any], path: str) 
     elif kind in {"string", "bytes", "bool", *_NUMBERS}:
         if not fits or (kind == "int32" and not -(2**31) <= value < 2**31):
             yield f"{path}: {value!r} is no {kind}"
-    elif "fields" in inner.get(kind, {}) and kind in _messages():
+    elif "fields" in inner.get(kind, {}) and kind in gemini_messages():
         yield from gemini_problems(value, kind, path)
 
 

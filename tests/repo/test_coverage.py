@@ -15,7 +15,9 @@ from turnout.inference.v1 import chat_pb2
 
 from services.dataplane.dialects.registry import DIALECTS
 from services.dataplane.providers.registry import CODECS
+from tests.replay.specs import gemini_messages
 from tests.repo.pages.coverage import LOST, columns, probed
+from tests.repo.pages.coverage_gemini import GEMINI
 from tests.repo.pages.coverage_probes import CHAT, MESSAGES, PROBES, RESPONSES, SAME_REQUESTS, TYPED
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,6 +92,15 @@ def test_the_response_fields_are_those_of_the_specification() -> None:
     assert set(properties(schemas, schemas["CreateResponse"])) == RESPONSES.spec
     schemas = openapi("openrouter-openapi.yaml.gz")
     assert set(properties(schemas, schemas["ResponsesRequest"])) <= RESPONSES.fields.keys()
+
+
+@specifications
+def test_the_contents_fields_are_those_of_the_specification() -> None:
+    schemas = gemini_messages()
+    assert set(schemas["GenerateContentRequest"]["fields"]) == GEMINI.spec
+    # The two spellings of a schema are one field in JSON.
+    config = set(schemas["GenerationConfig"]["fields"]) - {"responseJsonSchemaOrdered"}
+    assert config <= {name.removeprefix("generationConfig.") for name in GEMINI.parts}
 
 
 @specifications

@@ -13,22 +13,17 @@ from grpc_status import rpc_status
 from turnout.inference.v1 import chat_pb2
 from turnout.inference.v1.inference_service_pb2_grpc import InferenceServiceStub
 
+from tests.support.asking import address
 from tests.support.evil import FIRST
 from tests.support.inprocess import KEY
 from tests.support.matrix import Answer, Cell, body_of, error_body, shown_attempts
 from tests.support.streams import METADATA, read_error, read_stream, read_typed, read_whole
 
-PATHS = {
-    "chat.completions": "/v1/chat/completions",
-    "messages": "/v1/messages",
-    "openrouter.chat.completions": "/api/v1/chat/completions",
-    "responses": "/v1/responses",
-}
 DIALECTS = {
     "chat.completions": "chat",
     "messages": "messages",
-    "openrouter.chat.completions": "chat",
     "responses": "responses",
+    "generateContent": "generateContent",
 }
 
 
@@ -52,7 +47,7 @@ class Callers:
         if cell.api == "typed":
             return await (self._typed_stream(cell) if cell.stream else self._typed(cell))
         text = ""
-        async with self._http.post(PATHS[cell.api], json=body_of(cell)) as response:
+        async with self._http.post(address(cell.api, cell.model, stream=cell.stream), json=body_of(cell)) as response:
             async for piece in response.content.iter_any():
                 text += piece.decode("latin-1")
                 if FIRST in text:

@@ -30,9 +30,34 @@ class ReadStream:
 
 def read_stream(api: str, body: str) -> ReadStream:
     """Read `body`, and fail on anything that a strict client would trip over."""
-    found = {"chat": read_chat, "messages": read_messages, "responses": read_responses}[api](body)
+    found = READERS[api](body)
     assert not (found.whole and found.error), "a stream ends well or with an error, never both"
     assert len(found.ids) <= 1 + found.restarts, f"one id: {found.ids}"
+    return found
+
+
+def read_contents(body: str) -> ReadStream:
+    """Chunks of one answer: nothing behind the one finish reason, which comes with the usage."""
+    found = ReadStream()
+    for event, data in frames_of(body):
+        assert not event, "Google's events have no names"
+        assert not found.whole, "nothing follows the last chunk"
+        chunk = json.loads(data)
+        found.metadata = chunk.get("metadata", found.metadata)
+        if chunk.get("restart"):
+            found.restarts, found.text = found.restarts + 1, ""
+            continue
+        if "error" in chunk:
+            assert next(iter(chunk)) == "error", "SDKs look at the beginning of a chunk for its error"
+            found.error = chunk["error"]
+            continue
+        found.ids |= {chunk["responseId"]} if "responseId" in chunk else set()
+        for candidate in chunk.get("candidates", ()):
+            parts = candidate.get("content", {}).get("parts", ())
+            found.text += "".join(part.get("text", "") for part in parts if not part.get("thought"))
+            if "finishReason" in candidate and not candidate.get("index"):
+                assert isinstance(chunk["metadata"], dict), "the last chunk carries the evidence"
+                found.whole = True
     return found
 
 
@@ -208,9 +233,17 @@ def read_typed(events: Sequence[chat_pb2.ChatEvent], error: Any = None) -> ReadS
 
 def read_whole(api: str, body: Any) -> str:
     """The text of a whole answer in any dialect; fails on anything that a strict client would trip over."""
-    assert isinstance(body["id"], str)
-    assert body["id"], "an answer has an id"
+    name = "responseId" if api == "generateContent" else "id"
+    assert isinstance(body[name], str)
+    assert body[name], "an answer has an id"
     assert isinstance(body[METADATA.get(api, "metadata")]["attempts"], list)
+    if api == "generateContent":
+        (candidate,) = body["candidates"]
+        assert candidate["finishReason"]
+        assert body["modelVersion"]
+        return "".join(
+            part.get("text", "") for part in candidate.get("content", {}).get("parts", ()) if not part.get("thought")
+        )
     if api == "responses":
         assert body["object"] == "response"
         assert body["status"] in {"completed", "incomplete"}
@@ -231,6 +264,19 @@ def read_error(api: str, body: Any) -> Any:
     """The error object of an error answer in any dialect."""
     error = body["error"]
     assert error["message"]
+    if api == "generateContent":
+        assert isinstance(error["code"], int)
+        assert error["status"].isupper()
+        return error
     assert error["type"]
     assert api != "messages" or body["type"] == "error"
     return error
+
+
+READERS = {
+    "chat": read_chat,
+    "messages": read_messages,
+    "responses": read_responses,
+    "generateContent": read_contents,
+}
+"""The readers of streams by dialect."""

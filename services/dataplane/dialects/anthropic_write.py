@@ -9,6 +9,7 @@ import msgspec
 
 from services.core.errors import RouterError
 from services.dataplane.dialects.anthropic_errors import error_form
+from services.dataplane.dialects.writing import arguments_object
 from services.dataplane.exchange import (
     AnswerPart,
     Audio,
@@ -219,7 +220,7 @@ def _blocks(part: AnswerPart) -> list[dict[str, Any]]:
             return [{"type": "redacted_thinking", "data": sealed(part)}]
         return [{"type": "thinking", "thinking": part.text, "signature": sealed(part)}]
     if isinstance(part, ToolCall):
-        call = {"type": "tool_use", "id": part.id, "name": part.name, "input": _input(part.arguments)}
+        call = {"type": "tool_use", "id": part.id, "name": part.name, "input": arguments_object(part.arguments)}
         return [_proof(part.signature), call] if part.signature else [call]
     if isinstance(part, Audio) and part.transcript:
         return [{"type": "text", "text": part.transcript}]
@@ -257,15 +258,6 @@ def _citation(citation: Citation) -> dict[str, Any]:
         f"end_{unit}": last,
         "cited_text": citation.quote,
     }
-
-
-def _input(arguments: str) -> Any:
-    """Arguments as the object that the protocol has; text that is not JSON is kept as it is."""
-    try:
-        value = msgspec.json.decode(arguments or "{}")
-    except msgspec.DecodeError:
-        return {"arguments": arguments}
-    return value if isinstance(value, dict) else {"value": value}
 
 
 def _event(name: str, body: dict[str, Any]) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from services.dataplane.dialects.anthropic_messages import AnthropicMessages
+from services.dataplane.dialects.gemini import GenerateContent
 from services.dataplane.dialects.openai_chat import OpenAiChat
 from services.dataplane.dialects.openrouter_chat import OpenRouterChat
 from services.dataplane.dialects.operations import COUNT_TOKENS, OPERATIONS, OperationDialect
@@ -22,6 +23,7 @@ DIALECTS: tuple[Dialect, ...] = (
     OpenRouterChat(codec_for, SystemClock().wall),
     AnthropicMessages(codec_for),
     OpenAiResponses(codec_for, SystemClock().wall),
+    GenerateContent(codec_for),
     TYPED,
 )
 """Those of chat."""

@@ -29,6 +29,10 @@ from services.dataplane.transport.port import UpstreamRequest
 NOT_JSON = Failure(FailureKind.BAD_RESPONSE, "the stream holds a chunk that is not JSON")
 
 
+Chunk = tuple[bytes, Sequence[StreamEvent]]
+"""A chunk of a stream as it came, and what it says."""
+
+
 class GoogleCodec:
     """Stateless; one per process."""
 
@@ -102,38 +106,47 @@ class GoogleStreamDecoder:
         self._over = False
 
     def feed(self, data: bytes) -> Sequence[StreamEvent]:
+        return tuple(event for _, events in self.chunks(data) for event in events)
+
+    def end(self) -> Sequence[StreamEvent]:
+        return tuple(event for _, events in self.last_chunks() for event in events)
+
+    def chunks(self, data: bytes) -> list[Chunk]:
+        """The chunks that `data` completed, each with its events. A failure outside of them has no bytes."""
         if self._over:
-            return ()
+            return []
         try:
-            events = self._parser.feed(data)
+            found = self._parser.feed(data)
         except SseOverflow as error:
             return self._fail(Failure(FailureKind.BAD_RESPONSE, str(error)))
-        out: list[StreamEvent] = []
-        for event in events:
+        out: list[Chunk] = []
+        for event in found:
             try:
-                out += self._reader.read(decode_answer(event.data))
+                events = self._reader.read(decode_answer(event.data))
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 return [*out, *self._fail(NOT_JSON)]
-            if out and isinstance(out[-1], Failed):
+            out.append((event.data, events))
+            if events and isinstance(events[-1], Failed):
                 self._over = True
                 break
         return out
 
-    def _fail(self, failure: Failure) -> list[StreamEvent]:
-        self._over = True
-        return [Failed(failure)]
-
-    def end(self) -> Sequence[StreamEvent]:
+    def last_chunks(self) -> list[Chunk]:
+        """What the clean end of the upstream brings."""
         if self._over:
-            return ()
-        out: list[StreamEvent] = []
+            return []
+        out: list[Chunk] = []
         if self._parser.rest().strip():
-            out += self.feed(b"\n\n")
-            if self._reader.finished and out and out[-1] == Failed(NOT_JSON):
+            out += self.chunks(b"\n\n")
+            if self._reader.finished and out and out[-1][1] == [Failed(NOT_JSON)]:
                 # Half an event behind the finish reason: it is dropped, as SSE says.
                 out.pop()
                 self._over = False
         if not self._over:
             self._over = True
-            out.append(Terminal() if self._reader.finished else Failed(TRUNCATED))
+            out.append((b"", [Terminal() if self._reader.finished else Failed(TRUNCATED)]))
         return out
+
+    def _fail(self, failure: Failure) -> list[Chunk]:
+        self._over = True
+        return [(b"", [Failed(failure)])]

@@ -197,6 +197,11 @@ FINISH_REASONS: Mapping[str, str] = {
 }
 """Google's finish reasons in OpenAI's words; one that is not here, and no failure either, is a "stop" of a new name."""
 
+FINISH_WORDS: Mapping[str, str] = {ours: word for word, ours in reversed(tuple(FINISH_REASONS.items()))} | {
+    "tool_calls": "STOP"
+}
+"""Google's finish reasons by the exchange model's: of several the first one."""
+
 FAILED_REASONS = frozenset(
     {
         "MALFORMED_FUNCTION_CALL",

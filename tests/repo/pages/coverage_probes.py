@@ -7,39 +7,10 @@ hand. A value is one that says something: not the default, and not what the base
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-PDF = "data:application/pdf;base64,JVBERi0x"
-PNG = "data:image/png;base64,iVBORw0KGgo="
-SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
-MARK = {"type": "ephemeral", "ttl": "1h"}
-
-
-Change = Mapping[str, Any]
-Pair = tuple[Change, Change]
-
-
-@dataclass(frozen=True)
-class Probes:
-    """How to probe a dialect.
-
-    Attributes:
-        title: What the dialect is called.
-        base: A request that says as little as it can.
-        fields: A value by field of the request.
-        parts: What messages may hold: the request without it, and with it, as changes of `base`.
-        here: What the router itself does with a field, instead of sending it on.
-        spec: Which of `fields` the official specification has; the others are of gateways. Empty: all.
-    """
-
-    title: str
-    base: Mapping[str, Any]
-    fields: Mapping[str, Any]
-    parts: Mapping[str, Pair] = field(default_factory=dict)
-    here: Mapping[str, str] = field(default_factory=dict)
-    spec: frozenset[str] = frozenset()
-
+from tests.repo.pages.coverage_form import MARK, PDF, PNG, SCHEMA, Change, Pair, Probes
+from tests.repo.pages.coverage_gemini import GEMINI, GEMINI_WITH
 
 _FUNCTION = {"name": "time", "parameters": SCHEMA}
 _TOOL = {"type": "function", "function": _FUNCTION}
@@ -360,6 +331,7 @@ WITH: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "parallel_tool_calls": {"tools": [_FLAT_TOOL]},
         "stream_options": {"stream": True},
     },
+    "generateContent": GEMINI_WITH,
     "typed": {
         "tool_choice": {"tools": [{"name": "time"}]},
         "parallel_tool_calls": {"tools": [{"name": "time"}]},
@@ -546,6 +518,7 @@ PROBES: Mapping[str, Probes] = {
     "chat.completions": CHAT,
     "messages": MESSAGES,
     "responses": RESPONSES,
+    "generateContent": GEMINI,
     "typed": TYPED,
 }
 """By API."""

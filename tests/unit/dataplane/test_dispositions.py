@@ -23,7 +23,7 @@ from services.dataplane.providers import anthropic_errors, google_errors, openai
 from services.dataplane.providers.registry import CODECS, codec_for
 from services.dataplane.sse import frame
 from services.dataplane.translation import Translation
-from tests.support.asking import question
+from tests.support.asking import asked_headers, question
 from tests.support.upstream import responses_events
 
 SAID = "The upstream reports a problem."
@@ -389,7 +389,9 @@ def translation(api: str, wire: str, *, stream: bool) -> Translation:
         body = chat_pb2.ChatRequest(model="p/m", messages=[message]).SerializeToString()
         inbound = TYPED.read(body, {"x-turnout-stream": "true" if stream else "false"})
     else:
-        inbound = dialect_of(api).read(json.dumps(question(api, stream=stream)).encode(), {})
+        inbound = dialect_of(api).read(
+            json.dumps(question(api, stream=stream)).encode(), asked_headers(api, stream=stream)
+        )
     return inbound.translate(Candidate(target, ClockRule()))
 
 

@@ -1,0 +1,249 @@
+"""Google-style caller, Google's protocol at the provider: bytes pass through.
+
+Requests keep their bytes but for routing fields; answers but for `modelVersion`, `usageMetadata.cost` and `metadata`.
+In a stream the finish reason waits for the end, so that it, usage and evidence come in one last chunk, and a stream
+that breaks never looks whole; content never waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from services.core.errors import Failure, RouterError
+from services.core.routing.plan import Candidate
+from services.dataplane.codec import ProviderCodec
+from services.dataplane.dialects.gemini_errors import error_form
+from services.dataplane.exchange import (
+    EMPTY,
+    AudioDelta,
+    Failed,
+    Finished,
+    ImageDelta,
+    Started,
+    StreamEvent,
+    Terminal,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallDelta,
+    ToolCallStarted,
+    UsageReported,
+)
+from services.dataplane.members import Members, NotAnObject, join_members, raw, split_members
+from services.dataplane.providers.google import Chunk, GoogleStreamDecoder
+from services.dataplane.providers.google_read import NOT_PROTOCOL
+from services.dataplane.sse import frame
+from services.dataplane.translation import JSON, Evidence, Facts, Progress, tokens_of
+from services.dataplane.transport.port import UpstreamRequest
+
+_candidate_list = msgspec.json.Decoder(list[Members] | None).decode
+_NOTHING = raw({"parts": [{"text": ""}], "role": "model"})
+_END = ("finishReason", "finishMessage")
+"""What of a candidate waits for the end of the stream."""
+
+
+class GeminiPassthrough:
+    """One attempt's passthrough."""
+
+    def __init__(
+        self,
+        codec: ProviderCodec,
+        candidate: Candidate,
+        body: bytes,
+        inbound: Mapping[str, str],
+        warnings: list[str],
+        *,
+        stream: bool,
+        hides_reasoning: bool = False,
+    ) -> None:
+        self.facts = Facts(warnings=warnings)
+        self.stream_type = codec.stream_type
+        self.answer_type = JSON
+        self._stream = stream
+        self._hides_reasoning = hides_reasoning
+        self._codec = codec
+        self._candidate = candidate
+        self._body = body
+        self._inbound = inbound
+        self._decoder = GoogleStreamDecoder()
+        self._model = raw(candidate.target.model)
+        self._members: Members = {}
+        self._ends: dict[int, Members] = {}
+        self._last: Members = {}
+        self._shown = False
+
+    def request(self, credential: str) -> UpstreamRequest:
+        target = self._candidate.target
+        return self._codec.request(target, credential, self._body, self._inbound, stream=self._stream)
+
+    def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+        return self._codec.classify(status, headers, body)
+
+    def answer(self, body: bytes) -> Failure | None:
+        found = self._codec.decode(body)
+        if isinstance(found, Failure):
+            return found
+        try:
+            self._members = split_members(body)
+        except NotAnObject:
+            return NOT_PROTOCOL
+        if self._hides_reasoning and "candidates" in self._members:
+            self._members["candidates"] = _listed(map(_without_thoughts, _candidates(self._members)))
+        facts = self.facts
+        facts.response_id, facts.created, facts.usage = found.id, found.created, found.usage
+        facts.finish_reason, facts.native_finish_reason = found.finish_reason, found.native_finish_reason
+        return None
+
+    def render(self, evidence: Evidence) -> bytes:
+        return join_members(self._with_evidence(dict(self._members), evidence))
+
+    def feed(self, data: bytes) -> Progress:
+        return self._progress(self._decoder.chunks(data))
+
+    def end(self) -> Progress:
+        return self._progress(self._decoder.last_chunks())
+
+    def _progress(self, chunks: Sequence[Chunk]) -> Progress:
+        progress = Progress(event=any(data for data, _ in chunks))
+        frames: list[bytes] = []
+        for data, events in chunks:
+            failed = next((event for event in events if isinstance(event, Failed)), None)
+            if failed is not None:
+                progress.failure = failed.failure
+                break
+            for event in events:
+                self._note(event, progress)
+            if data:
+                frames += self._shown_of(split_members(data))
+        if progress.done and not self._shown and self._is_empty():
+            progress.done, progress.failure = False, EMPTY
+        progress.frames = b"".join(frames)
+        return progress
+
+    def _note(self, event: StreamEvent, progress: Progress) -> None:
+        """Note what an event says of the answer."""
+        facts = self.facts
+        if isinstance(event, Started):
+            facts.response_id, facts.created = event.id or facts.request_id, event.created
+        elif isinstance(event, UsageReported):
+            facts.usage = event.usage
+        elif isinstance(event, Finished):
+            facts.finish_reason, facts.native_finish_reason = event.reason, event.native
+            progress.finished = True
+        elif isinstance(event, Terminal):
+            progress.done = True
+        else:
+            self._note_content(event, progress)
+
+    def _note_content(self, event: StreamEvent, progress: Progress) -> None:
+        facts = self.facts
+        if isinstance(event, TextDelta):
+            facts.note(event.text, progress, keep=self._candidate.keeps_text)
+        elif isinstance(event, ThinkingDelta):
+            if self._hides_reasoning and event.text:
+                progress.tokens += tokens_of(len(event.text))
+                return
+            facts.note_other(len(event.text), progress)
+        elif isinstance(event, ToolCallDelta):
+            facts.note_other(len(event.arguments), progress)
+        elif isinstance(event, (ToolCallStarted, ImageDelta, AudioDelta)):
+            facts.note_other(0, progress)
+        else:
+            return
+        progress.reasoning = isinstance(event, ThinkingDelta) and (progress.reasoning or not progress.content)
+        progress.content = self._shown = True
+
+    def _shown_of(self, members: Members) -> list[bytes]:
+        """The frame of a chunk, as far as it does not wait for the end."""
+        candidates = _candidates(members)
+        if self._hides_reasoning and candidates:
+            candidates = [_without_thoughts(candidate) for candidate in candidates]
+            members["candidates"] = _listed(candidates)
+        ended = any(name in candidate for candidate in candidates for name in _END)
+        says = [_says(candidate) for candidate in candidates]
+        if not ended and (any(says) or not self._ends):
+            return [self._frame(members)]
+        # What comes with the finish reason or behind it, and shows nothing, is of the last chunk.
+        self._last |= {name: value for name, value in members.items() if name != "candidates"}
+        shown: list[Members] = []
+        for candidate, has in zip(candidates, says, strict=True):
+            waits = {name: v for name, v in candidate.items() if name in (*_END, "index")} if has else candidate
+            self._ends[_index(candidate)] = self._ends.get(_index(candidate), {}) | waits
+            shown += [{name: v for name, v in candidate.items() if name not in _END}] if has else []
+        if not shown:
+            return []
+        rest = {name: value for name, value in members.items() if name != "usageMetadata"}
+        return [self._frame({**rest, "candidates": _listed(shown)})]
+
+    def _frame(self, members: Members) -> bytes:
+        if "modelVersion" in members or "candidates" in members:
+            members["modelVersion"] = self._model
+        # A chunk may have come in several lines, whose ends are none in a frame.
+        return frame(join_members(members).replace(b"\n", b" "))
+
+    def _is_empty(self) -> bool:
+        usage = self.facts.usage
+        return self.facts.finish_reason == "stop" and (usage is None or usage.output_tokens == 0)
+
+    def closing(self, evidence: Evidence) -> bytes:
+        ends = [_with_content(end) for _, end in sorted(self._ends.items())]
+        last = {"candidates": _listed(ends), **self._last}
+        return frame(join_members(self._with_evidence(last, evidence)).replace(b"\n", b" "))
+
+    def broken(self, error: RouterError, evidence: Evidence) -> bytes:
+        return frame(msgspec.json.encode(error_form(error, evidence)))
+
+    def _with_evidence(self, members: Members, evidence: Evidence) -> Members:
+        members["modelVersion"] = self._model
+        usage = members.get("usageMetadata")
+        if evidence.cost_usd is not None and usage is not None and bytes(usage).startswith(b"{"):
+            counted = {**split_members(bytes(usage)), "cost": raw(evidence.cost_usd)}
+            members["usageMetadata"] = msgspec.Raw(join_members(counted))
+        members["metadata"] = raw(evidence.metadata)
+        return members
+
+
+def _candidates(members: Members) -> list[Members]:
+    """The candidates of a chunk that was read already, each by its members."""
+    found = members.get("candidates")
+    return (_candidate_list(found) if found is not None else None) or []
+
+
+def _listed(candidates: Iterable[Members]) -> msgspec.Raw:
+    return msgspec.Raw(b"[" + b",".join(map(join_members, candidates)) + b"]")
+
+
+def _value(candidate: Members, name: str) -> Any:
+    found = candidate.get(name)
+    return msgspec.json.decode(found) if found is not None else None
+
+
+def _index(candidate: Members) -> int:
+    return _value(candidate, "index") or 0
+
+
+def _parts(candidate: Members) -> list[Any]:
+    content = _value(candidate, "content")
+    return (content.get("parts") if content is not None else None) or []
+
+
+def _says(candidate: Members) -> bool:
+    """Whether a candidate holds anything but an empty text."""
+    return any(part not in ({"text": ""}, {}) for part in _parts(candidate))
+
+
+def _with_content(candidate: Members) -> Members:
+    """A last candidate, with an empty text, because callers add up the texts of all chunks."""
+    return candidate if _parts(candidate) else {**candidate, "content": _NOTHING}
+
+
+def _without_thoughts(candidate: Members) -> Members:
+    """A candidate without the text of its reasoning; what proves it stays."""
+    parts = _parts(candidate)
+    if not any(part.get("thought") is True for part in parts):
+        return candidate
+    kept = [{**p, "text": ""} if p.get("thought") is True else p for p in parts]
+    kept = [p for p in kept if p.get("thought") is not True or "thoughtSignature" in p]
+    return {**candidate, "content": raw({**_value(candidate, "content"), "parts": kept})}
