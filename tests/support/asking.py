@@ -6,7 +6,12 @@ from typing import Any
 
 from services.dataplane.translation import MODEL_HEADER, STREAM_HEADER
 
-PATHS = {"chat.completions": "/v1/chat/completions", "messages": "/v1/messages", "responses": "/v1/responses"}
+PATHS = {
+    "chat.completions": "/v1/chat/completions",
+    "messages": "/v1/messages",
+    "openrouter.chat.completions": "/api/v1/chat/completions",
+    "responses": "/v1/responses",
+}
 
 
 def question(api: str, model: str = "p/m", text: str = "x", **more: Any) -> dict[str, Any]:

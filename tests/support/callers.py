@@ -22,6 +22,7 @@ from tests.support.streams import METADATA, read_error, read_stream, read_typed,
 DIALECTS = {
     "chat.completions": "chat",
     "messages": "messages",
+    "openrouter.chat.completions": "chat",
     "responses": "responses",
     "generateContent": "generateContent",
 }

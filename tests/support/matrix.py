@@ -45,7 +45,7 @@ from tests.support.upstream import (
     whole,
 )
 
-APIS = ("chat.completions", "messages", "responses", "generateContent", "typed")
+APIS = ("chat.completions", "messages", "openrouter.chat.completions", "responses", "generateContent", "typed")
 POLICIES = {"honest": "honest_error", "mending": "verified_resume"}
 """What policy says of answers that break after their first content."""
 GOOD = "Good answer."

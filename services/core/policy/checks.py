@@ -240,6 +240,9 @@ def _settings(document: Settings) -> Found:
     yield from check_breaker(document.breaker, "breaker")
     yield from check_resilience(document, "")
     yield from _metadata(document.metadata)
+    for name, value in sorted(document.require_labels.items()):
+        if not name.strip() or not value.strip():
+            yield f"require_labels.{name}", "expected a label and its value, such as region: eu"
 
 
 _CHECKS: dict[str, Callable[..., Found]] = {

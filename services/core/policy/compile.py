@@ -26,6 +26,7 @@ from services.core.policy.documents import (
 )
 from services.core.policy.names import AUTO_NAMES, split_model
 from services.core.policy.ports import ConditionCompiler, ModelCatalogue
+from services.core.policy.preferences import label_demands
 from services.core.policy.provider_types import base_url_of, protocol_of
 from services.core.policy.resolve import make_target, resolve
 from services.core.policy.reuse import Reused
@@ -39,6 +40,7 @@ from services.core.policy.rules import (
     resilience,
     set_clocks,
 )
+from services.core.policy.selection import unlabelled
 from services.core.policy.snapshot import (
     CompiledEndpoint,
     CompiledKey,
@@ -92,7 +94,9 @@ def compile(  # noqa: A001 - the field's word, and the design's
         keys=_keys(documents, problems),
         bare_models=_bare(models),
         catalogue=catalogue,
+        demands=label_demands(settings.require_labels, "require_labels"),
     )
+    problems.extend(_unmet(base))
     base = replace(base, aliases=_aliases(documents, base, problems))
     routers = _routers(documents, base, reused.conditions(conditions), reused, problems)
     if base.namespace in providers:
@@ -102,6 +106,15 @@ def compile(  # noqa: A001 - the field's word, and the design's
         return Problems(tuple(problems))
     models = _named(base, routers)
     return replace(base, routers=routers, models=models, warnings=tuple(problems), sources=dict(documents))
+
+
+def _unmet(base: Snapshot) -> list[Problem]:
+    """A demand that no provider meets leaves nothing to serve any request with."""
+    left = [p for p in base.providers.values() if not unlabelled(p, base.demands)]
+    if left or not base.demands or not base.providers:
+        return []
+    told = "; ".join(unlabelled(p, base.demands) for p in base.providers.values())
+    return [Problem("Settings", "default", "require_labels", f"no provider has them all ({told})", warning=True)]
 
 
 def _settings(documents: Mapping[ResourceKey, Document]) -> Settings:

@@ -358,6 +358,7 @@ class Settings:
     recovery: str = ""
     on_exhausted: OnExhausted | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    require_labels: Mapping[str, str] = field(default_factory=dict)
 
 
 Document = Provider | Model | Router | ApiKey | Alias | Settings | Catalogue

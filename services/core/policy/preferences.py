@@ -101,6 +101,11 @@ class LabelDemand:
     accepted: tuple[str, ...]
 
 
+def label_demands(labels: Mapping[str, str], option: str) -> tuple[LabelDemand, ...]:
+    """The demands of a document's `labels`, which it calls `option`."""
+    return tuple(LabelDemand(f"{option}.{name}", name, (value.lower(),)) for name, value in sorted(labels.items()))
+
+
 @dataclass(frozen=True, slots=True)
 class Cutoff:
     """A limit on a percentile: of the share `p` (0 to 1) of requests, at least. Seconds, or tokens per second."""

@@ -22,15 +22,15 @@ from services.core.policy.ports import Condition, ConditionCompiler, ConditionPr
 from services.core.policy.preferences import (
     BY_FALLBACKS,
     NO_PREFERENCES,
-    LabelDemand,
     Preferences,
     PriceLimit,
+    label_demands,
     sort_key,
 )
 from services.core.policy.resolve import resolve
 from services.core.policy.route_index import index_of
 from services.core.policy.rules import Resilience, resilience, set_clocks
-from services.core.policy.selection import names_any, rank_of, unwanted
+from services.core.policy.selection import names_any, rank_of, unlabelled, unwanted
 from services.core.policy.snapshot import (
     CompiledRoute,
     CompiledRouter,
@@ -39,6 +39,10 @@ from services.core.policy.snapshot import (
     Target,
 )
 from services.core.routing.assign import route_salt
+from services.core.routing.auto import pool
+
+_TOLD = 8
+"""Models that a problem names."""
 
 
 class RouterCompiler:
@@ -133,7 +137,7 @@ class RouterCompiler:
         left_out: list[tuple[str, str]] = []
         found = {} if auto else self._targets(variant, path, preferences, left_out)
         if auto:
-            self._check_entries(variant, path)
+            self._check_entries(variant, path, preferences)
         return CompiledVariant(
             variant_id=variant.variant_id or default_id,
             weight=weight,
@@ -164,7 +168,7 @@ class RouterCompiler:
             self._add(named, variant.model_id, f"{path}.model_id", 0)
         for index, model in enumerate(selection.models):
             self._add(named, model, f"{path}.model_selection.models[{index}]", index + 1)
-        left_out += [(t.model, why) for t, _ in named.values() if (why := unwanted(t, preferences))]
+        left_out += [(t.model, why) for t, _ in named.values() if (why := self._left_out(t, preferences))]
         ruled_out = {model for model, _ in left_out}
         found = [pair for pair in named.values() if pair[0].model not in ruled_out]
         if named and not found:
@@ -177,12 +181,22 @@ class RouterCompiler:
             found = listed or found[:1]
         return {target.model: (target, place) for target, place in found}
 
-    def _check_entries(self, variant: Variant, path: str) -> None:
+    def _left_out(self, target: Target, preferences: Preferences) -> str:
+        return unlabelled(target.provider, self._base.demands) or unwanted(target, preferences)
+
+    def _check_entries(self, variant: Variant, path: str, preferences: Preferences) -> None:
         """What an automatic choice is among must be there; policy may name more models later."""
         entries = variant.model_selection.models if variant.model_selection is not None else ()
         for index, entry in enumerate(entries):
             if entry not in self._base.providers and "*" not in entry:
                 self._add({}, entry, f"{path}.model_selection.models[{index}]", index + 1)
+        found, _ = pool(self._base, entries)
+        why = {t.model: self._left_out(t, preferences) for t in found}
+        if found and all(why.values()):
+            told = "; ".join(f"{model}: {left_out}" for model, left_out in list(why.items())[:_TOLD])
+            message = f"leaves no model to an automatic choice now ({told})"
+            where = f"{path}.model_selection"
+            self.problems.append(Problem("Router", self._router.name, where, message, warning=True))
 
     def _add(self, found: dict[str, tuple[Target, int]], model: str, path: str, place: int) -> None:
         name = split_model(model)[0]
@@ -231,7 +245,7 @@ def preferences_of(selection: ModelSelection | None) -> Preferences:
         ignore=selection.ignore,
         order=provider.order,
         allow_fallbacks=provider.allow_fallbacks is not False,
-        labels=tuple(LabelDemand(f"labels.{n}", n, (v.lower(),)) for n, v in sorted(provider.labels.items())),
+        labels=label_demands(provider.labels, "labels"),
         max_price=PriceLimit(limit.prompt, limit.completion, limit.request, limit.image) if limit is not None else None,
         sort=tuple(key for key in keys if key is not None),
         together=BY_FALLBACKS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from services.core.policy.documents import Prices
-from services.core.policy.preferences import Preferences, PriceLimit
+from services.core.policy.preferences import LabelDemand, Preferences, PriceLimit
 from services.core.policy.snapshot import CompiledProvider, Target
 
 UNKNOWN = "unknown"
@@ -63,6 +63,15 @@ def ignored(target: Target, words: Iterable[str]) -> bool:
     return any(word == target.model or names_provider(word, target.provider) for word in words)
 
 
+def unlabelled(provider: CompiledProvider, demands: Iterable[LabelDemand]) -> str:
+    """Why the labels of `provider` do not meet `demands`; empty: they do."""
+    for demand in demands:
+        if provider.labels.get(demand.label, UNKNOWN).lower() not in demand.accepted:
+            has = repr(provider.labels[demand.label]) if demand.label in provider.labels else "not set"
+            return f"{demand.option}: the label {demand.label!r} of {provider.name} is {has}"
+    return ""
+
+
 def unwanted(target: Target, preferences: Preferences) -> str:
     """Why `preferences` leave `target` out; empty: they do not."""
     provider = target.provider
@@ -70,10 +79,10 @@ def unwanted(target: Target, preferences: Preferences) -> str:
         return "it is ignored"
     if preferences.only and not names_any(preferences.only, provider):
         return f"provider.only does not name {provider.name}"
-    for demand in preferences.labels:
-        if provider.labels.get(demand.label, UNKNOWN).lower() not in demand.accepted:
-            has = repr(provider.labels[demand.label]) if demand.label in provider.labels else "not set"
-            return f"{demand.option}: the label {demand.label!r} of {provider.name} is {has}"
+    if preferences.labels:
+        why = unlabelled(provider, preferences.labels)
+        if why:
+            return why
     if preferences.max_price is not None:
         return _too_dear(target, preferences.max_price)
     return ""

@@ -21,7 +21,7 @@ from services.core.policy.documents import (
 )
 from services.core.policy.experiments import ExperimentRule
 from services.core.policy.ports import Condition, ModelCatalogue
-from services.core.policy.preferences import NO_PREFERENCES, Preferences
+from services.core.policy.preferences import NO_PREFERENCES, LabelDemand, Preferences
 from services.core.policy.route_index import RouteIndex
 from services.core.policy.rules import BreakerRule, ClockRule, FaultRule, Resilience
 from services.core.pricing import PriceSpan
@@ -177,6 +177,7 @@ class Snapshot:
         models: Targets by model id, for every model that policy names; `resolve.py` makes the others.
         bare_models: Model ids by bare name, for the models in `models`.
         catalogue: Where prices and limits of models that policy does not name come from.
+        demands: Labels that the provider of every target must have.
         warnings: What is odd, but no reason to refuse the policy.
     """
 
@@ -197,6 +198,7 @@ class Snapshot:
     keys: Mapping[str, CompiledKey]
     bare_models: Mapping[str, tuple[str, ...]]
     catalogue: ModelCatalogue
+    demands: tuple[LabelDemand, ...] = ()
     warnings: tuple[Problem, ...] = ()
     sources: Mapping[ResourceKey, Document] = field(default_factory=dict, repr=False, compare=False)
     """The documents that it was compiled from; the next compilation reuses what is still the same."""

@@ -25,7 +25,7 @@ from services.core.policy.preferences import (
 )
 from services.core.policy.refusals import not_taken
 from services.core.policy.rules import ClockRule, Recovery, Resilience, RetryRule
-from services.core.policy.selection import unpriced, unwanted
+from services.core.policy.selection import unlabelled, unpriced, unwanted
 from services.core.policy.snapshot import (
     CompiledRoute,
     CompiledRouter,
@@ -57,6 +57,8 @@ class _Draft:
         self.snapshot = snapshot
         self.context = context
         self.readings = Readings(health)
+        self.demands = snapshot.demands
+        """Of the settings, then of the variant as well: whoever brings a target, it has to meet them."""
         self.candidates: dict[str, Candidate] = {}
         self.places: dict[str, Place] = {}
         self.reasons: list[str] = []
@@ -98,11 +100,15 @@ class _Draft:
             )
 
     def _skips(self, target: Target) -> bool:
-        why = unfit(target, self.context)
+        why = self._why_not(target)
         if why:
             self.skipped.append(Skipped(target.model, why))
             self.ruled_out = True
         return bool(why)
+
+    def _why_not(self, target: Target) -> str:
+        """Why `target` may not serve: what policy demands of every target, then what the request rules out."""
+        return unlabelled(target.provider, self.demands) or unfit(target, self.context)
 
     def add_named(self, found: Named, place: Place) -> None:
         """Add what the request named itself."""
@@ -119,7 +125,7 @@ class _Draft:
         targets, empty = pool(self.snapshot, entries)
         for entry in empty:
             self.skipped.append(Skipped(entry, "nothing serves it"))
-        why = {t.model: no_chat(t) or unwanted(t, preferences) or unfit(t, self.context) for t in targets}
+        why = {t.model: no_chat(t) or self._why_not(t) or unwanted(t, preferences) for t in targets}
         fitting = [t for t in targets if not why[t.model]]
         self.skipped += [Skipped(t.model, why[t.model]) for t in targets if why[t.model]]
         self.ruled_out = self.ruled_out or len(fitting) < len(targets)
@@ -222,6 +228,7 @@ def _plan(draft: _Draft, candidates: tuple[Candidate, ...], seed: int) -> Plan:
 
 def _add_variant(draft: _Draft, variant: CompiledVariant) -> None:
     draft.variant = variant
+    draft.demands += variant.preferences.labels
     draft.rule = variant.resilience
     draft.route_clocks = variant.clocks
     if variant.auto:

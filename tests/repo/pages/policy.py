@@ -181,6 +181,13 @@ choice, by what the worker has seen lately and by what they cost; of two that ar
 word decides. `order` puts providers first. `turnout simulate` says what each of them did. What a decision measured is in
 the record (`measurements`), so that it can be made again.
 
+**Residency.** `require_labels: {region: eu}` in the settings holds for every target of every request: those of routes,
+models that a request names itself, its fallbacks, automatic choices, and whatever retries, hedges and mended answers
+go to, which are never more than the candidates. A route that it leaves without a model is refused when policy is
+written; callers cannot undo it. `labels` in a variant do the same for what is served by that variant, the fallbacks
+that its requests bring along included; `only`, `ignore` and `max_price` of a variant are about its own models. A
+provider without the label does not have it.
+
 **Credentials** are references; secrets stay on the workers. `env:NAME` and `file:/path` name one that lies there. The
 others are made by a cloud's own library, with what it finds on the worker's machine, and renewed before they expire:
 `aws:default` and `aws:profile/NAME` (Amazon's chain: environment, shared files, single sign-on, container, machine),

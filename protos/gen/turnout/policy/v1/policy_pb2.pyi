@@ -1343,7 +1343,7 @@ class ProviderPreference(_message.Message):
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Labels that a provider must have, such as `zdr: "true"` or `region: eu`."""
+        """Labels that a provider must have, such as `zdr: "true"` or `region: eu`; of fallbacks that a request names, too."""
 
     @_builtins.property
     def max_price(self) -> Global___MaxPrice:
@@ -1641,6 +1641,26 @@ class Settings(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class RequireLabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     NAMESPACE_FIELD_NUMBER: _builtins.int
     CLOCKS_FIELD_NUMBER: _builtins.int
@@ -1651,6 +1671,7 @@ class Settings(_message.Message):
     RECOVERY_FIELD_NUMBER: _builtins.int
     ON_EXHAUSTED_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
+    REQUIRE_LABELS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Always "default"."""
     namespace: _builtins.str
@@ -1688,6 +1709,10 @@ class Settings(_message.Message):
         one, a condition that reads another name gets a warning.
         """
 
+    @_builtins.property
+    def require_labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Labels that the provider of every target of every request must have, such as `region: eu`; callers cannot undo it."""
+
     def __init__(
         self,
         *,
@@ -1701,10 +1726,11 @@ class Settings(_message.Message):
         recovery: _builtins.str = ...,
         on_exhausted: Global___OnExhausted | None = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        require_labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["breaker", b"breaker", "clocks", b"clocks", "commit_after", b"commit_after", "hedge", b"hedge", "on_exhausted", b"on_exhausted", "retry", b"retry"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["breaker", b"breaker", "clocks", b"clocks", "commit_after", b"commit_after", "hedge", b"hedge", "metadata", b"metadata", "name", b"name", "namespace", b"namespace", "on_exhausted", b"on_exhausted", "recovery", b"recovery", "retry", b"retry"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breaker", b"breaker", "clocks", b"clocks", "commit_after", b"commit_after", "hedge", b"hedge", "metadata", b"metadata", "name", b"name", "namespace", b"namespace", "on_exhausted", b"on_exhausted", "recovery", b"recovery", "require_labels", b"require_labels", "retry", b"retry"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
