@@ -11,6 +11,7 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import blake2b
 
 from services.core.errors import NoProvider, NoRoute, RouterError, UnknownModel
@@ -26,8 +27,11 @@ from services.dataplane.policy_holder import PolicyHolder
 from services.dataplane.records import RecordLog
 from services.dataplane.rehearsal import FAULT_HEADER
 from services.dataplane.runner import Runner
-from services.dataplane.trail import Trail, evidence_headers, evidence_of
+from services.dataplane.trail import Trail, evidence_headers, evidence_of, new_generation_id
 from services.dataplane.translation import JSON, Dialect, InboundRequest, TalkingDialect
+from services.dataplane.voice.chat import Voiced, VoicedAnswer, voiced
+from services.dataplane.voice.speaker import Means
+from services.dataplane.voice.wish import Speakable
 from services.runtime.clock import Clock
 from services.runtime.trace_context import Sampler, begin_span
 from services.wire.records import unit_hash
@@ -62,6 +66,15 @@ class Reply:
     """Why the request was not served; the data says the same in the caller's dialect."""
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A request that was read and decided; `voice`: by what its answer is to be spoken, None: by nothing."""
+
+    inbound: InboundRequest
+    plan: Plan
+    voice: Voiced | None
+
+
 class Engine:
     """Serves requests. One per worker process."""
 
@@ -87,18 +100,16 @@ class Engine:
         self.clock = clock
         self.sampler = sampler
         self.in_flight = 0
+        self._means = Means(runner, records, clock, sampler)
 
     async def whole(self, dialect: Dialect, call: Call) -> Reply:
         """Serve a request whole. Never raises but CancelledError: errors are replies in the dialect."""
         trail = self._begin(dialect, call, stream=False)
         try:
-            inbound, plan = self._prepare(dialect, call, trail)
-            if inbound.stream:
-                return await self._gathered(inbound, plan, trail)
-            translation = await self.runner.whole(inbound, plan, trail)
-            body = translation.render(evidence_of(trail, self.clock.monotonic()))
-            trail.status = 200
-            return Reply(200, self._headers(trail, translation.answer_type), body)
+            work = self._prepare(dialect, call, trail)
+            if work.inbound.stream:
+                return await self._gathered(work, trail)
+            return await self._answered(work, trail)
         except RouterError as error:
             return self._refused(dialect, error, trail)
         except asyncio.CancelledError:
@@ -116,14 +127,11 @@ class Engine:
         """
         trail = self._begin(dialect, call, stream=True)
         try:
-            inbound, plan = self._prepare(dialect, call, trail)
-            if not inbound.stream:
-                translation = await self.runner.whole(inbound, plan, trail)
-                trail.status = 200
-                body = translation.render(evidence_of(trail, self.clock.monotonic()))
-                yield Reply(200, self._headers(trail, translation.answer_type), body)
+            work = self._prepare(dialect, call, trail)
+            if not work.inbound.stream:
+                yield await self._answered(work, trail)
                 return
-            frames = self.runner.stream(inbound, plan, trail)
+            frames = self._frames(work, trail)
             if isinstance(dialect, TalkingDialect) and self.comments_after > 0:
                 frames = kept_alive(frames, dialect.comment, self.comments_after)
             try:
@@ -132,7 +140,7 @@ class Engine:
                         yield Reply(0, {}, piece)
                     else:
                         trail.status = 200
-                        yield Reply(200, self._headers(trail, trail.frames_type or inbound.frames_type), piece)
+                        yield Reply(200, self._headers(trail, trail.frames_type or work.inbound.frames_type), piece)
             finally:
                 await frames.aclose()
         except RouterError as error:
@@ -158,19 +166,33 @@ class Engine:
         finally:
             self._end(trail)
 
-    async def _gathered(self, inbound: InboundRequest, plan: Plan, trail: Trail) -> Reply:
-        """A stream for a caller that reads whole answers: its frames in one body."""
-        pieces = [piece async for piece in self.runner.stream(inbound, plan, trail)]
+    async def _answered(self, work: Work, trail: Trail) -> Reply:
+        """A whole answer."""
+        translation = await self.runner.whole(work.inbound, work.plan, trail)
+        if work.voice is not None:
+            body = await VoicedAnswer(self._means, work.voice, trail).whole(translation)
+        else:
+            body = translation.render(evidence_of(trail, self.clock.monotonic()))
         trail.status = 200
-        return Reply(200, self._headers(trail, trail.frames_type or inbound.frames_type), b"".join(pieces))
+        return Reply(200, self._headers(trail, translation.answer_type), body)
+
+    def _frames(self, work: Work, trail: Trail) -> AsyncGenerator[bytes, None]:
+        """The frames of a stream."""
+        frames = self.runner.stream(work.inbound, work.plan, trail)
+        return frames if work.voice is None else VoicedAnswer(self._means, work.voice, trail).stream(frames)
+
+    async def _gathered(self, work: Work, trail: Trail) -> Reply:
+        """A stream for a caller that reads whole answers: its frames in one body."""
+        pieces = [piece async for piece in self._frames(work, trail)]
+        trail.status = 200
+        return Reply(200, self._headers(trail, trail.frames_type or work.inbound.frames_type), b"".join(pieces))
 
     def _begin(self, dialect: Dialect, call: Call, *, stream: bool) -> Trail:
         self.in_flight += 1
         clock = self.clock
         high, low = clock.seed(), clock.seed()
-        text = f"{high & (1 << 64) - 1:016x}{low & (1 << 64) - 1:016x}"
         return Trail(
-            generation_id=f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}",
+            generation_id=new_generation_id(high, low),
             trace=begin_span(call.traceparent, call.tracestate, clock.seed, self.sampler),
             api=dialect.api,
             started=clock.monotonic(),
@@ -185,7 +207,7 @@ class Engine:
             inbound_span=call.inbound_span,
         )
 
-    def _prepare(self, dialect: Dialect, call: Call, trail: Trail) -> tuple[InboundRequest, Plan]:
+    def _prepare(self, dialect: Dialect, call: Call, trail: Trail) -> Work:
         """Authenticate, read and decide.
 
         Raises:
@@ -200,14 +222,24 @@ class Engine:
         trail.requested_model = context.model
         if context.user:
             trail.user_hash = unit_hash(context.user)
-        plan = decide(snapshot, context, self.runner.health.view(trail.started), trail.started, trail.seed)
+        view = self.runner.health.view(trail.started)
+        plan = decide(snapshot, context, view, trail.started, trail.seed)
+        voice: Voiced | None = None
+        if isinstance(inbound, Speakable) and inbound.audio is not None:
+            speech = changed(context, messages=inbound.condition_messages())
+            ask = partial(decide, snapshot, health=view, now=trail.started, seed=trail.seed)
+            voice = voiced(inbound, plan, speech, snapshot, ask)
+            if voice is not None:
+                inbound = inbound.as_text()
+                context = _context(inbound, snapshot, call.timeout)
+                plan = decide(snapshot, context, view, trail.started, trail.seed)
         if isinstance(plan, Undecided):
             raise _UNDECIDED[plan.reason](plan.message)
         trail.plan = plan
         if plan.exposed:
             trail.prompt_hash = blake2b(call.body, digest_size=8).digest()
         trail.warnings.extend(plan.warnings)
-        return inbound, plan
+        return Work(inbound, plan, voice)
 
     def _refused(self, dialect: Dialect, error: RouterError, trail: Trail) -> Reply:
         trail.error_reason = error.reason

@@ -46,6 +46,7 @@ def record_of(trail: Trail, node_id: str) -> RequestRecord:
         app_title=trail.app_title,
         referer=trail.referer,
         user_agent=trail.user_agent,
+        parent_generation_id=trail.parent_generation_id,
     )
     if plan is not None:
         for read in plan.measured:
@@ -53,6 +54,8 @@ def record_of(trail: Trail, node_id: str) -> RequestRecord:
         record.router_id, record.route_id, record.variant_id = plan.router_id, plan.route_id, plan.variant_id
     if trail.content_at:
         record.time_to_first_token_ms = (trail.content_at - trail.started) * 1000.0
+    if trail.audio_at:
+        record.time_to_first_audio_ms = (trail.audio_at - trail.started) * 1000.0
     _fill_usage(record.usage, trail)
     return record
 

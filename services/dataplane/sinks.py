@@ -25,6 +25,8 @@ def metrics_sink(metrics: Metrics) -> RecordSink:
         metrics.request(labels, stream=trail.stream, seconds=trail.ended - trail.started)
         if trail.content_at:
             metrics.first_token(trail.api, trail.content_at - trail.started)
+        if trail.audio_at:
+            metrics.first_audio(trail.api, trail.audio_at - trail.started)
         for attempt in trail.attempts:
             provider = attempt.candidate.target.provider.name
             metrics.attempt(provider, _result(attempt), max(0.0, attempt.ended - attempt.started))

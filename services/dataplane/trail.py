@@ -20,6 +20,12 @@ from services.dataplane.translation import Evidence, TokenUsage
 from services.runtime.trace_context import TraceContext
 
 
+def new_generation_id(high: int, low: int) -> str:
+    """The id of a request, in the form of a UUID, from twice 64 random bits."""
+    text = f"{high & (1 << 64) - 1:016x}{low & (1 << 64) - 1:016x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
 @dataclass(slots=True)
 class AttemptTrail:
     """One attempt. Instants are monotonic seconds; 0.0: not reached."""
@@ -74,6 +80,10 @@ class Trail:
     error_reason: str = ""
     ended: float = 0.0
     content_at: float = 0.0
+    audio_at: float = 0.0
+    """Of an answer that is spoken: its first sound."""
+    parent_generation_id: str = ""
+    """Of speech: the request whose answer is spoken."""
     usage: TokenUsage | None = None
     cost_usd: float | None = None
     cost_is_providers: bool = False

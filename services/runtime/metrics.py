@@ -35,6 +35,7 @@ class Metrics:
         self._requests = self._counter("turnout_requests_total", "api", "router", "outcome", "status")
         self._durations = self._histogram("turnout_request_duration_seconds", "api", "stream")
         self._first_tokens = self._histogram("turnout_time_to_first_token_seconds", "api")
+        self._first_sounds = self._histogram("turnout_time_to_first_audio_seconds", "api")
         self._attempts = self._counter("turnout_attempts_total", "provider", "result")
         self._attempt_durations = self._histogram("turnout_attempt_duration_seconds", "provider")
         self._tokens = self._counter("turnout_tokens_total", "provider", "class")
@@ -63,6 +64,10 @@ class Metrics:
     def first_token(self, api: str, seconds: float) -> None:
         """Note a time to first token."""
         _observe(self._first_tokens.child(api), seconds)
+
+    def first_audio(self, api: str, seconds: float) -> None:
+        """Note a time to the first sound of an answer that is spoken."""
+        _observe(self._first_sounds.child(api), seconds)
 
     def attempt(self, provider: str, result: str, seconds: float) -> None:
         """Count an attempt; `result` is OK or its failure kind."""

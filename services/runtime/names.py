@@ -36,6 +36,8 @@ Attribute = Literal[
     # what Turnout decided
     "turnout.generation_id",
     "turnout.api",
+    "turnout.parent_generation_id",
+    "turnout.time_to_first_audio",
     "turnout.router",
     "turnout.route",
     "turnout.variant",
@@ -60,6 +62,7 @@ Metric = Literal[
     "turnout_requests_total",
     "turnout_request_duration_seconds",
     "turnout_time_to_first_token_seconds",
+    "turnout_time_to_first_audio_seconds",
     "turnout_attempts_total",
     "turnout_attempt_duration_seconds",
     "turnout_tokens_total",
@@ -81,6 +84,7 @@ METRIC_MEANINGS: dict[Metric, str] = {
     "turnout_requests_total": "Requests by api, router, outcome and status class.",
     "turnout_request_duration_seconds": "From arrival to the last byte, by api and stream.",
     "turnout_time_to_first_token_seconds": "From arrival to the first content, by api.",
+    "turnout_time_to_first_audio_seconds": "From arrival to the first sound of an answer that is spoken, by api.",
     "turnout_attempts_total": "Attempts by provider and failure kind (OK for success; CANCELLED when the caller left, "
     "or another attempt was quicker).",
     "turnout_attempt_duration_seconds": "Duration of attempts by provider.",
@@ -125,6 +129,8 @@ ATTRIBUTE_MEANINGS: dict[Attribute, str] = {
     "kind. See errors.md.",
     "turnout.generation_id": "Id of the request; callers see it as `metadata.generation_id`.",
     "turnout.api": "API that the caller used, such as `chat.completions`, `messages`, `typed` or `embeddings`.",
+    "turnout.parent_generation_id": "Of speech for an answer of chat: id of the request that it is for.",
+    "turnout.time_to_first_audio": "Seconds to the first sound of an answer that is spoken, from the span's start.",
     "turnout.router": "Router that decided; absent: the caller named a model.",
     "turnout.route": "Route that was chosen.",
     "turnout.variant": "Variant that was assigned.",

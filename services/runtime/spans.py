@@ -3,7 +3,9 @@
     SERVER   POST /v1/chat/completions      the bridge's, or the worker's for typed gRPC
      └ INTERNAL  chat <requested model>     the decision and its outcome
         ├ CLIENT  chat <upstream model>     one per attempt, failed ones too
-        └ CLIENT  chat <upstream model>
+        ├ CLIENT  chat <upstream model>
+        └ INTERNAL  audio.speech <model>    one per segment of an answer that is spoken, from a record of its own
+           └ CLIENT  audio.speech <upstream model>
 
 No span holds a prompt, an answer or a key.
 """
@@ -134,6 +136,9 @@ def _chat_attributes(record: RequestRecord) -> Attributes:
         attributes["gen_ai.response.finish_reasons"] = (record.finish_reason,)
     if record.HasField("time_to_first_token_ms"):
         attributes["gen_ai.response.time_to_first_chunk"] = record.time_to_first_token_ms / 1000.0
+    if record.HasField("time_to_first_audio_ms"):
+        attributes["turnout.time_to_first_audio"] = record.time_to_first_audio_ms / 1000.0
+    _put(attributes, "turnout.parent_generation_id", record.parent_generation_id)
     _put_usage(attributes, record.usage)
     return attributes
 

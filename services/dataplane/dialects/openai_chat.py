@@ -12,6 +12,7 @@ from services.core.errors import InvalidRequest, RouterError
 from services.core.routing.context import RequestContext
 from services.core.routing.named import is_online
 from services.core.routing.plan import Candidate
+from services.core.values import changed
 from services.dataplane.codec import CodecFor
 from services.dataplane.dialects.openai_errors import error_body
 from services.dataplane.dialects.openai_overrides import ROUTED_EXTRAS, upstream_body
@@ -25,7 +26,9 @@ from services.dataplane.members import Members, decoded, raw, request_members
 from services.dataplane.mending import asks_restart, is_mendable, mended
 from services.dataplane.sse import frame
 from services.dataplane.translate import CrossTranslation, laid_over
-from services.dataplane.translation import EVENT_STREAM, Emitted, Evidence, InboundRequest, Translation
+from services.dataplane.translation import EVENT_STREAM, Emitted, Evidence, Facts, InboundRequest, Translation
+from services.dataplane.voice.history import with_own_words
+from services.dataplane.voice.wish import Speakable
 from services.wire.chat_facts import FACT_FIELDS, condition_messages, read_facts
 from services.wire.needs import least_tokens, needs_of
 
@@ -45,7 +48,7 @@ class OpenAiChat:
         self._wall = wall
 
     def read(self, body: bytes, headers: Mapping[str, str]) -> InboundRequest:
-        members = request_members(body)
+        members = with_own_words(request_members(body))
         messages = members.get("messages")
         if messages is None:
             raise InvalidRequest("`messages` is missing; give a list of messages", param="messages")
@@ -72,6 +75,10 @@ class OpenAiChat:
     def error(self, error: RouterError, evidence: Evidence | None) -> tuple[int, bytes]:
         return error.status, error_body(error, evidence)
 
+    def error_frame(self, error: RouterError, evidence: Evidence) -> bytes:
+        """The frame that ends a stream by an error which no provider told of in its answer."""
+        return frame(OPENAI.broken(error, evidence, Facts()))
+
     def style(self, candidate: Candidate, headers: Mapping[str, str]) -> OpenAiStyle:
         """How answers of `candidate` are written."""
         del candidate, headers
@@ -82,7 +89,7 @@ class OpenAiChat:
         return int(self._wall())
 
 
-class _OpenAiRequest:
+class _OpenAiRequest(Speakable):
     """One request."""
 
     frames_type = EVENT_STREAM
@@ -106,6 +113,25 @@ class _OpenAiRequest:
         self._headers = headers
         self._chat: ChatRequest | None = None
         self.restartable = asks_restart(headers)
+        spoken = decoded(members, ("audio", "modalities")) if "audio" in members else {}
+        self.audio = spoken.get("audio")
+        modalities = spoken.get("modalities")
+        self.asks_model = isinstance(modalities, list) and "audio" in modalities
+        self._facts = facts
+
+    def as_text(self) -> InboundRequest:
+        if self._answers() != 1:
+            raise InvalidRequest("`n` must be 1 for an answer that is to be spoken", param="n")
+        members = {name: value for name, value in self._members.items() if name not in {"audio", "modalities"}}
+        modalities = decoded(self._members, ("modalities",)).get("modalities")
+        rest = [kind for kind in modalities if kind != "audio"] if isinstance(modalities, list) else []
+        if rest and rest != ["text"]:
+            members["modalities"] = raw(rest)
+        context = changed(self.context, needs=self.context.needs - {"audio_output"})
+        return _OpenAiRequest(self._dialect, members, context, self._facts, self._headers, stream=self.stream)
+
+    def error_frame(self, error: RouterError, evidence: Evidence) -> bytes:
+        return self._dialect.error_frame(error, evidence)
 
     def condition_messages(self) -> tuple[Mapping[str, Any], ...]:
         return condition_messages(decoded(self._members, ("messages",))["messages"])

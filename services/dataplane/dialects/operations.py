@@ -88,6 +88,7 @@ OPERATIONS: tuple[Operation, ...] = (
 )
 """OpenAI's; the defaults of models are those that its API has."""
 
+SPEECH = next(operation for operation in OPERATIONS if operation.api == _SPEECH)
 COUNT_TOKENS = Operation("messages.count_tokens", "/v1/messages/count_tokens", ("messages",), "input_tokens")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from services.core.policy.provider_types import BEDROCK, COHERE, GOOGLE, INWORLD_TTS, MISTRAL, VERTEX, VERTEX_CLAUDE
+from services.core.policy.snapshot import Target
 from services.core.routing.plan import Candidate
 from services.dataplane.codec import ProviderCodec
 from services.dataplane.operations import bedrock, cohere, count, google, inworld, mistral, openai_like
@@ -29,6 +30,7 @@ def _counted_for_claude(call: OperationCall, candidate: Candidate) -> Translatio
 
 
 COUNT_TOKENS = "messages.count_tokens"
+_SPEECH = "audio.speech"
 
 BY_PROTOCOL: Mapping[tuple[str, str], Serve] = {
     (BEDROCK, "embeddings"): bedrock.embeddings,
@@ -37,7 +39,7 @@ BY_PROTOCOL: Mapping[tuple[str, str], Serve] = {
     (GOOGLE, "embeddings"): google.embeddings,
     (GOOGLE, "images"): google.images,
     (GOOGLE, COUNT_TOKENS): _with_codec(GOOGLE, google.count_tokens),
-    (INWORLD_TTS, "audio.speech"): inworld.serve,
+    (INWORLD_TTS, _SPEECH): inworld.serve,
     (VERTEX, "embeddings"): google.embeddings,
     (VERTEX, "images"): google.images,
     (VERTEX, COUNT_TOKENS): _with_codec(VERTEX, google.count_tokens),
@@ -46,7 +48,7 @@ BY_PROTOCOL: Mapping[tuple[str, str], Serve] = {
 """Operations in a protocol of their own, by protocol and API."""
 
 BY_TYPE: Mapping[tuple[str, str], ServeLike] = {
-    (MISTRAL, "audio.speech"): mistral.speech,
+    (MISTRAL, _SPEECH): mistral.speech,
     (MISTRAL, "audio.transcriptions"): mistral.transcription,
 }
 """Operations of providers that speak OpenAI's protocol, and differ in these, by provider type and API."""
@@ -72,3 +74,9 @@ def translate(call: OperationCall, candidate: Candidate) -> Translation:
         raise Untranslatable.because(f"{provider.name} has no {api}")
     serve = BY_TYPE.get((provider.type, api), openai_like.serve)
     return serve(codec, call, candidate)
+
+
+def speaks(target: Target) -> bool:
+    """Whether the protocol of `target` has speech; whether its model has it, only the provider knows."""
+    protocol = spoken(target)
+    return (protocol, _SPEECH) in BY_PROTOCOL or codec_named(protocol, "chat.completions") is not None

@@ -108,11 +108,22 @@ class SoundEvents(BytesTranslation):
         return frame(bytes(raw({"error": error_object_of(error), "metadata": evidence.metadata})))
 
 
-def wav_head(rate: int) -> bytes:
-    """The head of a WAV file of one channel, 16 bits, whose length is not known yet, as players of streams expect."""
-    unknown, width = 0xFFFF_FFFF, 2
+_UNKNOWN_SIZE = 0xFFFF_FFFF
+_WAV_HEAD = 36
+"""Bytes of a WAV file between its two sizes."""
+
+
+def wav_head(rate: int, size: int | None = None) -> bytes:
+    """The head of a WAV file of one channel, 16 bits.
+
+    Args:
+        rate: Samples per second.
+        size: Bytes of its sound; None: not known yet, which is written as players of streams expect.
+    """
+    width = 2
+    whole, data = (_UNKNOWN_SIZE, _UNKNOWN_SIZE) if size is None else (size + _WAV_HEAD, size)
     fields = (
-        (b"RIFF", 4), (unknown, 4), (b"WAVEfmt ", 8), (16, 4), (1, 2), (1, 2), (rate, 4), (rate * width, 4),
-        (width, 2), (8 * width, 2), (b"data", 4), (unknown, 4),
+        (b"RIFF", 4), (whole, 4), (b"WAVEfmt ", 8), (16, 4), (1, 2), (1, 2), (rate, 4), (rate * width, 4),
+        (width, 2), (8 * width, 2), (b"data", 4), (data, 4),
     )  # fmt: skip
     return b"".join(v if isinstance(v, bytes) else v.to_bytes(size, "little") for v, size in fields)

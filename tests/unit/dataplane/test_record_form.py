@@ -45,6 +45,8 @@ def test_a_record_holds_what_the_trail_holds() -> None:
             finish_reason="stop",
             response_id="msg_1",
             warnings=["seed was dropped"],
+            audio_at=100.75,
+            parent_generation_id="gen-0",
         ),
         "worker-1",
     )
@@ -62,6 +64,7 @@ def test_a_record_holds_what_the_trail_holds() -> None:
     assert record.started_at.ToNanoseconds() == 1_750_000_000_250_000_000
     assert record.duration_ms == 1_000.0
     assert record.time_to_first_token_ms == 500.0
+    assert (record.time_to_first_audio_ms, record.parent_generation_id) == (750.0, "gen-0")
     assert list(record.warnings) == ["seed was dropped"]
     assert record.usage.HasField("cost_usd")
     one, two = record.attempts

@@ -129,6 +129,14 @@ def test_the_attributes_of_a_chat_are_the_whole_decision() -> None:
     assert chat.status.status_code is StatusCode.UNSET
 
 
+def test_speech_says_what_it_is_for_and_a_spoken_answer_when_it_was_heard() -> None:
+    chat = spans_of(record(time_to_first_audio_ms=250), RESOURCE)[0]
+    assert (chat.attributes or {})["turnout.time_to_first_audio"] == 0.25
+    speech = spans_of(record(api="audio.speech", parent_generation_id="above"), RESOURCE)[0]
+    assert (speech.attributes or {})["turnout.parent_generation_id"] == "above"
+    assert "turnout.time_to_first_audio" not in (speech.attributes or {})
+
+
 def test_a_failed_attempt_says_what_happened_and_what_followed() -> None:
     first = spans_of(record(), RESOURCE)[1]
     attributes = dict(first.attributes or {})

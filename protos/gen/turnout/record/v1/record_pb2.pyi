@@ -66,6 +66,8 @@ class RequestRecord(_message.Message):
     UNIT_HASH_FIELD_NUMBER: _builtins.int
     SLOT_FIELD_NUMBER: _builtins.int
     EXPOSED_FIELD_NUMBER: _builtins.int
+    TIME_TO_FIRST_AUDIO_MS_FIELD_NUMBER: _builtins.int
+    PARENT_GENERATION_ID_FIELD_NUMBER: _builtins.int
     generation_id: _builtins.str
     """Id of the request, a UUID; callers see it as `metadata.generation_id`."""
     trace_id: _builtins.str
@@ -134,6 +136,10 @@ class RequestRecord(_message.Message):
     """Slot of the unit, 0 to 9,999; -1: none was needed."""
     exposed: _builtins.bool
     """The unit is in the route's experiment: it has several variants, and the unit is neither held out nor outside its layer."""
+    time_to_first_audio_ms: _builtins.float
+    """Milliseconds from arrival to the first sound of an answer that is spoken; unset: there was none."""
+    parent_generation_id: _builtins.str
+    """Of speech for a chat's answer: the generation id of the chat request; empty: it was asked for by itself."""
     @_builtins.property
     def started_at(self) -> _timestamp_pb2.Timestamp:
         """When the request arrived."""
@@ -197,13 +203,20 @@ class RequestRecord(_message.Message):
         unit_hash: _builtins.str = ...,
         slot: _builtins.int = ...,
         exposed: _builtins.bool = ...,
+        time_to_first_audio_ms: _builtins.float | None = ...,
+        parent_generation_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_time_to_first_token_ms", b"_time_to_first_token_ms", "started_at", b"started_at", "time_to_first_token_ms", b"time_to_first_token_ms", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_time_to_first_audio_ms", b"_time_to_first_audio_ms", "_time_to_first_token_ms", b"_time_to_first_token_ms", "started_at", b"started_at", "time_to_first_audio_ms", b"time_to_first_audio_ms", "time_to_first_token_ms", b"time_to_first_token_ms", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_time_to_first_token_ms", b"_time_to_first_token_ms", "api", b"api", "api_key_name", b"api_key_name", "app_title", b"app_title", "attempts", b"attempts", "duration_ms", b"duration_ms", "error_reason", b"error_reason", "exposed", b"exposed", "finish_reason", b"finish_reason", "generation_id", b"generation_id", "measurements", b"measurements", "model", b"model", "native_finish_reason", b"native_finish_reason", "node_id", b"node_id", "outcome", b"outcome", "parent_span_id", b"parent_span_id", "policy_revision", b"policy_revision", "policy_version", b"policy_version", "reasoning", b"reasoning", "referer", b"referer", "requested_model", b"requested_model", "response_id", b"response_id", "route_id", b"route_id", "router_id", b"router_id", "sampled", b"sampled", "seed", b"seed", "slot", b"slot", "span_id", b"span_id", "started_at", b"started_at", "status", b"status", "stream", b"stream", "time_to_first_token_ms", b"time_to_first_token_ms", "trace_id", b"trace_id", "unit_hash", b"unit_hash", "usage", b"usage", "user_agent", b"user_agent", "user_hash", b"user_hash", "variant_id", b"variant_id", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_time_to_first_audio_ms", b"_time_to_first_audio_ms", "_time_to_first_token_ms", b"_time_to_first_token_ms", "api", b"api", "api_key_name", b"api_key_name", "app_title", b"app_title", "attempts", b"attempts", "duration_ms", b"duration_ms", "error_reason", b"error_reason", "exposed", b"exposed", "finish_reason", b"finish_reason", "generation_id", b"generation_id", "measurements", b"measurements", "model", b"model", "native_finish_reason", b"native_finish_reason", "node_id", b"node_id", "outcome", b"outcome", "parent_generation_id", b"parent_generation_id", "parent_span_id", b"parent_span_id", "policy_revision", b"policy_revision", "policy_version", b"policy_version", "reasoning", b"reasoning", "referer", b"referer", "requested_model", b"requested_model", "response_id", b"response_id", "route_id", b"route_id", "router_id", b"router_id", "sampled", b"sampled", "seed", b"seed", "slot", b"slot", "span_id", b"span_id", "started_at", b"started_at", "status", b"status", "stream", b"stream", "time_to_first_audio_ms", b"time_to_first_audio_ms", "time_to_first_token_ms", b"time_to_first_token_ms", "trace_id", b"trace_id", "unit_hash", b"unit_hash", "usage", b"usage", "user_agent", b"user_agent", "user_hash", b"user_hash", "variant_id", b"variant_id", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__time_to_first_audio_ms: _TypeAlias = _typing.Literal["time_to_first_audio_ms"]  # noqa: Y015
+    _WhichOneofArgType__time_to_first_audio_ms: _TypeAlias = _typing.Literal["_time_to_first_audio_ms", b"_time_to_first_audio_ms"]  # noqa: Y015
     _WhichOneofReturnType__time_to_first_token_ms: _TypeAlias = _typing.Literal["time_to_first_token_ms"]  # noqa: Y015
     _WhichOneofArgType__time_to_first_token_ms: _TypeAlias = _typing.Literal["_time_to_first_token_ms", b"_time_to_first_token_ms"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__time_to_first_audio_ms) -> _WhichOneofReturnType__time_to_first_audio_ms | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__time_to_first_token_ms) -> _WhichOneofReturnType__time_to_first_token_ms | None: ...
 
 Global___RequestRecord: _TypeAlias = RequestRecord  # noqa: Y015

@@ -1,0 +1,130 @@
+"""Who speaks an answer: the plan for its speech, made by the decision that plans everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from services.core.errors import InvalidRequest
+from services.core.policy.names import split_model
+from services.core.policy.provider_types import AZURE, INWORLD_TTS, OPENAI
+from services.core.policy.snapshot import Snapshot, Target
+from services.core.routing.context import RequestContext
+from services.core.routing.named import named
+from services.core.routing.plan import Candidate, Plan, Undecided
+from services.core.values import changed
+from services.dataplane.operations.registry import speaks
+from services.dataplane.voice.wish import Wish
+
+Decide = Callable[[RequestContext], Plan | Undecided]
+
+SPEECH_KIND = "speech"
+_OPENAI_VOICES = frozenset(
+    ["alloy", "ash", "ballad", "coral", "echo", "fable", "onyx", "nova", "sage", "shimmer", "verse", "marin", "cedar"]
+)
+_OWN_VOICE = "voice_"
+"""What ids of voices that OpenAI's customers made begin with."""
+_DEFAULTS: Mapping[str, str] = {INWORLD_TTS: "inworld-tts-2", OPENAI: "gpt-4o-mini-tts"}
+"""The model that a provider speaks with where nobody names one, by its type."""
+_FAMILIES: Mapping[str, str] = {"inworld-tts-": INWORLD_TTS}
+"""Whose models are called so, wherever policy has the provider."""
+
+
+def speech_plan(snapshot: Snapshot, wish: Wish, context: RequestContext, decide: Decide) -> Plan:
+    """The plan for the speech of an answer.
+
+    Args:
+        context: Facts of the chat request; its messages are there if a condition of a router may read them.
+
+    Raises:
+        InvalidRequest: There is nobody who could speak; it says what is missing.
+    """
+    names = [_known_name(snapshot, name) for name in wish.models] or [_first_that_fits(snapshot, wish.voice)]
+    plan = decide(
+        RequestContext(
+            model=names[0],
+            models=tuple(names[1:]),
+            metadata=context.metadata,
+            messages=context.messages,
+            user=context.user,
+            session=context.session,
+            deadline=context.deadline,
+        )
+    )
+    if isinstance(plan, Undecided):
+        raise InvalidRequest(f"the answer cannot be spoken: {plan.message}", param="audio.model")
+    able = tuple(c for c in plan.candidates if speaks(c.target)) if not plan.automatic else ()
+    if not able:
+        told = ", ".join(repr(c.target.model) for c in plan.candidates[:3])
+        why = f"no provider of {told} makes speech; name a model of speech in `audio.model`"
+        raise InvalidRequest(f"the answer cannot be spoken: {why}", param="audio.model")
+    return changed(plan, candidates=able)
+
+
+def voices_of(snapshot: Snapshot, wish: Wish, plan: Plan) -> Mapping[str, str]:
+    """The voice at each target of the plan, by its model id."""
+    own: dict[str, str] = {}
+    for name, voice in wish.voices.items():
+        found = named(snapshot, _known_name(snapshot, name))
+        targets = found.router.named if found.router is not None else [t.model for t in found.targets]
+        own.update(dict.fromkeys(targets, voice))
+    return {c.target.model: own.get(c.target.model, wish.voice) for c in plan.candidates}
+
+
+def raw_rate(candidate: Candidate, wish: Wish) -> int:
+    """Samples per second of the raw sound of a candidate: as asked for at Inworld, 24,000 as OpenAI's elsewhere."""
+    if candidate.target.provider.protocol == INWORLD_TTS:
+        return wish.sample_rate or 48_000
+    return 24_000
+
+
+def _known_name(snapshot: Snapshot, name: str) -> str:
+    """`name`, or what this policy calls it: Inworld's models go by their bare names, or behind "inworld/"."""
+    found = named(snapshot, name)
+    if found.router is not None or found.targets:
+        return name
+    bare = split_model(name)[1]
+    for beginning, kind in _FAMILIES.items():
+        if bare.startswith(beginning):
+            providers = (p.name for p in snapshot.providers.values() if p.type == kind)
+            return next((f"{provider}/{bare}" for provider in providers), name)
+    return name
+
+
+def _first_that_fits(snapshot: Snapshot, voice: str) -> str:
+    """The first model of speech of the policy that may have the voice.
+
+    Raises:
+        InvalidRequest: There is none.
+    """
+    found = next((name for name, kind in _speaking(snapshot) if _may_have(kind, voice)), None)
+    if found is not None:
+        return found
+    others = sorted({split_model(name)[0] for name, _ in _speaking(snapshot)})
+    have = f"of its providers of speech, {', '.join(others)}, none has it" if others else "it has no provider of speech"
+    told = (
+        f"the answer cannot be spoken: nothing in the policy fits the voice {voice!r} ({have}); "
+        "name a model of speech in `audio.model`, or add a provider such as one of the type inworld_tts or openai"
+    )
+    raise InvalidRequest(told, param="audio.model" if others else "audio")
+
+
+def _speaking(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    """Models of speech and the types of their providers: those that policy names, then one of each vendor."""
+    for model, target in snapshot.models.items():
+        if _is_speech(target):
+            yield model, target.provider.type
+    for provider in snapshot.providers.values():
+        if provider.type in _DEFAULTS:
+            yield f"{provider.name}/{_DEFAULTS[provider.type]}", provider.type
+
+
+def _is_speech(target: Target) -> bool:
+    return target.kind == SPEECH_KIND and speaks(target)
+
+
+def _may_have(kind: str, voice: str) -> bool:
+    """Whether a provider of type `kind` may have a voice of that name; of most nobody knows."""
+    is_openais = voice in _OPENAI_VOICES or voice.startswith(_OWN_VOICE)
+    if kind in {OPENAI, AZURE}:
+        return is_openais
+    return not (kind == INWORLD_TTS and voice in _OPENAI_VOICES)
