@@ -61,8 +61,7 @@ def target_of(exchange: Exchange) -> Target:
     model = "claude" if exchange.api == "messages" else "gemini" if kind in {"google", "vertex"} else "model"
     base_url = "http://127.0.0.1:1/v1/projects/p/locations/l"
     provider = CompiledProvider("rec", kind, base_url, protocol=protocol_of(kind))
-    api = exchange.api if exchange.api == "responses" else ""
-    return Target("rec/model", provider, model, prices=Prices(1.0, 2.0), api=api)
+    return Target("rec/model", provider, model, prices=Prices(1.0, 2.0), api=exchange.api)
 
 
 def replay(exchange: Exchange, inbound: str, pieces: Sequence[bytes] | None = None) -> bytes:
