@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from services.cli import lifecycle_commands, policy_commands
+from services.cli.backtest import backtest
 from services.cli.catalogue import catalogue
 from services.cli.connection import DEFAULT_DATA_DIR
 from services.cli.doctor import doctor
@@ -29,6 +30,7 @@ for command in ("apply", "validate", "diff", "get", "delete", "simulate", "nodes
 for command in ("history", "rollback"):
     app.command(getattr(lifecycle_commands, command), name=command)
 app.command(ramp)
+app.command(backtest)
 app.command(experiments)
 app.command(lifecycle_commands.draft)
 app.command(lifecycle_commands.canary)

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from turnout.policy.v1.policy_pb2 import Problem, Resource
 
+from services.cli.output import Fail
 from services.core.policy.compile import Problems, compile
-from services.core.policy.documents import key_of
+from services.core.policy.documents import Document, ResourceKey, key_of
+from services.core.policy.snapshot import Snapshot
 from services.runtime.catalogue.shipped import ShippedCatalogue
 from services.runtime.conditions import CelCompiler
 from services.wire.policy import problem_message, to_document
+
+
+def compiled(documents: Mapping[ResourceKey, Document]) -> Snapshot:
+    """The snapshot of these documents.
+
+    Raises:
+        Fail: The compiler refuses them.
+    """
+    found = compile(documents, CelCompiler(), ShippedCatalogue())
+    if isinstance(found, Problems):
+        raise Fail("\n".join(str(p) for p in found.problems if not p.warning), code=2)
+    return found
 
 
 def check(resources: list[Resource]) -> list[Problem]:

@@ -23,6 +23,7 @@ from services.core.values import changed
 from services.dataplane.auth import INFERENCE, authenticate
 from services.dataplane.decision import asks_explanation
 from services.dataplane.keepalive import kept_alive
+from services.dataplane.kept_facts import kept_facts
 from services.dataplane.policy_holder import PolicyHolder
 from services.dataplane.records import RecordLog
 from services.dataplane.rehearsal import FAULT_HEADER
@@ -220,6 +221,7 @@ class Engine:
         context = _context(inbound, snapshot, call.timeout)
         trail.stream = inbound.stream
         trail.requested_model = context.model
+        trail.facts = kept_facts(context, snapshot.kept_metadata)
         if context.user:
             trail.user_hash = unit_hash(context.user)
         view = self.runner.health.view(trail.started)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from turnout.record.v1.record_pb2 import AttemptRecord, RequestRecord, Usage
+from turnout.record.v1.record_pb2 import AttemptRecord, DecisionFacts, RequestRecord, Usage
 
 from services.core.policy.snapshot import CompiledProvider
+from services.core.routing.plan import Plan
+from services.dataplane.kept_facts import KeptFacts
 from services.dataplane.trail import AttemptTrail, Trail, reasoning_of
 from services.wire.records import unit_hash
 
@@ -56,8 +58,22 @@ def record_of(trail: Trail, node_id: str) -> RequestRecord:
         record.time_to_first_token_ms = (trail.content_at - trail.started) * 1000.0
     if trail.audio_at:
         record.time_to_first_audio_ms = (trail.audio_at - trail.started) * 1000.0
+    if trail.facts is not None:
+        _fill_facts(record.facts, trail.facts, plan)
     _fill_usage(record.usage, trail)
     return record
+
+
+def _fill_facts(record: DecisionFacts, facts: KeptFacts, plan: Plan | None) -> None:
+    record.SetInParent()
+    record.models.extend(facts.models)
+    record.needs.extend(sorted(facts.needs))
+    record.least_tokens, record.has_preferences = facts.least_tokens, facts.has_preferences
+    record.known_keys.extend(facts.known)
+    if facts.metadata:
+        record.metadata.update(facts.metadata)
+    if plan is not None:
+        record.first_model = plan.candidates[0].target.model
 
 
 def _attempt_record(attempt: AttemptTrail, began: float) -> AttemptRecord:

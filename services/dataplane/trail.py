@@ -16,6 +16,7 @@ from services.core.errors import Clock, Failure
 from services.core.routing.assign import METADATA
 from services.core.routing.plan import Candidate, Plan
 from services.dataplane.decision import decision_of
+from services.dataplane.kept_facts import KeptFacts
 from services.dataplane.translation import Evidence, TokenUsage
 from services.runtime.trace_context import TraceContext
 
@@ -71,6 +72,7 @@ class Trail:
     user_hash: str = ""
     api_key_name: str = ""
     plan: Plan | None = None
+    facts: KeptFacts | None = None
     policy_version: str = ""
     policy_revision: int = 0
     seed: int = 0

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.inprocess import TOPOLOGIES, running_suite
+from tests.support.inprocess import TOPOLOGIES, records, running_suite
 from tests.support.upstream import openai_answer, openai_events, running_upstream, streamed, whole
 
 EXPLAIN = {"x-turnout-explain": "true"}
@@ -78,3 +78,21 @@ async def test_who_asks_is_told_the_decision_and_nobody_else(tmp_path: Path, top
         answer = await suite.http.post("/v1/chat/completions", json={**BODY, "stream": True}, headers=EXPLAIN)
         frames = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: {")]
         _check(next(frame["metadata"] for frame in frames if "metadata" in frame))
+
+
+@pytest.mark.parametrize("topology", TOPOLOGIES)
+async def test_records_keep_the_facts_that_policy_lists(tmp_path: Path, topology: str) -> None:
+    kept = {"kind": "Settings", "name": "default", "record_facts": {"metadata_keys": ["tier"]}}
+    async with (
+        running_upstream() as upstream,
+        running_suite(tmp_path, topology, *_documents(upstream.url), kept) as suite,
+    ):
+        upstream.script([whole(200, openai_answer())])
+        metadata = {"tier": "gold", "password": "hunter2"}
+        body = {**BODY, "extra_body": {"metadata": metadata, "models": ["p/cheap"]}}
+        assert (await suite.http.post("/v1/chat/completions", json=body)).status_code == 200
+        (record,) = records(suite)
+        assert dict(record.facts.metadata) == {"tier": "gold"}
+        assert (list(record.facts.known_keys), list(record.facts.models)) == (["tier"], ["p/cheap"])
+        assert (list(record.facts.needs), record.facts.first_model) == (["tools"], "p/dear")
+        assert "hunter2" not in str(record)

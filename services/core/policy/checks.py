@@ -243,6 +243,9 @@ def _settings(document: Settings) -> Found:
     for name, value in sorted(document.require_labels.items()):
         if not name.strip() or not value.strip():
             yield f"require_labels.{name}", "expected a label and its value, such as region: eu"
+    for index, key in enumerate(document.record_facts.metadata_keys if document.record_facts is not None else ()):
+        if not _VARIABLE.match(key) or key == "messages":
+            yield f"record_facts.metadata_keys[{index}]", "expected a key that a condition can read, such as language"
 
 
 _CHECKS: dict[str, Callable[..., Found]] = {

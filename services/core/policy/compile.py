@@ -95,6 +95,7 @@ def compile(  # noqa: A001 - the field's word, and the design's
         bare_models=_bare(models),
         catalogue=catalogue,
         demands=label_demands(settings.require_labels, "require_labels"),
+        kept_metadata=settings.record_facts.metadata_keys if settings.record_facts is not None else (),
     )
     problems.extend(_unmet(base))
     base = replace(base, aliases=_aliases(documents, base, problems))

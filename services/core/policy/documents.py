@@ -18,6 +18,7 @@ from services.core.policy.models import Model as Model  # noqa: PLC0414
 from services.core.policy.models import PricePeriod as PricePeriod  # noqa: PLC0414
 from services.core.policy.models import Prices as Prices  # noqa: PLC0414
 from services.core.policy.models import PriceTier as PriceTier  # noqa: PLC0414
+from services.core.policy.watching import RecordFacts as RecordFacts  # noqa: PLC0414
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,6 +360,7 @@ class Settings:
     on_exhausted: OnExhausted | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     require_labels: Mapping[str, str] = field(default_factory=dict)
+    record_facts: RecordFacts | None = None
 
 
 Document = Provider | Model | Router | ApiKey | Alias | Settings | Catalogue

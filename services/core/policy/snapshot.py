@@ -177,6 +177,7 @@ class Snapshot:
         models: Targets by model id, for every model that policy names; `resolve.py` makes the others.
         bare_models: Model ids by bare name, for the models in `models`.
         catalogue: Where prices and limits of models that policy does not name come from.
+        kept_metadata: Keys of the metadata whose values records keep.
         demands: Labels that the provider of every target must have.
         warnings: What is odd, but no reason to refuse the policy.
     """
@@ -199,6 +200,7 @@ class Snapshot:
     bare_models: Mapping[str, tuple[str, ...]]
     catalogue: ModelCatalogue
     demands: tuple[LabelDemand, ...] = ()
+    kept_metadata: tuple[str, ...] = ()
     warnings: tuple[Problem, ...] = ()
     sources: Mapping[ResourceKey, Document] = field(default_factory=dict, repr=False, compare=False)
     """The documents that it was compiled from; the next compilation reuses what is still the same."""

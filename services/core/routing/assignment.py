@@ -39,16 +39,17 @@ def assigned(route: CompiledRoute, context: RequestContext, seed: int) -> Assign
     if len(route.variants) == 1:
         return Assigned(route.variants[0])
     unit = unit_of(rule.unit, context)
-    if not unit:
+    if not unit and context.slot < 0:
         slot = drawn_slot(seed)
         variant = variant_at(route, slot)
         told = f"variant {variant.variant_id!r}: slot {slot:,} of {SLOTS:,}, drawn for this request"
         return Assigned(variant, slot=slot, reason=told)
-    outside = _outside(route, unit)
+    # Who had a slot was in the experiment; that is only said again of replays.
+    outside = _outside(route, unit) if context.slot < 0 else ""
     if outside:
         control = route.variants[rule.control]
         return Assigned(control, unit, reason=f"variant {control.variant_id!r}: {outside}", kind=rule.unit)
-    slot = slot_of(rule.salt, unit)
+    slot = slot_of(rule.salt, unit) if context.slot < 0 else context.slot
     variant = variant_at(route, slot)
     told = f"variant {variant.variant_id!r}: slot {slot:,} of {SLOTS:,}, of this {_word(rule.unit)}"
     return Assigned(variant, unit, slot, exposed=True, reason=told, kind=rule.unit)

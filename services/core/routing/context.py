@@ -27,6 +27,7 @@ class RequestContext(Value, frozen=True):
         clocks: Clocks of this request by name, in seconds, above all other levels.
         default_clocks: Clocks that the called API brings along, in seconds, for those that nobody set.
         deadline: Seconds that the caller will wait; None: no bound of its own.
+        slot: The unit's slot in an earlier decision of the same route, for replays of it; -1: it is worked out.
         warnings: Routing fields that were understood and cannot be acted on, one sentence each.
     """
 
@@ -43,4 +44,5 @@ class RequestContext(Value, frozen=True):
     clocks: Mapping[str, float] = {}
     default_clocks: Mapping[str, float] = {}
     deadline: float | None = None
+    slot: int = -1
     warnings: tuple[str, ...] = ()

@@ -1672,6 +1672,7 @@ class Settings(_message.Message):
     ON_EXHAUSTED_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     REQUIRE_LABELS_FIELD_NUMBER: _builtins.int
+    RECORD_FACTS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Always "default"."""
     namespace: _builtins.str
@@ -1713,6 +1714,10 @@ class Settings(_message.Message):
     def require_labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Labels that the provider of every target of every request must have, such as `region: eu`; callers cannot undo it."""
 
+    @_builtins.property
+    def record_facts(self) -> Global___RecordFacts:
+        """What records keep of requests beside what they always do."""
+
     def __init__(
         self,
         *,
@@ -1727,14 +1732,41 @@ class Settings(_message.Message):
         on_exhausted: Global___OnExhausted | None = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         require_labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        record_facts: Global___RecordFacts | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["breaker", b"breaker", "clocks", b"clocks", "commit_after", b"commit_after", "hedge", b"hedge", "on_exhausted", b"on_exhausted", "retry", b"retry"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["breaker", b"breaker", "clocks", b"clocks", "commit_after", b"commit_after", "hedge", b"hedge", "on_exhausted", b"on_exhausted", "record_facts", b"record_facts", "retry", b"retry"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["breaker", b"breaker", "clocks", b"clocks", "commit_after", b"commit_after", "hedge", b"hedge", "metadata", b"metadata", "name", b"name", "namespace", b"namespace", "on_exhausted", b"on_exhausted", "recovery", b"recovery", "require_labels", b"require_labels", "retry", b"retry"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breaker", b"breaker", "clocks", b"clocks", "commit_after", b"commit_after", "hedge", b"hedge", "metadata", b"metadata", "name", b"name", "namespace", b"namespace", "on_exhausted", b"on_exhausted", "record_facts", b"record_facts", "recovery", b"recovery", "require_labels", b"require_labels", "retry", b"retry"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Settings: _TypeAlias = Settings  # noqa: Y015
+
+@_typing.final
+class RecordFacts(_message.Message):
+    """What records keep of requests beside what they always do: for decisions that are to be made again under another policy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METADATA_KEYS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def metadata_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Keys of the metadata whose values are kept, such as "language"; empty: none. Texts are cut at 256 characters. Do not
+        list keys that hold what people write, or who they are.
+        """
+
+    def __init__(
+        self,
+        *,
+        metadata_keys: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["metadata_keys", b"metadata_keys"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordFacts: _TypeAlias = RecordFacts  # noqa: Y015
 
 @_typing.final
 class Clocks(_message.Message):

@@ -9,6 +9,7 @@ prompts, answers or keys.
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 import builtins as _builtins
@@ -68,6 +69,8 @@ class RequestRecord(_message.Message):
     EXPOSED_FIELD_NUMBER: _builtins.int
     TIME_TO_FIRST_AUDIO_MS_FIELD_NUMBER: _builtins.int
     PARENT_GENERATION_ID_FIELD_NUMBER: _builtins.int
+    FACTS_FIELD_NUMBER: _builtins.int
+    SHADOW_OF_FIELD_NUMBER: _builtins.int
     generation_id: _builtins.str
     """Id of the request, a UUID; callers see it as `metadata.generation_id`."""
     trace_id: _builtins.str
@@ -140,6 +143,8 @@ class RequestRecord(_message.Message):
     """Milliseconds from arrival to the first sound of an answer that is spoken; unset: there was none."""
     parent_generation_id: _builtins.str
     """Of speech for a chat's answer: the generation id of the chat request; empty: it was asked for by itself."""
+    shadow_of: _builtins.str
+    """Request that this one is a shadow of: the same request, sent to a candidate while nobody waits for its answer."""
     @_builtins.property
     def started_at(self) -> _timestamp_pb2.Timestamp:
         """When the request arrived."""
@@ -161,6 +166,10 @@ class RequestRecord(_message.Message):
         """What the worker had measured of targets and the decision's order was made of; with these, the policy's
         version and the seed it can be made again.
         """
+
+    @_builtins.property
+    def facts(self) -> Global___DecisionFacts:
+        """What the decision was made of, as far as it is kept; unset: the request was not read."""
 
     def __init__(
         self,
@@ -205,10 +214,12 @@ class RequestRecord(_message.Message):
         exposed: _builtins.bool = ...,
         time_to_first_audio_ms: _builtins.float | None = ...,
         parent_generation_id: _builtins.str = ...,
+        facts: Global___DecisionFacts | None = ...,
+        shadow_of: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_time_to_first_audio_ms", b"_time_to_first_audio_ms", "_time_to_first_token_ms", b"_time_to_first_token_ms", "started_at", b"started_at", "time_to_first_audio_ms", b"time_to_first_audio_ms", "time_to_first_token_ms", b"time_to_first_token_ms", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_time_to_first_audio_ms", b"_time_to_first_audio_ms", "_time_to_first_token_ms", b"_time_to_first_token_ms", "facts", b"facts", "started_at", b"started_at", "time_to_first_audio_ms", b"time_to_first_audio_ms", "time_to_first_token_ms", b"time_to_first_token_ms", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_time_to_first_audio_ms", b"_time_to_first_audio_ms", "_time_to_first_token_ms", b"_time_to_first_token_ms", "api", b"api", "api_key_name", b"api_key_name", "app_title", b"app_title", "attempts", b"attempts", "duration_ms", b"duration_ms", "error_reason", b"error_reason", "exposed", b"exposed", "finish_reason", b"finish_reason", "generation_id", b"generation_id", "measurements", b"measurements", "model", b"model", "native_finish_reason", b"native_finish_reason", "node_id", b"node_id", "outcome", b"outcome", "parent_generation_id", b"parent_generation_id", "parent_span_id", b"parent_span_id", "policy_revision", b"policy_revision", "policy_version", b"policy_version", "reasoning", b"reasoning", "referer", b"referer", "requested_model", b"requested_model", "response_id", b"response_id", "route_id", b"route_id", "router_id", b"router_id", "sampled", b"sampled", "seed", b"seed", "slot", b"slot", "span_id", b"span_id", "started_at", b"started_at", "status", b"status", "stream", b"stream", "time_to_first_audio_ms", b"time_to_first_audio_ms", "time_to_first_token_ms", b"time_to_first_token_ms", "trace_id", b"trace_id", "unit_hash", b"unit_hash", "usage", b"usage", "user_agent", b"user_agent", "user_hash", b"user_hash", "variant_id", b"variant_id", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_time_to_first_audio_ms", b"_time_to_first_audio_ms", "_time_to_first_token_ms", b"_time_to_first_token_ms", "api", b"api", "api_key_name", b"api_key_name", "app_title", b"app_title", "attempts", b"attempts", "duration_ms", b"duration_ms", "error_reason", b"error_reason", "exposed", b"exposed", "facts", b"facts", "finish_reason", b"finish_reason", "generation_id", b"generation_id", "measurements", b"measurements", "model", b"model", "native_finish_reason", b"native_finish_reason", "node_id", b"node_id", "outcome", b"outcome", "parent_generation_id", b"parent_generation_id", "parent_span_id", b"parent_span_id", "policy_revision", b"policy_revision", "policy_version", b"policy_version", "reasoning", b"reasoning", "referer", b"referer", "requested_model", b"requested_model", "response_id", b"response_id", "route_id", b"route_id", "router_id", b"router_id", "sampled", b"sampled", "seed", b"seed", "shadow_of", b"shadow_of", "slot", b"slot", "span_id", b"span_id", "started_at", b"started_at", "status", b"status", "stream", b"stream", "time_to_first_audio_ms", b"time_to_first_audio_ms", "time_to_first_token_ms", b"time_to_first_token_ms", "trace_id", b"trace_id", "unit_hash", b"unit_hash", "usage", b"usage", "user_agent", b"user_agent", "user_hash", b"user_hash", "variant_id", b"variant_id", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__time_to_first_audio_ms: _TypeAlias = _typing.Literal["time_to_first_audio_ms"]  # noqa: Y015
     _WhichOneofArgType__time_to_first_audio_ms: _TypeAlias = _typing.Literal["_time_to_first_audio_ms", b"_time_to_first_audio_ms"]  # noqa: Y015
@@ -220,6 +231,60 @@ class RequestRecord(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__time_to_first_token_ms) -> _WhichOneofReturnType__time_to_first_token_ms | None: ...
 
 Global___RequestRecord: _TypeAlias = RequestRecord  # noqa: Y015
+
+@_typing.final
+class DecisionFacts(_message.Message):
+    """What a decision was made of. Never prompts; of the metadata only what `record_facts` of the settings lists."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODELS_FIELD_NUMBER: _builtins.int
+    NEEDS_FIELD_NUMBER: _builtins.int
+    LEAST_TOKENS_FIELD_NUMBER: _builtins.int
+    HAS_PREFERENCES_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    KNOWN_KEYS_FIELD_NUMBER: _builtins.int
+    FIRST_MODEL_FIELD_NUMBER: _builtins.int
+    least_tokens: _builtins.int
+    """Tokens that the prompt has at least; 0: few, or not known."""
+    has_preferences: _builtins.bool
+    """True: the request had preferences among providers of its own; they are not kept."""
+    first_model: _builtins.str
+    """First model of the plan, "provider/model"; empty: there was none."""
+    @_builtins.property
+    def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Fallback models that the request named itself."""
+
+    @_builtins.property
+    def needs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Capabilities that the request uses, such as "tools"."""
+
+    @_builtins.property
+    def metadata(self) -> _struct_pb2.Struct:
+        """Values of the metadata that the policy lets be kept; texts are cut."""
+
+    @_builtins.property
+    def known_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Keys of the metadata whose values are here whole, or which the request did not have."""
+
+    def __init__(
+        self,
+        *,
+        models: _abc.Iterable[_builtins.str] | None = ...,
+        needs: _abc.Iterable[_builtins.str] | None = ...,
+        least_tokens: _builtins.int = ...,
+        has_preferences: _builtins.bool = ...,
+        metadata: _struct_pb2.Struct | None = ...,
+        known_keys: _abc.Iterable[_builtins.str] | None = ...,
+        first_model: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["metadata", b"metadata"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_model", b"first_model", "has_preferences", b"has_preferences", "known_keys", b"known_keys", "least_tokens", b"least_tokens", "metadata", b"metadata", "models", b"models", "needs", b"needs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecisionFacts: _TypeAlias = DecisionFacts  # noqa: Y015
 
 @_typing.final
 class Measurement(_message.Message):

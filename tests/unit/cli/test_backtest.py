@@ -1,0 +1,102 @@
+"""`turnout backtest`, over files and over what workers have."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from services.cli.output import plain
+from services.core.policy.documents import ApiKey
+from services.core.routing.context import RequestContext
+from services.dataplane.kept_facts import kept_facts
+from services.dataplane.record_form import record_of
+from services.dataplane.trail import Trail
+from services.dataplane.translation import TokenUsage
+from services.runtime.keys import hash_key
+from tests.support.inprocess import policy_set, put_policy
+from tests.unit.cli.conftest import Turnout
+from tests.unit.cli.suite import ADMIN_KEY, Suite
+from tests.unit.dataplane.build import candidate, plan, trail
+
+POLICY = """
+- {kind: Provider, name: old, type: openai_compatible, base_url: 'http://old'}
+- {kind: Provider, name: new, type: openai_compatible, base_url: 'http://new'}
+- {kind: Model, name: old/m, prices: {input_per_million: 10, output_per_million: 10}}
+- {kind: Model, name: new/m, prices: {input_per_million: 1, output_per_million: 1}}
+- kind: Router
+  name: r
+  routes:
+  - condition: {cel_expression: 'language == "es"'}
+    route: {route_id: es, variants: [{weight: 100, variant: {variant_id: v, model_id: new/m}}]}
+  default_route: {route_id: rest, variants: [{weight: 100, variant: {variant_id: v, model_id: old/m}}]}
+"""
+
+
+def _trail(number: int, language: str, keys: tuple[str, ...] = ("language",)) -> Trail:
+    context = RequestContext("inworld/r", metadata={"language": language})
+    return trail(
+        generation_id=f"gen-{number}",
+        requested_model="inworld/r",
+        plan=plan(candidate("old/m"), router_id="r", route_id="rest", variant_id="v"),
+        facts=kept_facts(context, keys),
+        usage=TokenUsage(100_000, 0),
+        cost_usd=1.0,
+        outcome="ok",
+        status=200,
+    )
+
+
+PAST = [*(_trail(n, "es") for n in range(3)), _trail(3, "de"), _trail(4, "es", ()), trail(generation_id="unread")]
+
+
+def _files() -> tuple[str, str]:
+    Path("new.yaml").write_text(POLICY)
+    lines = [json.dumps(plain(record_of(past, "node"))) for past in PAST]
+    Path("past.jsonl").write_text("\n".join(lines) + "\n")
+    return "new.yaml", "past.jsonl"
+
+
+def test_files_are_replayed_without_a_control_plane(turnout: Turnout) -> None:
+    policy, records = _files()
+    found = json.loads(turnout("backtest", "-f", policy, "--alone", "--records", records, "--json").out)
+    assert (found["requests"], found["elsewhere"], found["same"], found["not_decidable"]) == (6, 3, 1, 1)
+    assert (found["missing_facts"], found["without_facts"]) == ({"language": 1}, 1)
+    assert found["cost_before_usd"] == pytest.approx(4.0)
+    assert found["cost_after_usd"] == pytest.approx(3 * 0.1 + 1.0)
+    assert found["moves"][0]["to"] == {"router": "r", "route": "es", "variant": "v", "model": "new/m"}
+    shown = turnout("backtest", "-f", policy, "--alone", "--records", records).out
+    assert "6 requests, 4 decided anew, 3 of them elsewhere" in shown
+    assert "(-67.5%)" in shown
+    assert "not decidable: 1; their records lack what conditions read: language (1)" in shown
+
+
+def test_what_workers_have_is_replayed_under_a_draft(admin: Turnout, suite: Suite) -> None:
+    key = ApiKey("admin", hash_key(ADMIN_KEY), ("admin",))
+    form = {"kind": "ApiKey", "name": key.name, "hash": key.hash, "scopes": list(key.scopes)}
+    put_policy(suite.worker, policy_set(form, revision=10**6))
+    suite.worker.records._trails.clear()
+    for past in PAST:
+        suite.worker.records.append(past)
+    policy, _ = _files()
+    assert admin("draft", "save", "spring", "-f", policy).code == 0
+    ran = admin("backtest", "--draft", "spring", "--dataplane", suite.dataplane, "--json")
+    assert json.loads(ran.out)["elsewhere"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "name the policy to try"),
+        (("--draft", "x", "--alone"), "--alone and --draft exclude each other"),
+        (("-f", "new.yaml", "--alone", "--records", "none"), "No such file"),
+        (("-f", "new.yaml", "--alone", "--records", "new.yaml"), "new.yaml:2: is not a record"),
+        (("-f", "bad.yaml", "--alone", "--records", "past.jsonl"), "there is no Provider 'nobody'"),
+    ],
+)
+def test_a_mistake_is_a_sentence_and_code_2(turnout: Turnout, arguments: tuple[str, ...], told: str) -> None:
+    _files()
+    Path("bad.yaml").write_text("- {kind: Alias, name: a, model: nobody/m}\n- {kind: Model, name: nobody/m}\n")
+    ran = turnout("backtest", *arguments)
+    assert (ran.code, told in ran.err) == (2, True), ran.err
