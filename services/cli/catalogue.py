@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from cyclopts import App, Parameter
@@ -43,6 +43,31 @@ def refresh(*, file: File = None) -> None:
         out.print(f"[dim]nothing changed: {_told(after)}[/]")
     else:
         out.print(f"{escape(str(file))}: {_told(after)}")
+
+
+@catalogue.command
+def scores(*, llm_stats: Path, aider: Path, file: File = None) -> None:
+    """Make the table of quality scores anew from published benchmark results.
+
+    Args:
+        llm_stats: JSON list of models with `model` and `scores` by benchmark, 0 to 1, as of LLM-Stats.
+        aider: JSON list of runs with `model` and `pass_rate_2`, as of Aider's polyglot leaderboard.
+        file: The table; default: the one of this release.
+    """
+    from services.runtime.catalogue.scores import PATH as SCORES
+    from services.runtime.catalogue.scores import read
+    from services.runtime.catalogue.scoring import made
+
+    file = file or SCORES
+    sources = {"llm-stats": "CC-BY-4.0, (c) 2024 jc / LLM-Stats; changed", "aider-polyglot": "Apache-2.0; changed"}
+    try:
+        given = [msgspec.json.decode(path.read_bytes(), type=list[dict[str, Any]]) for path in (llm_stats, aider)]
+        file.write_text(made(given[0], given[1], sources), encoding="utf-8")
+    except OSError as error:
+        raise Fail(f"{error.filename}: {error.strerror or error}") from error
+    except (msgspec.DecodeError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise Fail(f"these are no benchmark results: {error}", code=2) from error
+    out.print(f"{escape(str(file))}: {len({row.id for row in read(file).values()}):,} models")
 
 
 @catalogue.command

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from services.core.errors import Problem
 from services.core.policy.compile import Problems, compile
-from services.core.policy.documents import Capabilities, Catalogue, Document, Prices, ResourceKey, key_of
+from services.core.policy.documents import Capabilities, Catalogue, Document, Prices, ResourceKey, Scores, key_of
 from services.core.policy.ports import CatalogueEntry, Located
 from services.core.policy.snapshot import Snapshot
 from services.runtime.conditions import CelCompiler
@@ -37,6 +37,11 @@ class SmallCatalogue:
         "mistral/gpt-5": _entry("gpt-5", 100_000),
     }
 
+    scores: Mapping[str, Scores] = {
+        "claude": Scores(intelligence=0.8, math=0.7, coding=0.9),
+        "large": Scores(intelligence=0.6, coding=0.5),
+    }
+
     def look_up(self, provider: Located, model: str) -> CatalogueEntry | None:
         return self.entries.get(f"{provider.name}/{model}")
 
@@ -47,6 +52,9 @@ class SmallCatalogue:
         names = {provider.name for provider in providers}
         found = (name.partition("/")[0] for name in self.entries if name.partition("/")[2] == model)
         return tuple((name, model) for name in found if name in names)
+
+    def scores_of(self, model: str) -> Scores:
+        return self.scores.get(model, Scores())
 
     def overlaid(self, documents: Sequence[Catalogue]) -> tuple[SmallCatalogue, Sequence[Problem]]:
         del documents

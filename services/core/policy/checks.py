@@ -35,7 +35,7 @@ from services.core.policy.experiments import check_experiment
 from services.core.policy.model_checks import check_facts
 from services.core.policy.names import ID, PROVIDER, ROUTER, URL, split_model, valid_model
 from services.core.policy.ports import METADATA_TYPES
-from services.core.policy.preferences import METRICS, is_direction, metric_of
+from services.core.policy.preferences import METRICS, QUALITY, is_direction, metric_of
 from services.core.policy.provider_types import PROVIDER_TYPES, base_url_of
 
 SCOPES = ("inference", "read", "admin")
@@ -184,6 +184,11 @@ def _selection(selection: ModelSelection | None, path: str) -> Found:
         if not is_direction(rule.direction):
             expected = "SORT_DIRECTION_ASCENDING or SORT_DIRECTION_DESCENDING"
             yield f"{path}.sort[{index}].direction", f"expected {expected}, got {rule.direction!r}"
+    floor = selection.quality_floor
+    if floor is not None and metric_of(floor.metric) not in QUALITY:
+        yield f"{path}.quality_floor.metric", f"expected one of {', '.join(QUALITY)}, got {floor.metric!r}"
+    if floor is not None and floor.delta is not None and not 0 <= floor.delta <= 1:
+        yield f"{path}.quality_floor.delta", "expected a number from 0 to 1"
     limit = selection.provider.max_price if selection.provider is not None else None
     for field in fields(limit) if limit is not None else ():
         value = getattr(limit, field.name)

@@ -18,6 +18,8 @@ from services.core.policy.models import Model as Model  # noqa: PLC0414
 from services.core.policy.models import PricePeriod as PricePeriod  # noqa: PLC0414
 from services.core.policy.models import Prices as Prices  # noqa: PLC0414
 from services.core.policy.models import PriceTier as PriceTier  # noqa: PLC0414
+from services.core.policy.models import QualityFloor as QualityFloor  # noqa: PLC0414
+from services.core.policy.models import Scores as Scores  # noqa: PLC0414
 from services.core.policy.watching import RecordFacts as RecordFacts  # noqa: PLC0414
 
 
@@ -212,6 +214,7 @@ class ModelSelection:
     ignore: tuple[str, ...] = ()
     provider: ProviderPreference | None = None
     sort: tuple[SortRule, ...] = ()
+    quality_floor: QualityFloor | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,10 @@ def check_facts(document: Model) -> Found:
             yield f"{path}.prices", "is missing"
         else:
             yield from _prices(period.prices, f"{path}.prices")
+    for name in ("intelligence", "math", "coding") if document.scores is not None else ():
+        score = getattr(document.scores, name)
+        if score is not None and not 0 <= score <= 1:
+            yield f"scores.{name}", "expected a number from 0 to 1"
 
 
 def _prices(prices: Prices, path: str) -> Found:

@@ -69,6 +69,23 @@ class PricePeriod:
 
 
 @dataclass(frozen=True, slots=True)
+class Scores:
+    """How good a model is, from 0 to 1 by published benchmarks; None: not known."""
+
+    intelligence: float | None = None
+    math: float | None = None
+    coding: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QualityFloor:
+    """Models are good enough whose score is at most `delta` below the best one's."""
+
+    metric: str = ""
+    delta: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """Facts about one model that overlay the catalogue."""
 
@@ -81,6 +98,7 @@ class Model:
     max_output_tokens: int = 0
     price_periods: tuple[PricePeriod, ...] = ()
     display_name: str = ""
+    scores: Scores | None = None
 
 
 @dataclass(frozen=True, slots=True)

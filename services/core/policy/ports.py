@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from services.core.errors import Problem
-from services.core.policy.documents import Capabilities, Catalogue, Prices
+from services.core.policy.documents import Capabilities, Catalogue, Prices, Scores
 from services.core.pricing import PriceSpan
 
 
@@ -118,6 +118,9 @@ class ModelCatalogue(Protocol):
 
     def serving(self, model: str, providers: Iterable[Located]) -> tuple[tuple[str, str], ...]:
         """Who of `providers` serves `model`, bare or as "author/model", best known first: (provider, its name for it)."""
+
+    def scores_of(self, model: str) -> Scores:
+        """How good `model` is, whoever serves it and however it is spelt."""
 
     def overlaid(self, documents: Sequence[Catalogue]) -> tuple[ModelCatalogue, Sequence[Problem]]:
         """The catalogue with these providers' models in place of the shipped ones, and what is wrong with them."""

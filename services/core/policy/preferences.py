@@ -13,15 +13,17 @@ from services.core.values import Value
 
 PRICE, LATENCY, THROUGHPUT = "price", "latency", "throughput"
 MEASURED = (LATENCY, THROUGHPUT)
+QUALITY = ("intelligence", "math", "coding")
 METRICS: Mapping[str, bool] = {
     PRICE: True,
     LATENCY: True,
     THROUGHPUT: False,
-    "intelligence": False,
-    "math": False,
-    "coding": False,
+    **dict.fromkeys(QUALITY, False),
 }
 """What targets can be sorted by, and whether less of it is better."""
+
+DEFAULT_DELTA = 0.05
+"""How far below the best score is good enough unless policy says otherwise."""
 
 BY_MODEL, BY_FALLBACKS, TOGETHER = "model", "fallbacks", "none"
 """What is sorted together: the targets of each model that was named; the first model's, and all fallbacks'; all."""
@@ -114,6 +116,17 @@ class Cutoff:
     value: float
 
 
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """What is good enough: a score of `metric` (one of `QUALITY`) at most `delta` (0 to 1) below the best."""
+
+    metric: str
+    delta: float
+
+    def __str__(self) -> str:
+        return f"{self.metric} at most {self.delta:g} below the best"
+
+
 class Preferences(Value, frozen=True):
     """Preferences among targets. Empty: none.
 
@@ -128,6 +141,7 @@ class Preferences(Value, frozen=True):
         together: Which of them are sorted together: `BY_MODEL`, `BY_FALLBACKS` or `TOGETHER`.
         max_latency: Targets that are slower come behind the others; seconds to first content.
         min_throughput: As `max_latency`; tokens per second.
+        floor: Targets that are good enough come first, whatever they are sorted by.
     """
 
     only: tuple[str, ...] = ()
@@ -141,6 +155,7 @@ class Preferences(Value, frozen=True):
     together: str = BY_MODEL
     max_latency: tuple[Cutoff, ...] = ()
     min_throughput: tuple[Cutoff, ...] = ()
+    floor: Floor | None = None
 
 
 NO_PREFERENCES = Preferences()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from typing import TypeVar
 
-from services.core.policy.documents import Capabilities, Model
+from services.core.policy.documents import Capabilities, Model, Scores
 from services.core.policy.names import split_model
 from services.core.policy.ports import CatalogueEntry, ModelCatalogue
 from services.core.policy.snapshot import CompiledProvider, Snapshot, Target
 from services.core.pricing import span_of
 
 _NOTHING = CatalogueEntry()
+_Facts = TypeVar("_Facts", Capabilities, Scores)
 
 
 def make_target(provider: CompiledProvider, rest: str, overlay: Model | None, catalogue: ModelCatalogue) -> Target:
@@ -21,10 +23,11 @@ def make_target(provider: CompiledProvider, rest: str, overlay: Model | None, ca
     """
     asked = overlay.upstream_model if overlay is not None and overlay.upstream_model else rest
     known = catalogue.look_up(provider, asked) or _NOTHING
+    upstream = (overlay.upstream_model if overlay is not None else "") or known.model or rest
     target = Target(
         model=f"{provider.name}/{rest}",
         provider=provider,
-        upstream_model=(overlay.upstream_model if overlay is not None else "") or known.model or rest,
+        upstream_model=upstream,
         api=known.api,
         context_length=known.context_length,
         capabilities=known.capabilities,
@@ -34,6 +37,7 @@ def make_target(provider: CompiledProvider, rest: str, overlay: Model | None, ca
         display_name=known.display_name,
         kind=known.kind,
         released=known.released,
+        scores=catalogue.scores_of(upstream),
     )
     return target if overlay is None else _laid_over(overlay, target)
 
@@ -45,15 +49,16 @@ def _laid_over(overlay: Model, target: Target) -> Target:
         target,
         api=overlay.api or target.api,
         context_length=overlay.context_length or target.context_length,
-        capabilities=_capabilities_over(overlay.capabilities, target.capabilities),
+        capabilities=_said_over(overlay.capabilities, target.capabilities),
         prices=overlay.prices if overlay.prices is not None else target.prices,
         spans=tuple(span_of(p) for p in overlay.price_periods) if own else target.spans,
         max_output_tokens=overlay.max_output_tokens or target.max_output_tokens,
         display_name=overlay.display_name or target.display_name,
+        scores=_said_over(overlay.scores, target.scores),
     )
 
 
-def _capabilities_over(upper: Capabilities | None, lower: Capabilities) -> Capabilities:
+def _said_over(upper: _Facts | None, lower: _Facts) -> _Facts:
     if upper is None:
         return lower
     said = {f.name: getattr(upper, f.name) for f in fields(upper) if getattr(upper, f.name) is not None}

@@ -11,6 +11,7 @@ from services.core.policy.documents import (
     MessageTemplate,
     ModelSelection,
     ProviderPreference,
+    QualityFloor,
     Route,
     Router,
     TextGenerationConfig,
@@ -21,10 +22,14 @@ from services.core.policy.names import AUTO_NAMES, split_model
 from services.core.policy.ports import Condition, ConditionCompiler, ConditionProblem
 from services.core.policy.preferences import (
     BY_FALLBACKS,
+    DEFAULT_DELTA,
     NO_PREFERENCES,
+    QUALITY,
+    Floor,
     Preferences,
     PriceLimit,
     label_demands,
+    metric_of,
     sort_key,
 )
 from services.core.policy.resolve import resolve
@@ -176,7 +181,7 @@ class RouterCompiler:
             self._wrong(f"{path}.model_selection", f"leaves no model ({told})")
         if preferences.order:
             found.sort(key=lambda pair: rank_of(pair[0].provider, preferences.order))
-        if not preferences.allow_fallbacks and not preferences.sort:
+        if not preferences.allow_fallbacks and not preferences.sort and preferences.floor is None:
             listed = [pair for pair in found if names_any(preferences.order, pair[0].provider)]
             found = listed or found[:1]
         return {target.model: (target, place) for target, place in found}
@@ -249,5 +254,12 @@ def preferences_of(selection: ModelSelection | None) -> Preferences:
         max_price=PriceLimit(limit.prompt, limit.completion, limit.request, limit.image) if limit is not None else None,
         sort=tuple(key for key in keys if key is not None),
         together=BY_FALLBACKS,
+        floor=_floor(selection.quality_floor),
     )
     return found if found != Preferences(together=BY_FALLBACKS) else NO_PREFERENCES
+
+
+def _floor(written: QualityFloor | None) -> Floor | None:
+    if written is None or metric_of(written.metric) not in QUALITY:
+        return None
+    return Floor(metric_of(written.metric), DEFAULT_DELTA if written.delta is None else written.delta)

@@ -17,6 +17,7 @@ from services.core.policy.documents import (
     MessageTemplate,
     Prices,
     ResourceKey,
+    Scores,
     TextGenerationConfig,
 )
 from services.core.policy.experiments import ExperimentRule
@@ -94,6 +95,7 @@ class Target:
     display_name: str = ""
     kind: str = "chat"
     released: str = ""
+    scores: Scores = Scores()
 
 
 @dataclass(frozen=True, slots=True)

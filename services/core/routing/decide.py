@@ -34,13 +34,14 @@ from services.core.policy.snapshot import (
     Target,
 )
 from services.core.routing.assignment import Assigned, assigned
-from services.core.routing.auto import DEFAULT_SORT, MAX_CANDIDATES, no_chat, pool, ranked
+from services.core.routing.auto import no_chat, pool
 from services.core.routing.context import RequestContext
 from services.core.routing.fitness import roomy, too_small, unable
+from services.core.routing.floor import automatic, quality_sort
 from services.core.routing.health import HealthView, target_name
 from services.core.routing.measures import Readings
 from services.core.routing.named import Named, named
-from services.core.routing.ordering import Place, ordered, unscored
+from services.core.routing.ordering import Place, half_scored, ordered, unscored
 from services.core.routing.plan import Candidate, Plan, Scored, Skipped, Undecided
 from services.core.values import changed
 
@@ -74,6 +75,8 @@ class _Draft:
         self.route_clocks: Mapping[str, Any] = {}
         self.suffix_sort: tuple[SortKey, ...] = ()
         self.automatic = False
+        self.asked = NO_PREFERENCES
+        """What an automatic choice went by."""
         self.condition = ""
         self.scores: list[Scored] = []
 
@@ -129,17 +132,15 @@ class _Draft:
         fitting = [t for t in targets if not why[t.model]]
         self.skipped += [Skipped(t.model, why[t.model]) for t in targets if why[t.model]]
         self.ruled_out = self.ruled_out or len(fitting) < len(targets)
-        sort = preferences.sort or DEFAULT_SORT
         fitting = list(roomy(fitting, self.context.least_tokens)) if self.context.least_tokens else fitting
-        best = ranked(fitting, sort, self.readings)[:MAX_CANDIDATES]
-        told = "; ".join(f"{target.model} {found}" for target, found in best)
-        few = f", of {len(fitting)}" if len(fitting) > len(best) else ""
-        self.reasons.append(f"automatic choice by {', then '.join(map(str, sort))}{few}: {told or 'nothing is left'}")
+        best, told = automatic(fitting, preferences, self.readings)
+        self.reasons.append(told)
         self.scores += [Scored(target.model, found) for target, found in best]
         for place, (target, _) in enumerate(best):
             # Each at a place of its own, so that a later sort by fallbacks or models keeps this order.
             self.add((target,), (0, place), variant)
         self.automatic = True
+        self.asked = preferences
 
     def preferences(self) -> Preferences:
         """What candidates are put in order by: the request's own preferences over those of its variant."""
@@ -152,6 +153,7 @@ class _Draft:
         return changed(
             own,
             sort=() if self.automatic else sort,
+            floor=None if self.automatic or own.sort or self.suffix_sort else policy.floor,
             together=together,
             order=own.order or policy.order,
             allow_fallbacks=own.allow_fallbacks and policy.allow_fallbacks,
@@ -178,8 +180,8 @@ def decide(snapshot: Snapshot, context: RequestContext, health: HealthView, now:
         draft.route_id = route.route_id
         _add_variant(draft, _variant(draft, route, seed))
     elif found.auto:
-        automatic = changed(context.preferences, sort=context.preferences.sort or found.sort)
-        draft.add_automatic(context.models, automatic, None)
+        sort = context.preferences.sort or found.sort
+        draft.add_automatic(context.models, changed(context.preferences, sort=sort), None)
     elif context.model:
         if not found.targets and not context.models:
             told = found.refusal or _unknown(snapshot, context.model)
@@ -234,7 +236,9 @@ def _add_variant(draft: _Draft, variant: CompiledVariant) -> None:
     if variant.auto:
         own = draft.context.preferences.sort or draft.suffix_sort
         draft.add_automatic(
-            variant.entries, changed(variant.preferences, sort=own or variant.preferences.sort), variant
+            variant.entries,
+            changed(variant.preferences, sort=own, floor=None) if own else variant.preferences,
+            variant,
         )
         return
     draft.skipped += [Skipped(model, why) for model, why in variant.left_out]
@@ -253,10 +257,11 @@ def _candidates(draft: _Draft) -> tuple[Candidate, ...]:
         dark = [c.target.model for c in found if unpriced(c.target, limit)]
         if dark:
             draft.warnings.append(f"max_price was not checked where no price is known: {', '.join(dark)}")
-    sort = preferences.sort or (draft.context.preferences.sort if draft.automatic else ())
+    sort = quality_sort(draft.asked if draft.automatic else preferences)
     if sort and found:
         unknown = unscored(sort, draft.readings, found)
         draft.warnings += [f"sort by {metric} had no effect: no score is known of these models" for metric in unknown]
+        draft.warnings += half_scored(sort, draft.readings, found)
     if preferences is NO_PREFERENCES or not found:
         return found
     return ordered(found, draft.places, preferences, draft.readings, draft.reasons.append, draft.scores.append)

@@ -6,14 +6,16 @@ version and the seed the decision can be made again, whatever the worker has see
 
 from __future__ import annotations
 
-from services.core.policy.preferences import LATENCY, PRICE, THROUGHPUT, Cutoff
+from services.core.policy.preferences import LATENCY, PRICE, QUALITY, THROUGHPUT, Cutoff
 from services.core.policy.snapshot import Target
 from services.core.routing.health import HealthView, Measurement
 
 INPUT_SHARE = 0.75
 """Of the tokens of a typical request; what the two prices of a model are weighed by."""
 _MEDIAN = 0.5
-_UNITS = {LATENCY: "{:.3g} s", THROUGHPUT: "{:.3g} tokens/s", PRICE: "${:.4g}/M tokens"}
+_UNITS = {LATENCY: "{:.3g} s", THROUGHPUT: "{:.3g} tokens/s", PRICE: "${:.4g}/M tokens"} | {
+    name: name + " {:.3g}" for name in QUALITY
+}
 
 
 def price_of(target: Target) -> float | None:
@@ -40,6 +42,9 @@ class Readings:
         """The value of a metric: the median of a measured one; None: not known."""
         if metric == PRICE:
             return price_of(target)
+        if metric in QUALITY:
+            score: float | None = getattr(target.scores, metric)
+            return score
         return self.measured(target.model, metric, _MEDIAN)
 
     def measured(self, model: str, metric: str, p: float) -> float | None:

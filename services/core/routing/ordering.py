@@ -1,7 +1,7 @@
 """The order of a plan's candidates, from what the caller and the policy prefer.
 
 Four rules, each over the one before it: what was named first comes first; then `sort`, within what is sorted
-together; then what is known to be slower than preferred goes behind; then the providers of `order` come first.
+together, or what is good enough (`floor.py`); then what is known to be slower than preferred goes behind; then the providers of `order` come first.
 Every rule keeps the order of what it finds equal, so the result is total and the same each time.
 """
 
@@ -13,12 +13,14 @@ from services.core.policy.preferences import (
     BY_FALLBACKS,
     MEASURED,
     PRICE,
+    QUALITY,
     TOGETHER,
     Preferences,
     SortKey,
 )
 from services.core.policy.selection import names_any, rank_of
 from services.core.routing.auto import score
+from services.core.routing.floor import good_enough
 from services.core.routing.measures import Readings
 from services.core.routing.plan import Candidate, Scored
 
@@ -50,7 +52,9 @@ def ordered(
         note: Takes each score, best first.
     """
     found = list(candidates)
-    if preferences.sort:
+    if preferences.floor is not None:
+        found = _floored(found, places, preferences, readings, tell, note)
+    elif preferences.sort:
         found = _sorted(found, places, preferences, readings, tell, note)
     if preferences.max_latency or preferences.min_throughput:
         slow = [c for c in found if readings.misses(c.target, preferences.max_latency, preferences.min_throughput)]
@@ -82,6 +86,25 @@ def _sorted(
     return found
 
 
+def _floored(
+    found: list[Candidate],
+    places: Mapping[str, Place],
+    preferences: Preferences,
+    readings: Readings,
+    tell: Callable[[str], None],
+    note: Callable[[Scored], None],
+) -> list[Candidate]:
+    """The variant's own in the order of its floor; what the request named itself stays behind them, as it was."""
+    own = {c.target.model: c for c in found if places[c.target.model][0] == 0}
+    assert preferences.floor is not None, "who has no floor is sorted"
+    chosen = good_enough((c.target for c in own.values()), preferences.floor, preferences.sort, readings)
+    tell(str(chosen))
+    for target, terms in chosen.ranked:
+        note(Scored(target.model, terms))
+    kept = [own[target.model] for target, _ in chosen.ranked]
+    return kept + [c for c in found if c.target.model not in own]
+
+
 def _bounded(found: list[Candidate], preferences: Preferences, tell: Callable[[str], None]) -> tuple[Candidate, ...]:
     """Without fallbacks: what `order` names, or, where it names nothing that is there, the first one."""
     if preferences.allow_fallbacks:
@@ -95,6 +118,18 @@ def _bounded(found: list[Candidate], preferences: Preferences, tell: Callable[[s
 
 def _listed(candidates: Sequence[Candidate]) -> str:
     return ", ".join(c.target.model for c in candidates)
+
+
+def half_scored(sort: Sequence[SortKey], readings: Readings, candidates: Sequence[Candidate]) -> list[str]:
+    """Sentences about scores that are known of some candidates only: the others come last, and nobody should wonder."""
+    sentences: list[str] = []
+    for key in sort:
+        dark = [
+            c.target.model for c in candidates if key.metric in QUALITY and readings.value(c.target, key.metric) is None
+        ]
+        if dark and len(dark) < len(candidates):
+            sentences.append(f"no {key.metric} score is known of {', '.join(dark)}; unknown counts as worst")
+    return sentences
 
 
 def unscored(sort: Sequence[SortKey], readings: Readings, candidates: Sequence[Candidate]) -> list[str]:

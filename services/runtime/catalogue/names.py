@@ -55,7 +55,7 @@ BEST_KNOWN = (
 
 _DATE = re.compile(r"[-@](?:20\d{6}|20\d\d-\d\d-\d\d)\Z")
 _LATEST = re.compile(r"-latest\Z")
-_REGION = re.compile(r"\A(?:us|eu|apac|jp|au|global|us-gov)\.")
+REGION = re.compile(r"\A(?:us|eu|apac|jp|au|global|us-gov)\.")
 _RELEASE = re.compile(r"-v\d+(?::\d+)?(?::\d+k)?\Z")
 _CLAUDE = re.compile(r"\Aclaude-(\d+(?:-\d+)?)-(opus|sonnet|haiku)\Z")
 
@@ -85,7 +85,7 @@ def is_dated(model: str) -> bool:
 
 def family(model: str) -> str:
     """What all releases of a model have in common: its spelling without date, "latest", region and release number."""
-    plain = _REGION.sub("", model.lower())
+    plain = REGION.sub("", model.lower())
     plain = _RELEASE.sub("", plain)
     plain = _LATEST.sub("", _DATE.sub("", plain))
     return spelling(plain)

@@ -15,12 +15,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 from services.core.errors import Problem
-from services.core.policy.documents import Catalogue
+from services.core.policy.documents import Catalogue, Scores
 from services.core.policy.names import split_model
 from services.core.policy.ports import CatalogueEntry, Located
 from services.core.policy.provider_types import PROVIDER_TYPES, base_url_of
 from services.runtime.catalogue.book import Book, Unreadable
 from services.runtime.catalogue.names import BEST_KNOWN, provider_id, rank
+from services.runtime.catalogue.scores import scores_of
 
 PATH = Path(__file__).with_name("models.jsonl")
 HEAD = '{"provider":'
@@ -129,6 +130,9 @@ class ShippedCatalogue:
             if entry is not None:
                 found.append((-1 if wanted and wanted == place else rank(place), provider.name, entry.model))
         return tuple((name, theirs) for _, name, theirs in sorted(found))
+
+    def scores_of(self, model: str) -> Scores:
+        return scores_of(model)
 
     def overlaid(self, documents: Sequence[Catalogue]) -> tuple[ShippedCatalogue, Sequence[Problem]]:
         if not documents:

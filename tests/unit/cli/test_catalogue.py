@@ -134,3 +134,15 @@ def test_a_push_of_everything_goes_in_pieces_that_the_store_takes(suite: Suite, 
     pushed = admin("catalogue", "push", *names)
     assert pushed.code == 0, pushed.err
     assert pushed.out.count("created Catalogue/") == 5
+
+
+def test_scores_are_made_from_published_results(turnout: Turnout, tmp_path: Path) -> None:
+    (tmp_path / "stats.json").write_text('[{"model": "alpha", "scores": {"GPQA": 0.5}}]')
+    (tmp_path / "aider.json").write_text('[{"model": "beta", "pass_rate_2": 40.0}]')
+    made = turnout("catalogue", "scores", "--llm-stats", "stats.json", "--aider", "aider.json", "--file", "mine.jsonl")
+    assert (made.code, "2 models" in made.out) == (0, True)
+    assert '"id":"beta","coding":' in (tmp_path / "mine.jsonl").read_text()
+    (tmp_path / "bad.json").write_text('[{"models": []}]')
+    for file, code in (("bad.json", 2), ("missing.json", 1)):
+        told = turnout("catalogue", "scores", "--llm-stats", file, "--aider", "aider.json", "--file", "mine.jsonl")
+        assert (told.code, "Traceback" in told.err) == (code, False)

@@ -17,15 +17,18 @@ from services.core.policy.documents import (
     Document,
     MessageTemplate,
     Model,
+    ModelSelection,
     PricePeriod,
     Prices,
     PriceTier,
     Provider,
+    QualityFloor,
     Reasoning,
     Retry,
     Route,
     Router,
     RouterDefaults,
+    Scores,
     Settings,
     TextGenerationConfig,
     Variant,
@@ -222,3 +225,27 @@ def test_weights_sum_to_a_hundred(weights: tuple[int, ...], right: bool) -> None
     variants = tuple(WeightedVariant(weight, Variant(model_id="p/m")) for weight in weights)
     expected = [] if right else ["default_route.variants"]
     assert fields_of(router(default_route=Route(variants=variants))) == expected
+
+
+@pytest.mark.parametrize(
+    ("floor", "fields"),
+    [
+        (QualityFloor("coding", 0.0), []),
+        (QualityFloor("SORT_METRIC_MATH", 1.0), []),
+        (QualityFloor("intelligence"), []),
+        (QualityFloor("price", 0.1), ["metric"]),
+        (QualityFloor("", 1.5), ["metric", "delta"]),
+        (QualityFloor("math", math.nan), ["delta"]),
+    ],
+)
+def test_a_quality_floor_is_a_score_and_a_distance(floor: QualityFloor, fields: list[str]) -> None:
+    variant = Variant(model_id="auto", model_selection=ModelSelection(quality_floor=floor))
+    router = Router(name="r", default_route=Route(variants=(WeightedVariant(100, variant),)))
+    paths = [found.field.rpartition("quality_floor.")[2] for found in check(router)]
+    assert paths == fields
+
+
+@pytest.mark.parametrize("score", [-0.1, 1.1, math.nan])
+def test_a_score_is_from_zero_to_one(score: float) -> None:
+    assert [p.field for p in check(Model(name="a/b", scores=Scores(coding=score)))] == ["scores.coding"]
+    assert not list(check(Model(name="a/b", scores=Scores(0.0, 1.0, None))))

@@ -285,6 +285,7 @@ class Model(_message.Message):
     MAX_OUTPUT_TOKENS_FIELD_NUMBER: _builtins.int
     PRICE_PERIODS_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    SCORES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Model id "provider/model"."""
     context_length: _builtins.int
@@ -311,6 +312,10 @@ class Model(_message.Message):
     def price_periods(self) -> _containers.RepeatedCompositeFieldContainer[Global___PricePeriod]:
         """Prices that hold from a day on or at a time of day, in place of `prices`; the last one that holds counts."""
 
+    @_builtins.property
+    def scores(self) -> Global___Scores:
+        """How good it is; each replaces the score that the release ships."""
+
     def __init__(
         self,
         *,
@@ -323,14 +328,56 @@ class Model(_message.Message):
         max_output_tokens: _builtins.int = ...,
         price_periods: _abc.Iterable[Global___PricePeriod] | None = ...,
         display_name: _builtins.str = ...,
+        scores: Global___Scores | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "prices", b"prices"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "prices", b"prices", "scores", b"scores"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "capabilities", b"capabilities", "context_length", b"context_length", "display_name", b"display_name", "max_output_tokens", b"max_output_tokens", "name", b"name", "price_periods", b"price_periods", "prices", b"prices", "upstream_model", b"upstream_model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "capabilities", b"capabilities", "context_length", b"context_length", "display_name", b"display_name", "max_output_tokens", b"max_output_tokens", "name", b"name", "price_periods", b"price_periods", "prices", b"prices", "scores", b"scores", "upstream_model", b"upstream_model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Model: _TypeAlias = Model  # noqa: Y015
+
+@_typing.final
+class Scores(_message.Message):
+    """How good a model is, from 0 to 1; unset: as the release says."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTELLIGENCE_FIELD_NUMBER: _builtins.int
+    MATH_FIELD_NUMBER: _builtins.int
+    CODING_FIELD_NUMBER: _builtins.int
+    intelligence: _builtins.float
+    """In knowledge and reasoning."""
+    math: _builtins.float
+    """In mathematics."""
+    coding: _builtins.float
+    """In writing and changing programs."""
+    def __init__(
+        self,
+        *,
+        intelligence: _builtins.float | None = ...,
+        math: _builtins.float | None = ...,
+        coding: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_coding", b"_coding", "_intelligence", b"_intelligence", "_math", b"_math", "coding", b"coding", "intelligence", b"intelligence", "math", b"math"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_coding", b"_coding", "_intelligence", b"_intelligence", "_math", b"_math", "coding", b"coding", "intelligence", b"intelligence", "math", b"math"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__coding: _TypeAlias = _typing.Literal["coding"]  # noqa: Y015
+    _WhichOneofArgType__coding: _TypeAlias = _typing.Literal["_coding", b"_coding"]  # noqa: Y015
+    _WhichOneofReturnType__intelligence: _TypeAlias = _typing.Literal["intelligence"]  # noqa: Y015
+    _WhichOneofArgType__intelligence: _TypeAlias = _typing.Literal["_intelligence", b"_intelligence"]  # noqa: Y015
+    _WhichOneofReturnType__math: _TypeAlias = _typing.Literal["math"]  # noqa: Y015
+    _WhichOneofArgType__math: _TypeAlias = _typing.Literal["_math", b"_math"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__coding) -> _WhichOneofReturnType__coding | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__intelligence) -> _WhichOneofReturnType__intelligence | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__math) -> _WhichOneofReturnType__math | None: ...
+
+Global___Scores: _TypeAlias = Scores  # noqa: Y015
 
 @_typing.final
 class Capabilities(_message.Message):
@@ -1234,6 +1281,7 @@ class ModelSelection(_message.Message):
     IGNORE_FIELD_NUMBER: _builtins.int
     PROVIDER_FIELD_NUMBER: _builtins.int
     SORT_FIELD_NUMBER: _builtins.int
+    QUALITY_FLOOR_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Fallback models in order. With `model_id: auto`: the models to choose from; also names of providers, and
@@ -1254,6 +1302,12 @@ class ModelSelection(_message.Message):
         A word such as "price" is enough for one. Empty: as listed; with "auto": latency where it is known, then price.
         """
 
+    @_builtins.property
+    def quality_floor(self) -> Global___QualityFloor:
+        """Of all models of the variant, those that are good enough come first, sorted by `sort`, or the cheapest first
+        without it; then the others, the better first. A request that sorts by itself is sorted as it asks.
+        """
+
     def __init__(
         self,
         *,
@@ -1261,14 +1315,43 @@ class ModelSelection(_message.Message):
         ignore: _abc.Iterable[_builtins.str] | None = ...,
         provider: Global___ProviderPreference | None = ...,
         sort: _abc.Iterable[Global___SortRule] | None = ...,
+        quality_floor: Global___QualityFloor | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["provider", b"provider"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["provider", b"provider", "quality_floor", b"quality_floor"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ignore", b"ignore", "models", b"models", "provider", b"provider", "sort", b"sort"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ignore", b"ignore", "models", b"models", "provider", b"provider", "quality_floor", b"quality_floor", "sort", b"sort"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ModelSelection: _TypeAlias = ModelSelection  # noqa: Y015
+
+@_typing.final
+class QualityFloor(_message.Message):
+    """What is good enough: a score that is close to the best one among the models that may serve."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METRIC_FIELD_NUMBER: _builtins.int
+    DELTA_FIELD_NUMBER: _builtins.int
+    metric: _builtins.str
+    """"intelligence", "math" or "coding"."""
+    delta: _builtins.float
+    """How far below the best score, 0 to 1. Default 0.05."""
+    def __init__(
+        self,
+        *,
+        metric: _builtins.str = ...,
+        delta: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_delta", b"_delta", "delta", b"delta"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_delta", b"_delta", "delta", b"delta", "metric", b"metric"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__delta: _TypeAlias = _typing.Literal["delta"]  # noqa: Y015
+    _WhichOneofArgType__delta: _TypeAlias = _typing.Literal["_delta", b"_delta"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__delta) -> _WhichOneofReturnType__delta | None: ...
+
+Global___QualityFloor: _TypeAlias = QualityFloor  # noqa: Y015
 
 @_typing.final
 class SortRule(_message.Message):
