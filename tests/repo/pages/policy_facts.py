@@ -10,6 +10,7 @@ from services.core.policy.checks import EFFORTS, ROLES, SCOPES
 from services.core.policy.compile import DEFAULT_NAMESPACE
 from services.core.policy.documents import Prices, PriceTier
 from services.core.policy.durations import format_duration
+from services.core.policy.preferences import DEFAULT_DELTA
 from services.core.policy.rules import (
     BreakerRule,
     BudgetRule,
@@ -40,6 +41,7 @@ RULES: dict[str, Any] = {
 _OTHERS: dict[tuple[str, str], str] = {
     ("AdaptiveTtft", "max"): "first_content",
     ("Hedge", "after"): f"p{HedgeRule().percentile * 100:g}",
+    ("QualityFloor", "delta"): f"{DEFAULT_DELTA:g}",
     ("Settings", "namespace"): DEFAULT_NAMESPACE,
     ("Settings", "recovery"): Resilience().recovery.value,
 }
@@ -62,6 +64,8 @@ _TIME = "1ms to 24h"
 LIMITS: dict[tuple[str, str], str] = {
     **{("Clocks", f): _TIME for f in ("connect", "headers", "first_event", "first_content", "idle", "total")},
     ("Clocks", "min_tokens_per_second"): "0 to 10000",
+    ("QualityFloor", "delta"): "0 to 1",
+    **{("Scores", f): "0 to 1" for f in ("intelligence", "math", "coding")},
     ("AdaptiveTtft", "p"): "0.01 to 0.999",
     ("AdaptiveTtft", "factor"): "1 to 100",
     ("AdaptiveTtft", "min"): _TIME,
