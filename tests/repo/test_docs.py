@@ -168,11 +168,13 @@ def base() -> dict[str, dict[str, Any]]:
     template = {"role": "system", "content": "x"}
     config: dict[str, Any] = {"max_tokens": 1, "reasoning": {"effort": "low"}}
     variant = {"model_id": "p/m", "text_generation_config": config, "message_templates": [template]}
+    variant["model_selection"] = {"quality_floor": {"metric": "math"}}
     rule = {"condition": {"cel_expression": "x"}, "route": {"variants": [{"weight": 100, "variant": variant}]}}
     return {
         "Settings": {"kind": "Settings", "name": "default", **settings},
         "Provider": {"kind": "Provider", "name": "p", "type": "openai", "endpoints": [endpoint], "fault": fault},
-        "Model": {"kind": "Model", "name": "p/m", "prices": {"tiers": [tier]}, "price_periods": [{"prices": {}}]},
+        "Model": {"kind": "Model", "name": "p/m", "prices": {"tiers": [tier]}, "price_periods": [{"prices": {}}]}
+        | {"scores": {}},
         "Catalogue": {"kind": "Catalogue", "name": "openai"},
         "Router": {"kind": "Router", "name": "r", "routes": [rule]},
         "Alias": {"kind": "Alias", "name": "a", "model": "p/m"},
@@ -200,6 +202,8 @@ def place(forms: dict[str, dict[str, Any]], message: str) -> dict[str, Any]:
         "Prices": forms["Model"]["prices"],
         "PriceTier": forms["Model"]["prices"]["tiers"][0],
         "PricePeriod": forms["Model"]["price_periods"][0],
+        "Scores": forms["Model"]["scores"],
+        "QualityFloor": weighted["variant"]["model_selection"]["quality_floor"],
         "ConditionalRoute": rule,
         "Condition": rule["condition"],
         "Route": rule["route"],
