@@ -53,6 +53,8 @@ def _show(record: RequestRecord) -> None:
     line += f" {record.duration_ms:.0f} ms"
     if record.HasField("time_to_first_token_ms"):
         line += f", first token {record.time_to_first_token_ms:.0f} ms"
+    if record.HasField("time_to_first_audio_ms"):
+        line += f", first sound {record.time_to_first_audio_ms:.0f} ms"
     if record.usage.input_tokens or record.usage.output_tokens:
         line += f", {record.usage.input_tokens}→{record.usage.output_tokens} tokens"
     for count, unit in (

@@ -30,7 +30,7 @@ from services.dataplane.rehearsal import FAULT_HEADER
 from services.dataplane.runner import Runner
 from services.dataplane.trail import Trail, evidence_headers, evidence_of, new_generation_id
 from services.dataplane.translation import JSON, Dialect, InboundRequest, TalkingDialect
-from services.dataplane.voice.chat import Voiced, VoicedAnswer, voiced
+from services.dataplane.voice.chat import Voiced, VoicedAnswer, speaks_itself, voiced
 from services.dataplane.voice.speaker import Means
 from services.dataplane.voice.wish import Speakable
 from services.runtime.clock import Clock
@@ -225,18 +225,17 @@ class Engine:
         if context.user:
             trail.user_hash = unit_hash(context.user)
         view = self.runner.health.view(trail.started)
-        plan = decide(snapshot, context, view, trail.started, trail.seed)
-        voice: Voiced | None = None
-        if isinstance(inbound, Speakable) and inbound.audio is not None:
-            speech = changed(context, messages=inbound.condition_messages())
-            ask = partial(decide, snapshot, health=view, now=trail.started, seed=trail.seed)
-            voice = voiced(inbound, plan, speech, snapshot, ask)
-            if voice is not None:
-                inbound = inbound.as_text()
-                context = _context(inbound, snapshot, call.timeout)
-                plan = decide(snapshot, context, view, trail.started, trail.seed)
+        ask = partial(decide, snapshot, health=view, now=trail.started, seed=trail.seed)
+        plan = ask(context)
+        spoken: Speakable | None = None
+        if isinstance(inbound, Speakable) and not speaks_itself(inbound, plan):
+            spoken, inbound = inbound, inbound.as_text()
+            plan = ask(_context(inbound, snapshot, call.timeout))
         if isinstance(plan, Undecided):
             raise _UNDECIDED[plan.reason](plan.message)
+        voice: Voiced | None = None
+        if spoken is not None:
+            voice = voiced(spoken, plan, changed(context, messages=inbound.condition_messages()), snapshot, ask)
         trail.plan = plan
         if plan.exposed:
             trail.prompt_hash = blake2b(call.body, digest_size=8).digest()

@@ -335,6 +335,19 @@ async def test_a_caller_that_goes_away_ends_text_and_speech(tmp_path: Path, topo
         assert suite.worker.engine.in_flight == 0
 
 
+async def test_a_caller_of_a_whole_answer_that_goes_away_ends_its_speech(tmp_path: Path, topology: str) -> None:
+    silent = [LINES_HEAD, line(sound_of("Hell")), Pause()]
+    async with voiced(tmp_path, topology, says(TEXT), lambda seen: silent) as (suite, _, tts, _):
+        call = asyncio.ensure_future(suite.http.post("/v1/chat/completions", json=ask(stream=False)))
+        await asyncio.wait_for(tts.arrived.wait(), 5)
+        call.cancel()
+        await asyncio.wait({call})
+        await eventually(lambda: len(records(suite)) >= 2)
+        await asyncio.wait_for(_all_ended(tts), 5)
+        assert {r.outcome for r in records(suite)} == {"cancelled"}
+        assert suite.worker.engine.in_flight == 0
+
+
 async def _all_ended(*upstreams: Upstream) -> None:
     for upstream in upstreams:
         for seen in upstream.journal:

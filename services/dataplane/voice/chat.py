@@ -11,11 +11,11 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
-import msgspec
-
+from services.core.policy.preferences import LabelDemand, Preferences
 from services.core.policy.snapshot import Snapshot
 from services.core.routing.context import RequestContext
 from services.core.routing.plan import Candidate, Plan, Undecided
+from services.core.values import changed
 from services.dataplane.providers.registry import codec_for
 from services.dataplane.sse import SseEvent, frame
 from services.dataplane.trail import Trail, evidence_of
@@ -26,6 +26,7 @@ from services.dataplane.voice.frames import (
     Frames,
     audio_form,
     is_end,
+    object_in,
     sound_kind,
     text_of,
 )
@@ -53,24 +54,42 @@ class Voiced:
     deadline: float | None
 
 
-def voiced(
-    request: Speakable, plan: Plan | Undecided, context: RequestContext, snapshot: Snapshot, decide: Decide
-) -> Voiced | None:
-    """Who shall speak the answer; None: the model of the chat does it itself, and everything passes as it is.
+def speaks_itself(request: Speakable, plan: Plan | Undecided) -> bool:
+    """Whether nothing has to be spoken here: nobody asked for it, or a model of the chat does it itself.
 
     Args:
         plan: For the request as it stands.
-        context: Its facts.
+    """
+    if request.audio is None:
+        return True
+    itself = request.asks_model and not names_speech(request.audio)
+    return itself and isinstance(plan, Plan) and any(_makes_sound(c) for c in plan.candidates)
+
+
+def voiced(request: Speakable, plan: Plan, context: RequestContext, snapshot: Snapshot, decide: Decide) -> Voiced:
+    """Who shall speak the answer.
+
+    Args:
+        plan: For its text.
+        context: Facts of the request, with its messages.
 
     Raises:
         InvalidRequest: The wish is not well formed, or nobody can fulfil it.
     """
-    itself = request.asks_model and not names_speech(request.audio)
-    if itself and isinstance(plan, Plan) and any(_makes_sound(c) for c in plan.candidates):
-        return None
     wish = read_wish(request.audio)
-    speech = speech_plan(snapshot, wish, context, decide)
+    labels = (*context.preferences.labels, *_variant_labels(snapshot, plan))
+    speech = speech_plan(snapshot, wish, changed(context, preferences=Preferences(labels=labels)), decide)
     return Voiced(request, wish, speech, voices_of(snapshot, wish, speech), context.deadline)
+
+
+def _variant_labels(snapshot: Snapshot, plan: Plan) -> tuple[LabelDemand, ...]:
+    """What the variant that was chosen for the text demands of every target, whoever brings it."""
+    router = snapshot.routers.get(plan.router_id)
+    if router is None:
+        return ()
+    routes = router.routes if router.default_route is None else (*router.routes, router.default_route)
+    variants = (v for r in routes if r.route_id == plan.route_id for v in r.variants)
+    return next((v.preferences.labels for v in variants if v.variant_id == plan.variant_id), ())
 
 
 def _makes_sound(candidate: Candidate) -> bool:
@@ -101,6 +120,8 @@ class VoicedAnswer:
         self._out: asyncio.Queue[bytes | Exception | None] = asyncio.Queue(WAITING)
         self._pipeline: Pipeline | None = None
         self._lost = asyncio.Event()
+        self._complete = False
+        """The caller has, or will find in the queue, all that there is."""
 
     async def stream(self, frames: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
         """The frames of the text with those of the sound between them. Closing it closes `frames`, and all speech.
@@ -115,7 +136,8 @@ class VoicedAnswer:
                     raise piece
                 yield piece
         except (asyncio.CancelledError, GeneratorExit):
-            self._trail.outcome = "cancelled"
+            if not self._complete:
+                self._trail.outcome = "cancelled"
             raise
         finally:
             work.cancel()
@@ -129,6 +151,7 @@ class VoicedAnswer:
         """
         wish, spoken = self._voiced.wish, self._speaker.spoken
         body = translation.render(evidence_of(self._trail, self._means.clock.monotonic()))
+        text = text_of(object_in(body) or {}, "message")
         sound = SoundOfAll(wish)
 
         async def take(transcript: str, piece: bytes) -> None:
@@ -137,7 +160,7 @@ class VoicedAnswer:
 
         self._pipeline = Pipeline(self._speaker.say, take)
         try:
-            for segment in self._segmenter.feed(text_of(msgspec.json.decode(body), "message")) + self._segmenter.end():
+            for segment in (*self._segmenter.feed(text), *self._segmenter.end()):
                 self._pipeline.add(segment)
             await self._pipeline.finish()
         except asyncio.CancelledError:
@@ -227,6 +250,7 @@ class VoicedAnswer:
         evidence = self._evidence()
         frames = [frame(evidence.put(event.data) if chunk else event.data) for event, chunk in ending]
         await self._out.put(b"".join(frames))
+        self._complete = True
 
     async def _give_up(self) -> None:
         """End the answer by an error, since its speech failed."""
@@ -237,13 +261,13 @@ class VoicedAnswer:
         evidence = evidence_of(trail, self._means.clock.monotonic())
         evidence = replace(evidence, metadata=self._evidence().metadata(evidence.metadata))
         await self._out.put(self._voiced.request.error_frame(error, evidence))
+        self._complete = True
 
     async def _begin_again(self) -> None:
         """Forget the answer so far: the caller was told to do so, too."""
         await self._silence()
         self._pipeline, self._segmenter = None, Segmenter()
         self._frames.begin_again()
-        self._speaker.spoken.segments = 0
 
     async def _silence(self) -> None:
         if self._pipeline is not None:

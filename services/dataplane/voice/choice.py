@@ -6,18 +6,22 @@ from collections.abc import Callable, Iterator, Mapping
 
 from services.core.errors import InvalidRequest
 from services.core.policy.names import split_model
+from services.core.policy.preferences import LabelDemand, Preferences
 from services.core.policy.provider_types import AZURE, INWORLD_TTS, OPENAI
-from services.core.policy.snapshot import Snapshot, Target
+from services.core.policy.selection import unlabelled
+from services.core.policy.snapshot import CompiledProvider, Snapshot, Target
 from services.core.routing.context import RequestContext
 from services.core.routing.named import named
 from services.core.routing.plan import Candidate, Plan, Undecided
 from services.core.values import changed
 from services.dataplane.operations.registry import speaks
 from services.dataplane.voice.wish import Wish
+from services.runtime.catalogue.knowledge import kind_of
 
 Decide = Callable[[RequestContext], Plan | Undecided]
 
-SPEECH_KIND = "speech"
+_SPEECH = "speech"
+"""Kind of models that speak."""
 _OPENAI_VOICES = frozenset(
     ["alloy", "ash", "ballad", "coral", "echo", "fable", "onyx", "nova", "sage", "shimmer", "verse", "marin", "cedar"]
 )
@@ -33,16 +37,19 @@ def speech_plan(snapshot: Snapshot, wish: Wish, context: RequestContext, decide:
     """The plan for the speech of an answer.
 
     Args:
-        context: Facts of the chat request; its messages are there if a condition of a router may read them.
+        context: Facts of the chat request, with its messages. Of its preferences only the labels count here, which
+            say where its words may go.
 
     Raises:
         InvalidRequest: There is nobody who could speak; it says what is missing.
     """
-    names = [_known_name(snapshot, name) for name in wish.models] or [_first_that_fits(snapshot, wish.voice)]
+    labels = context.preferences.labels
+    names = [_known_name(snapshot, name) for name in wish.models] or [_first_that_fits(snapshot, wish.voice, labels)]
     plan = decide(
         RequestContext(
             model=names[0],
             models=tuple(names[1:]),
+            preferences=Preferences(labels=labels),
             metadata=context.metadata,
             messages=context.messages,
             user=context.user,
@@ -52,7 +59,10 @@ def speech_plan(snapshot: Snapshot, wish: Wish, context: RequestContext, decide:
     )
     if isinstance(plan, Undecided):
         raise InvalidRequest(f"the answer cannot be spoken: {plan.message}", param="audio.model")
-    able = tuple(c for c in plan.candidates if speaks(c.target)) if not plan.automatic else ()
+    if plan.automatic:
+        told = "the answer cannot be spoken: an automatic choice is one among models of chat; name a model of speech"
+        raise InvalidRequest(told, param="audio.model")
+    able = tuple(c for c in plan.candidates if speaks(c.target))
     if not able:
         told = ", ".join(repr(c.target.model) for c in plan.candidates[:3])
         why = f"no provider of {told} makes speech; name a model of speech in `audio.model`"
@@ -90,17 +100,19 @@ def _known_name(snapshot: Snapshot, name: str) -> str:
     return name
 
 
-def _first_that_fits(snapshot: Snapshot, voice: str) -> str:
-    """The first model of speech of the policy that may have the voice.
+def _first_that_fits(snapshot: Snapshot, voice: str, labels: tuple[LabelDemand, ...]) -> str:
+    """The first model of speech of the policy that may have the voice, at a provider with the labels.
 
     Raises:
         InvalidRequest: There is none.
     """
-    found = next((name for name, kind in _speaking(snapshot) if _may_have(kind, voice)), None)
-    if found is not None:
-        return found
-    others = sorted({split_model(name)[0] for name, _ in _speaking(snapshot)})
-    have = f"of its providers of speech, {', '.join(others)}, none has it" if others else "it has no provider of speech"
+    demands, others = (*snapshot.demands, *labels), []
+    for model, provider in _speaking(snapshot):
+        why = unlabelled(provider, demands)
+        if not why and _may_have(provider.type, voice):
+            return model
+        others.append(f"{model}: {why or 'it has no such voice'}")
+    have = "; ".join(others) or "it has no provider of speech"
     told = (
         f"the answer cannot be spoken: nothing in the policy fits the voice {voice!r} ({have}); "
         "name a model of speech in `audio.model`, or add a provider such as one of the type inworld_tts or openai"
@@ -108,18 +120,20 @@ def _first_that_fits(snapshot: Snapshot, voice: str) -> str:
     raise InvalidRequest(told, param="audio.model" if others else "audio")
 
 
-def _speaking(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
-    """Models of speech and the types of their providers: those that policy names, then one of each vendor."""
+def _speaking(snapshot: Snapshot) -> Iterator[tuple[str, CompiledProvider]]:
+    """Models of speech and their providers: those that policy names, then one of each vendor."""
     for model, target in snapshot.models.items():
         if _is_speech(target):
-            yield model, target.provider.type
+            yield model, target.provider
     for provider in snapshot.providers.values():
         if provider.type in _DEFAULTS:
-            yield f"{provider.name}/{_DEFAULTS[provider.type]}", provider.type
+            yield f"{provider.name}/{_DEFAULTS[provider.type]}", provider
 
 
 def _is_speech(target: Target) -> bool:
-    return target.kind == SPEECH_KIND and speaks(target)
+    """Whether a model of policy makes speech: as the catalogue says, or its name."""
+    named = _SPEECH in {target.kind, kind_of(target.upstream_model)} or target.provider.protocol == INWORLD_TTS
+    return named and speaks(target)
 
 
 def _may_have(kind: str, voice: str) -> bool:

@@ -41,8 +41,7 @@ class Frames:
         """The events of a piece of the text's stream, each with its object; that of `[DONE]` is empty."""
         found: list[tuple[SseEvent, Mapping[str, Any]]] = []
         for event in self._parser.feed(piece):
-            value = msgspec.json.decode(event.data) if event.data != DONE else {}
-            chunk = value if isinstance(value, dict) else {}
+            chunk = object_in(event.data) or {}
             if chunk.get("choices") and not self._shared:
                 self._shared = {name: item for name, item in chunk.items() if name not in _NOT_SHARED}
             found.append((event, chunk))
@@ -71,6 +70,15 @@ class Frames:
 def sound_kind(wish: Wish, spoken: Spoken) -> dict[str, Any]:
     """What a player has to know: the format and, of raw sound, its rate in samples per second."""
     return {"format": wish.format, **({"sample_rate": spoken.sample_rate} if spoken.sample_rate else {})}
+
+
+def object_in(data: bytes) -> dict[str, Any] | None:
+    """The object that JSON text holds; None: it holds none that can be read, such as one that is nested too deeply."""
+    try:
+        value = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def text_of(chunk: Mapping[str, Any], name: str = "delta") -> str:
@@ -123,8 +131,8 @@ class AudioEvidence:
         except NotAnObject:
             return data
         for name, change in (("metadata", self.metadata), ("usage", self._usage)):
-            value = msgspec.json.decode(members[name]) if name in members else None
-            if isinstance(value, dict):
+            value = object_in(bytes(members[name])) if name in members else None
+            if value is not None:
                 members[name] = raw(change(value))
         if audio is not None:
             choices = msgspec.json.decode(members["choices"])

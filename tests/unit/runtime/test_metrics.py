@@ -38,12 +38,14 @@ def test_attempts_tokens_and_cost_are_counted_by_provider() -> None:
     metrics.usage("openai", (100, 20), 0.25)
     metrics.usage("openai", (1, 2), None)
     metrics.first_token("messages", 0.05)
+    metrics.first_audio("chat.completions", 0.4)
     assert value(metrics, "turnout_attempts_total", provider="openai", result="RATE_LIMITED") == 1
     assert value(metrics, "turnout_attempt_duration_seconds_count", provider="openai") == 2
     assert value(metrics, "turnout_tokens_total", **{"provider": "openai", "class": "input"}) == 101
     assert value(metrics, "turnout_tokens_total", **{"provider": "openai", "class": "output"}) == 22
     assert value(metrics, "turnout_cost_usd_total", provider="openai") == 0.25
     assert value(metrics, "turnout_time_to_first_token_seconds_count", api="messages") == 1
+    assert value(metrics, "turnout_time_to_first_audio_seconds_sum", api="chat.completions") == 0.4
 
 
 def test_http_requests_and_spans_are_counted() -> None:
