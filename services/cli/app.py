@@ -16,6 +16,7 @@ from services.cli.doctor import doctor
 from services.cli.experiments import experiments
 from services.cli.health import health
 from services.cli.keys import keys
+from services.cli.learn import learn
 from services.cli.logs import logs
 from services.cli.models import models
 from services.cli.output import Fail, show_failure
@@ -32,6 +33,7 @@ for command in ("history", "rollback"):
 app.command(ramp)
 app.command(backtest)
 app.command(experiments)
+app.command(learn)
 app.command(lifecycle_commands.draft)
 app.command(lifecycle_commands.canary)
 app.command(logs)

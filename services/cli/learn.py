@@ -1,0 +1,80 @@
+"""`turnout learn`: whether a learned choice would pay, measured on one's own rows before anything is switched on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+from cyclopts import App
+
+from services.cli.output import Fail, escape, out, show_table
+from services.core.experiments.off_policy import Estimated, Logged
+from services.core.experiments.off_policy import evaluated as off_policy
+from services.core.routing.learned.choice import OBJECTIVES
+from services.core.routing.learned.evaluate import CLUSTERS, Row, evaluated
+
+learn = App(name="learn", help="Whether a learned choice of models would pay; measured on files, nothing is changed.")
+_Read = TypeVar("_Read")
+
+
+@learn.command
+def evaluate(rows: Path, /, *, objective: str = "quality", clusters: int = CLUSTERS, splits: int = 3) -> None:
+    """Train on a part of the rows, choose for the rest, and show reward and cost beside the best single model.
+
+    Args:
+        rows: JSON lines with `prompt`, `rewards` by model (0 to 1) and, if known, `costs` by model (US dollars).
+        objective: quality, balanced, cost or latency.
+        clusters: Kinds of requests to tell apart.
+        splits: Random splits, 70 to 30; a line is shown for each.
+    """
+    if objective not in OBJECTIVES:
+        raise Fail(f"{objective!r}: expected one of {', '.join(OBJECTIVES)}", code=2)
+    found = _rows(rows, Row)
+    shown = []
+    try:
+        for seed in range(1, splits + 1):
+            lines = evaluated(found, objective=objective, clusters=clusters, seed=seed)
+            shown += [(str(seed), line.name, f"{line.reward:.4f}", f"{line.cost:.6f}") for line in lines]
+    except ValueError as error:
+        raise Fail(f"{rows}: {error}", code=2) from error
+    show_table(("SPLIT", "CHOICE", "REWARD", "USD PER REQUEST"), shown, empty="no splits")
+
+
+@learn.command
+def report(log: Path, /, *, alpha: float = 0.05) -> None:
+    """Say what a candidate policy would have brought, from decisions that were logged with their probabilities.
+
+    Args:
+        log: JSON lines with `chosen`, `propensity`, `reward`, `candidate` (probability by model) and, for the doubly
+            robust estimate, `expected` (reward by model).
+        alpha: Chance that an interval misses the truth.
+    """
+    try:
+        found = off_policy(_rows(log, Logged), alpha=alpha)
+    except ValueError as error:
+        raise Fail(f"{log}: {error}", code=2) from error
+    shown = [_told("logged", found.logged)]
+    if not found.refusal:
+        shown += [_told("IPS", found.ips), _told("SNIPS", found.snips), _told("doubly robust", found.dr)]
+    show_table(("ESTIMATE", "REWARD", "INTERVAL"), shown, empty="nothing")
+    out.print(f"[dim]{found.n:,} requests count as {found.ess:,.0f}; {found.clipped:,} weights were cut[/]")
+    out.print(escape(found.verdict))
+
+
+def _told(name: str, value: Estimated) -> tuple[str, str, str]:
+    return name, f"{value.value:.4f}", f"{value.low:.4f} to {value.high:.4f}"
+
+
+def _rows(path: Path, kind: type[_Read]) -> list[_Read]:
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise Fail(f"{path}: {error.strerror or error}") from error
+    found = []
+    for number, line in enumerate(lines, 1):
+        try:
+            found.append(msgspec.json.decode(line, type=kind))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise Fail(f"{path}, line {number}: {error}", code=2) from error
+    return found

@@ -1,0 +1,146 @@
+"""Whom to ask: scores, the exact probability of each model, and the draw.
+
+The probabilities follow inverse gap weighting (SquareCB; Foster and Rakhlin, "Beyond UCB", 2020): a model is asked the
+less, the further it is behind the best, and the more surely so the more was seen. A floor is under every probability, so
+that what was logged can be weighed later, and a model that has become better is found. What exploration may cost can be
+bounded: then the probabilities of the others are scaled down to the floor, never below it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from services.core.routing.draw import uniform
+from services.core.routing.learned.clusters import Weights
+from services.core.routing.learned.table import EVERYBODY, Estimate, Table
+from services.core.values import Value
+
+FLOOR = 0.01
+"""Least probability of every model that may serve, unless policy says otherwise."""
+SHARPNESS = 10.0
+"""How fast probability follows a gap; times the square root of what was seen."""
+DRAW = "learned choice"
+
+OBJECTIVES: Mapping[str, tuple[float, float]] = {
+    "quality": (0.0, 0.0),
+    "balanced": (0.1, 0.05),
+    "cost": (0.4, 0.0),
+    "latency": (0.0, 0.4),
+}
+"""What reward is given up for a cost, and for a time, that is as large as the mean of the models; by objective."""
+
+
+class Scored(Value, frozen=True):
+    """A model with the terms of its score: `score` = reward - cost - seconds, each in units of reward."""
+
+    model: str
+    score: float
+    reward: float
+    cost: float
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.score:.3f} = {self.reward:.3f} - {self.cost:.3f} cost - {self.seconds:.3f} time"
+
+
+class Choice(Value, frozen=True):
+    """A decision that can be made again and weighed.
+
+    Attributes:
+        models: Who may serve, the chosen one first, then by score.
+        propensities: Probability of each of `scored` to be chosen; they sum to 1.
+        scored: Every model, best first.
+    """
+
+    models: tuple[str, ...]
+    propensities: tuple[float, ...]
+    scored: tuple[Scored, ...]
+
+    @property
+    def propensity(self) -> float:
+        """Probability of the one that was chosen."""
+        return next(p for p, found in zip(self.propensities, self.scored, strict=True) if found.model == self.models[0])
+
+
+def scored(estimates: Mapping[str, Estimate], objective: str) -> tuple[Scored, ...]:
+    """The models by score, best first; equal scores by name. What was never seen of a model costs the mean.
+
+    Raises:
+        KeyError: `objective` is none of `OBJECTIVES`.
+    """
+    by_cost, by_time = OBJECTIVES[objective]
+    costs = _relative({m: e.cost for m, e in estimates.items()})
+    times = _relative({m: e.seconds for m, e in estimates.items()})
+    found = [
+        Scored(m, e.reward - by_cost * costs[m] - by_time * times[m], e.reward, by_cost * costs[m], by_time * times[m])
+        for m, e in estimates.items()
+    ]
+    return tuple(sorted(found, key=lambda one: (-one.score, one.model)))
+
+
+def _relative(values: Mapping[str, float | None]) -> dict[str, float]:
+    known = [value for value in values.values() if value is not None]
+    mean = sum(known) / len(known) if known else 0.0
+    return {name: (1.0 if value is None else value / mean) if mean else 0.0 for name, value in values.items()}
+
+
+def propensities(
+    scores: Sequence[float], *, seen: float, floor: float = FLOOR, max_regret: float | None = None
+) -> tuple[float, ...]:
+    """The probability of each model, by scores that fall.
+
+    Args:
+        scores: At least one, the best first.
+        seen: Observations that the scores rest on.
+        floor: Least probability, 0 to 1; at most an equal share each.
+        max_regret: Most that exploring may cost in expectation, in units of the score; the floor comes first.
+    """
+    count = len(scores)
+    floor = min(max(floor, 0.0), 1.0 / count)
+    free = 1.0 - floor * count
+    gamma = SHARPNESS * max(seen, 0.0) ** 0.5
+    gaps = [scores[0] - score for score in scores[1:]]
+    extra = [free / (count + gamma * gap) for gap in gaps]
+    if max_regret is not None:
+        lost = sum(p * gap for p, gap in zip(extra, gaps, strict=True))
+        allowed = max(0.0, max_regret - floor * sum(gaps))
+        if lost > allowed:
+            extra = [p * allowed / lost for p in extra]
+    others = [floor + p for p in extra]
+    return (max(floor, 1.0 - sum(others)), *others)
+
+
+def drawn(probabilities: Sequence[float], seed: int) -> int:
+    """Which one a seed draws; the same on every machine."""
+    mark = uniform(seed, DRAW)
+    for index, p in enumerate(probabilities):
+        mark -= p
+        if mark < 0.0:
+            return index
+    return 0
+
+
+def choose(
+    table: Table,
+    phi: Weights,
+    models: Sequence[str],
+    seed: int,
+    *,
+    objective: str = "quality",
+    segment: str = EVERYBODY,
+    floor: float = FLOOR,
+    max_regret: float | None = None,
+) -> Choice:
+    """The choice among `models`; equal arguments give an equal one in every process.
+
+    Args:
+        models: Who may serve; at least one, none twice.
+        seed: The request's.
+    """
+    found = scored({m: table.estimate(phi, m, segment) for m in models}, objective)
+    probabilities = propensities(
+        [one.score for one in found], seen=table.seen(phi, models), floor=floor, max_regret=max_regret
+    )
+    first = drawn(probabilities, seed)
+    order = (found[first].model, *(one.model for i, one in enumerate(found) if i != first))
+    return Choice(order, probabilities, found)

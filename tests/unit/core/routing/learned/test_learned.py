@@ -1,0 +1,170 @@
+"""The learned choice: what it promises of its probabilities, and what it does in worlds whose truth is known."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.core.routing.learned.choice import Choice, choose, drawn, propensities
+from services.core.routing.learned.clusters import ONE, trained, weights
+from services.core.routing.learned.evaluate import Row, evaluated
+from services.core.routing.learned.features import WIDTH, features
+from services.core.routing.learned.table import Table
+
+MODELS = ("cheap", "good", "bad")
+
+
+@given(
+    scores=st.lists(st.floats(-2, 2), min_size=1, max_size=12),
+    seen=st.floats(0, 1e6),
+    floor=st.floats(0, 0.5),
+    budget=st.none() | st.floats(0, 1),
+)
+def test_probabilities_sum_to_one_and_none_is_below_the_floor(
+    scores: list[float], seen: float, floor: float, budget: float | None
+) -> None:
+    ordered = sorted(scores, reverse=True)
+    found = propensities(ordered, seen=seen, floor=floor, max_regret=budget)
+    least = min(floor, 1 / len(scores))
+    assert sum(found) == pytest.approx(1.0)
+    assert all(p >= least - 1e-12 for p in found)
+    assert found[0] == pytest.approx(max(found))
+    gaps = sum(p * (ordered[0] - s) for p, s in zip(found, ordered, strict=True))
+    if budget is not None:
+        assert gaps <= max(budget, least * sum(ordered[0] - s for s in ordered)) + 1e-9
+
+
+def test_draws_come_as_often_as_they_are_probable() -> None:
+    probabilities, counts = (0.7, 0.2, 0.1), [0, 0, 0]
+    for seed in range(20_000):
+        counts[drawn(probabilities, seed)] += 1
+    assert [c / 20_000 for c in counts] == pytest.approx(probabilities, abs=0.012)
+
+
+def decide() -> str:
+    table = Table()
+    for turn in range(300):
+        table.observe({0: 1.0}, MODELS[turn % 3], (0.4, 0.9, 0.1)[turn % 3], 0.001)
+    found = choose(table, weights(ONE, features("What is 2 + 2?")), MODELS, 7, floor=0.0005)
+    return (
+        " ".join(f"{s.model} {p:.4f}" for s, p in zip(found.scored, found.propensities, strict=True)) + found.models[0]
+    )
+
+
+def test_equal_arguments_give_equal_choices_in_every_process() -> None:
+    code = "from tests.unit.core.routing.learned.test_learned import decide; print(decide())"
+    others = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        for seed in ("1", "2")
+    }
+    assert others == {decide()}
+
+
+def test_features_are_short_bounded_and_of_length_one() -> None:
+    for text in ("", "?", "def f(x): return x" * 500, "Ärger mit ΩΩ", "a\nb\n" * 40):
+        found = features(text, turns=3, tools=True)
+        assert all(0 <= place < WIDTH for place in found)
+        assert sum(v * v for v in found.values()) == pytest.approx(1.0)
+
+
+def test_kinds_of_requests_are_told_apart() -> None:
+    texts = [f"Solve the equation {i} x + 3 = {i * 2}" for i in range(40)] + [
+        f"Write a poem about love and tree {i}" for i in range(40)
+    ]
+    clusters = trained([features(t) for t in texts], 2)
+    homes = [max(found, key=lambda c: found[c]) for found in (weights(clusters, features(t)) for t in texts)]
+    assert len(set(homes[:40])) == len(set(homes[40:])) == 1
+    assert homes[0] != homes[-1]
+    assert sum(weights(clusters, {}).values()) == pytest.approx(1.0)
+
+
+Truth = Callable[[int, str], float]
+
+
+def run(
+    truth: Truth, models: tuple[str, ...], turns: int, seed: int, newcomer: int = 0
+) -> tuple[list[Choice], list[float]]:
+    """Choices and regrets of a bandit; the last model is there from turn `newcomer` on."""
+    table, random = Table(), Random(seed)
+    choices, regrets = [], []
+    for turn in range(turns):
+        there = models if turn >= newcomer else models[:-1]
+        found = choose(table, {0: 1.0}, there, random.getrandbits(64))
+        rates = {m: truth(turn, m) for m in there}
+        model = found.models[0]
+        table.observe({0: 1.0}, model, float(random.random() < rates[model]))
+        choices.append(found)
+        regrets.append(max(rates.values()) - rates[model])
+    return choices, regrets
+
+
+def share(choices: list[Choice], model: str) -> float:
+    return sum(c.models[0] == model for c in choices) / len(choices)
+
+
+RATES = {"good": 0.8, "cheap": 0.6, "bad": 0.3}
+
+
+def test_regret_grows_slower_than_time_above_the_floor() -> None:
+    for seed in range(3):
+        _, regrets = run(lambda _, m: RATES[m], MODELS, 4_000, seed)
+        assert sum(regrets[2_000:]) < 0.6 * sum(regrets[:2_000]) + 0.01 * 0.7 * 2_000
+        assert sum(regrets[3_000:]) / 1_000 < 0.04
+
+
+def test_a_model_that_gets_worse_loses_its_traffic_within_two_thousand_requests() -> None:
+    def truth(turn: int, model: str) -> float:
+        return {**RATES, "cheap": 0.7}[model] - (0.3 if model == "good" and turn >= 2_000 else 0.0)
+
+    for seed in range(3):
+        choices, _ = run(truth, MODELS, 4_000, seed)
+        assert share(choices[1_500:2_000], "good") > 0.8
+        assert share(choices[3_700:], "good") < 0.1
+
+
+def test_a_better_newcomer_is_found() -> None:
+    rates = {"cheap": 0.6, "bad": 0.3, "new": 0.85}
+    for seed in range(3):
+        choices, _ = run(lambda _, m: rates[m], ("cheap", "bad", "new"), 4_000, seed, newcomer=2_000)
+        assert share(choices[3_500:], "new") > 0.8
+
+
+def test_a_segment_without_evidence_gets_the_choice_of_everybody_and_with_it_its_own() -> None:
+    table = Table(discount=1.0)
+    for _ in range(400):
+        table.observe({0: 1.0}, "good", 0.9)
+        table.observe({0: 1.0}, "cheap", 0.5)
+    for model in ("good", "cheap"):
+        assert table.estimate({0: 1.0}, model, "new plan") == table.estimate({0: 1.0}, model)
+    for _ in range(60):
+        table.observe({0: 1.0}, "good", 0.1, segment="free")
+        table.observe({0: 1.0}, "cheap", 0.8, segment="free")
+    assert table.estimate({0: 1.0}, "cheap", "free").reward > table.estimate({0: 1.0}, "good", "free").reward
+    assert table.estimate({0: 1.0}, "good").reward > table.estimate({0: 1.0}, "cheap").reward
+
+
+def test_where_kinds_differ_the_learned_choice_beats_every_single_model() -> None:
+    random = Random(4)
+    rows = []
+    for i in range(600):
+        maths = i % 2 == 0
+        prompt = f"Solve the equation {i} x = {i * 3}" if maths else f"Write a short poem about the sea and storm {i}"
+        rates = {"a": 0.9 if maths else 0.4, "b": 0.4 if maths else 0.9}
+        rows.append(Row(prompt, {m: float(random.random() < p) for m, p in rates.items()}, {"a": 0.001, "b": 0.001}))
+    found, single, chance, oracle = evaluated(rows, clusters=4)
+    assert found.reward > single.reward + 0.15
+    assert chance.reward < found.reward <= oracle.reward
+    with pytest.raises(ValueError, match="ten rows"):
+        evaluated(rows[:3])
