@@ -65,6 +65,8 @@ def _show(record: RequestRecord) -> None:
         line += f", {count:g} {unit}" if count else ""
     if record.usage.HasField("cost_usd"):
         line += f", ${record.usage.cost_usd:.6f}"
+    if record.shadow_of:
+        line += f", shadow of {escape(record.shadow_of)}"
     out.print(f"{line} [dim]{record.generation_id}[/]")
     for attempt in record.attempts:
         _show_attempt(attempt)

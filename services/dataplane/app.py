@@ -33,6 +33,7 @@ from services.dataplane.record_service import RecordServicer
 from services.dataplane.records import RecordLog
 from services.dataplane.rehearsal import Rehearsals
 from services.dataplane.runner import Runner
+from services.dataplane.shadows import Shadows
 from services.dataplane.sinks import metrics_sink, spans_sink
 from services.dataplane.snapshot_file import SnapshotFile
 from services.dataplane.token_sources import source_of
@@ -117,14 +118,22 @@ class Worker:
         self.runner.health.on_event = self.health_events.publish
         self.runner.health.on_refused = self._breakers.refused
         self.health_events.sink = self._breakers.changed
+        self.shadows = Shadows(
+            Runner(self.transport, self.credentials, HealthTracker(), clock, self.rehearsals),
+            self.records,
+            clock,
+            metrics.shadow,
+        )
         sampler = sampler_from(settings.environment)
         self.engine = Engine(
             self.holder, self.runner, self.records, clock, sampler, comments_after=settings.comments_after
         )
+        self.engine.on_answered = self.shadows.offer
         self.serving = JoiningEngine(self.engine)
         self.local = LocalInference(self.serving, self.health)
         self._ready = asyncio.Event()
         self._metrics = metrics
+        self._clock = clock
         self.holder.on_change = self._changed
         metrics.in_flight.set_function(lambda: self.engine.in_flight)
         self.holder.on_nack = metrics.policy_nacks.inc
@@ -165,7 +174,9 @@ class Worker:
             await asyncio.sleep(self.settings.drain)
         self.policy.stop()
         self.outcomes.stop()
+        ends = self._clock.monotonic() + self.settings.grace
         await server.stop(self.settings.grace)
+        await self.shadows.drain(ends - self._clock.monotonic())
         await background.cancel()
         await self.runner.aclose()
         await self.credentials.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import blake2b
@@ -101,6 +101,8 @@ class Engine:
         self.clock = clock
         self.sampler = sampler
         self.in_flight = 0
+        self.on_answered: Callable[[InboundRequest, Trail], None] = lambda inbound, trail: None
+        """Told of each request when its answer is complete; must return at once."""
         self._means = Means(runner, records, clock, sampler)
 
     async def whole(self, dialect: Dialect, call: Call) -> Reply:
@@ -144,6 +146,7 @@ class Engine:
                         yield Reply(200, self._headers(trail, trail.frames_type or work.inbound.frames_type), piece)
             finally:
                 await frames.aclose()
+            self.on_answered(work.inbound, trail)
         except RouterError as error:
             if not trail.status:
                 yield self._refused(dialect, error, trail)
@@ -175,6 +178,7 @@ class Engine:
         else:
             body = translation.render(evidence_of(trail, self.clock.monotonic()))
         trail.status = 200
+        self.on_answered(work.inbound, trail)
         return Reply(200, self._headers(trail, translation.answer_type), body)
 
     def _frames(self, work: Work, trail: Trail) -> AsyncGenerator[bytes, None]:
@@ -186,6 +190,7 @@ class Engine:
         """A stream for a caller that reads whole answers: its frames in one body."""
         pieces = [piece async for piece in self._frames(work, trail)]
         trail.status = 200
+        self.on_answered(work.inbound, trail)
         return Reply(200, self._headers(trail, trail.frames_type or work.inbound.frames_type), b"".join(pieces))
 
     def _begin(self, dialect: Dialect, call: Call, *, stream: bool) -> Trail:

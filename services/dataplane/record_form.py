@@ -48,20 +48,25 @@ def record_of(trail: Trail, node_id: str) -> RequestRecord:
         app_title=trail.app_title,
         referer=trail.referer,
         user_agent=trail.user_agent,
+        shadow_of=trail.shadow_of,
         parent_generation_id=trail.parent_generation_id,
     )
     if plan is not None:
         for read in plan.measured:
             record.measurements.add(model=read.model, metric=read.metric, percentile=read.p, value=read.value)
         record.router_id, record.route_id, record.variant_id = plan.router_id, plan.route_id, plan.variant_id
-    if trail.content_at:
-        record.time_to_first_token_ms = (trail.content_at - trail.started) * 1000.0
-    if trail.audio_at:
-        record.time_to_first_audio_ms = (trail.audio_at - trail.started) * 1000.0
+    _fill_times(record, trail)
     if trail.facts is not None:
         _fill_facts(record.facts, trail.facts, plan)
     _fill_usage(record.usage, trail)
     return record
+
+
+def _fill_times(record: RequestRecord, trail: Trail) -> None:
+    if trail.content_at:
+        record.time_to_first_token_ms = (trail.content_at - trail.started) * 1000.0
+    if trail.audio_at:
+        record.time_to_first_audio_ms = (trail.audio_at - trail.started) * 1000.0
 
 
 def _fill_facts(record: DecisionFacts, facts: KeptFacts, plan: Plan | None) -> None:

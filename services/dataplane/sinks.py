@@ -20,6 +20,9 @@ def metrics_sink(metrics: Metrics) -> RecordSink:
     """Counts every trail. No label is chosen by a caller, so their number is bounded by the policy."""
 
     def count(trail: Trail) -> None:
+        if trail.shadow_of:
+            _count_shadow(metrics, trail)
+            return
         router = trail.plan.router_id if trail.plan is not None else ""
         labels = (trail.api, router, trail.outcome, trail.status)
         metrics.request(labels, stream=trail.stream, seconds=trail.ended - trail.started)
@@ -35,6 +38,13 @@ def metrics_sink(metrics: Metrics) -> RecordSink:
                 metrics.usage(provider, tokens, attempt.cost_usd)
 
     return count
+
+
+def _count_shadow(metrics: Metrics, trail: Trail) -> None:
+    """A shadow is no caller's request: it has counters of its own."""
+    router = trail.plan.router_id if trail.plan is not None else ""
+    metrics.shadow(router, trail.outcome)
+    metrics.shadow_cost(router, trail.cost_usd)
 
 
 def _result(attempt: AttemptTrail) -> str:

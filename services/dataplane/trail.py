@@ -73,6 +73,8 @@ class Trail:
     api_key_name: str = ""
     plan: Plan | None = None
     facts: KeptFacts | None = None
+    shadow_of: str = ""
+    """Generation id of the request that this is a shadow of; empty: it is none."""
     policy_version: str = ""
     policy_revision: int = 0
     seed: int = 0

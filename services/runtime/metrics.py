@@ -40,6 +40,8 @@ class Metrics:
         self._attempt_durations = self._histogram("turnout_attempt_duration_seconds", "provider")
         self._tokens = self._counter("turnout_tokens_total", "provider", "class")
         self._costs = self._counter("turnout_cost_usd_total", "provider")
+        self._shadows = self._counter("turnout_shadows_total", "router", "result")
+        self._shadow_costs = self._counter("turnout_shadow_cost_usd_total", "router")
         self._http = self._counter("turnout_http_requests_total", "route", "status")
         self._spans = self._counter("turnout_spans_total", "result")
         self._hedges = self._counter("turnout_hedges_total", "result")
@@ -80,6 +82,15 @@ class Metrics:
         _add(self._tokens.child(provider, "output"), tokens[1])
         if cost_usd:
             _add(self._costs.child(provider), cost_usd)
+
+    def shadow(self, router: str, result: str) -> None:
+        """Count a shadow: how it ended, or why it was not sent."""
+        _add(self._shadows.child(router, result), 1)
+
+    def shadow_cost(self, router: str, cost_usd: float | None) -> None:
+        """Count what a shadow cost."""
+        if cost_usd:
+            _add(self._shadow_costs.child(router), cost_usd)
 
     def hedge(self, result: str) -> None:
         """Count a hedge: started, won or refused."""

@@ -78,6 +78,8 @@ Metric = Literal[
     "turnout_policy_revision",
     "turnout_policy_nacks_total",
     "turnout_outcomes_lost_total",
+    "turnout_shadows_total",
+    "turnout_shadow_cost_usd_total",
 ]
 
 METRIC_MEANINGS: dict[Metric, str] = {
@@ -101,6 +103,9 @@ METRIC_MEANINGS: dict[Metric, str] = {
     "turnout_policy_revision": "Store revision of the policy in force.",
     "turnout_policy_nacks_total": "Policy pushes that this worker refused.",
     "turnout_outcomes_lost_total": "Outcomes of experiments that the control plane did not take in time.",
+    "turnout_shadows_total": "Shadows by router and result: ok, failed, broken, cancelled, or why it was not sent (rate, "
+    "cost, unpriced, busy, ending).",
+    "turnout_shadow_cost_usd_total": "Cost of shadows in US dollars by router; in no other counter.",
 }
 
 ATTRIBUTE_MEANINGS: dict[Attribute, str] = {

@@ -37,6 +37,7 @@ from services.core.policy.names import ID, PROVIDER, ROUTER, URL, split_model, v
 from services.core.policy.ports import METADATA_TYPES
 from services.core.policy.preferences import METRICS, QUALITY, is_direction, metric_of
 from services.core.policy.provider_types import PROVIDER_TYPES, base_url_of
+from services.core.policy.shadows import check_shadow
 
 SCOPES = ("inference", "read", "admin")
 ROLES = ("system", "developer", "user", "assistant")
@@ -150,6 +151,7 @@ def _route(route: Route, path: str, seen: set[str]) -> Found:
         yield f"{path}.variants", f"weights must sum to exactly 100; {weights} is {total}"
     else:
         yield from check_experiment(route, path)
+    yield from check_shadow(route.shadow, f"{path}.shadow")
     ids: set[str] = set()
     for index, weighted in enumerate(route.variants):
         where = f"{path}.variants[{index}].variant"

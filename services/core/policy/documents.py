@@ -21,6 +21,7 @@ from services.core.policy.models import PriceTier as PriceTier  # noqa: PLC0414
 from services.core.policy.models import QualityFloor as QualityFloor  # noqa: PLC0414
 from services.core.policy.models import Scores as Scores  # noqa: PLC0414
 from services.core.policy.watching import RecordFacts as RecordFacts  # noqa: PLC0414
+from services.core.policy.watching import Shadow as Shadow  # noqa: PLC0414
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +289,7 @@ class Route:
     experiment: Experiment | None = None
     slots: tuple[str, ...] = ()
     former_slots: tuple[str, ...] = ()
+    shadow: Shadow | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,10 +36,12 @@ from services.core.policy.resolve import resolve
 from services.core.policy.route_index import index_of
 from services.core.policy.rules import Resilience, resilience, set_clocks
 from services.core.policy.selection import names_any, rank_of, unlabelled, unwanted
+from services.core.policy.shadows import shadow_rule
 from services.core.policy.snapshot import (
     CompiledRoute,
     CompiledRouter,
     CompiledVariant,
+    ShadowRule,
     Snapshot,
     Target,
 )
@@ -122,7 +124,22 @@ class RouterCompiler:
         ids = [variant.variant_id for variant in variants]
         edges, owners = _slots(route, ids)
         rule = rule_of(route, route_salt(self._router.name, route_id), ids)
-        return CompiledRoute(route_id, condition, tuple(variants), rule, edges, owners)
+        shadow = self._shadow(route, variants, f"{path}.shadow")
+        return CompiledRoute(route_id, condition, tuple(variants), rule, edges, owners, shadow)
+
+    def _shadow(self, route: Route, variants: Sequence[CompiledVariant], path: str) -> ShadowRule | None:
+        if route.shadow is None or not route.shadow.model_id:
+            return None
+        demands = (*self._base.demands, *(d for variant in variants for d in variant.preferences.labels))
+        rule = shadow_rule(route.shadow, self._base, demands)
+        if isinstance(rule, str):
+            self._wrong(f"{path}.model_id", rule)
+            return None
+        prices = rule.target.prices
+        if rule.max_cost_per_hour and prices.input_per_million is None and not rule.target.spans:
+            told = f"no price of {rule.target.model} is known, so max_cost_per_hour_usd lets nothing through"
+            self.problems.append(Problem("Router", self._router.name, path, told, warning=True))
+        return rule
 
     def _free(self, derived: str, written: set[str], path: str, what: str) -> None:
         """A derived id must not be one that somebody wrote: both would share slots and records."""

@@ -99,6 +99,22 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class ShadowRule:
+    """A candidate that a share of a route's answered requests is sent to as well; bounds hold for each worker.
+
+    Attributes:
+        percent: Of the requests, 0 to 100.
+        max_per_second: Most shadows a second.
+        max_cost_per_hour: Most that an hour's shadows may cost, in US dollars; 0.0: any.
+    """
+
+    target: Target
+    percent: float = 1.0
+    max_per_second: float = 1.0
+    max_cost_per_hour: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class CompiledVariant:
     """A variant with its targets resolved, in the order in which they are tried unless `preferences` sort them.
 
@@ -139,6 +155,7 @@ class CompiledRoute:
     """Slots at which the owner changes, rising; one fewer than `owners`."""
     owners: tuple[int, ...] = (0,)
     """Index of the variant that owns the slots before each edge, and behind the last one."""
+    shadow: ShadowRule | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from services.core.policy.ports import ConditionProblem
@@ -24,25 +23,28 @@ from services.core.policy.preferences import (
     SortKey,
 )
 from services.core.policy.refusals import not_taken
-from services.core.policy.rules import ClockRule, Recovery, Resilience, RetryRule
+from services.core.policy.rules import Recovery, Resilience
 from services.core.policy.selection import unlabelled, unpriced, unwanted
 from services.core.policy.snapshot import (
     CompiledRoute,
     CompiledRouter,
     CompiledVariant,
+    ShadowRule,
     Snapshot,
     Target,
 )
 from services.core.routing.assignment import Assigned, assigned
 from services.core.routing.auto import no_chat, pool
+from services.core.routing.bounds import bounded, clocks_of
 from services.core.routing.context import RequestContext
+from services.core.routing.draw import uniform
 from services.core.routing.fitness import roomy, too_small, unable
 from services.core.routing.floor import automatic, quality_sort
 from services.core.routing.health import HealthView, target_name
 from services.core.routing.measures import Readings
 from services.core.routing.named import Named, named
 from services.core.routing.ordering import Place, half_scored, ordered, unscored
-from services.core.routing.plan import Candidate, Plan, Scored, Skipped, Undecided
+from services.core.routing.plan import Candidate, Plan, Scored, Shadowing, Skipped, Undecided
 from services.core.values import changed
 
 NO_ROUTE = "No route matched. Configure a default route or adjust conditions."
@@ -78,6 +80,7 @@ class _Draft:
         self.asked = NO_PREFERENCES
         """What an automatic choice went by."""
         self.condition = ""
+        self.shadow: ShadowRule | None = None
         self.scores: list[Scored] = []
 
     def add(self, targets: Iterable[Target], place: Place, variant: CompiledVariant | None = None) -> None:
@@ -91,7 +94,7 @@ class _Draft:
         for target in targets:
             if target.model in self.candidates or self._skips(target):
                 continue
-            merged, named_clocks = _clocks(self.snapshot, target, upper, self.context)
+            merged, named_clocks = clocks_of(self.snapshot, target, upper, self.context)
             self.places[target.model] = place
             self.candidates[target.model] = Candidate(
                 target=target,
@@ -103,13 +106,13 @@ class _Draft:
             )
 
     def _skips(self, target: Target) -> bool:
-        why = self._why_not(target)
+        why = self.why_not(target)
         if why:
             self.skipped.append(Skipped(target.model, why))
             self.ruled_out = True
         return bool(why)
 
-    def _why_not(self, target: Target) -> str:
+    def why_not(self, target: Target) -> str:
         """Why `target` may not serve: what policy demands of every target, then what the request rules out."""
         return unlabelled(target.provider, self.demands) or unfit(target, self.context)
 
@@ -128,7 +131,7 @@ class _Draft:
         targets, empty = pool(self.snapshot, entries)
         for entry in empty:
             self.skipped.append(Skipped(entry, "nothing serves it"))
-        why = {t.model: no_chat(t) or self._why_not(t) or unwanted(t, preferences) for t in targets}
+        why = {t.model: no_chat(t) or self.why_not(t) or unwanted(t, preferences) for t in targets}
         fitting = [t for t in targets if not why[t.model]]
         self.skipped += [Skipped(t.model, why[t.model]) for t in targets if why[t.model]]
         self.ruled_out = self.ruled_out or len(fitting) < len(targets)
@@ -177,7 +180,7 @@ def decide(snapshot: Snapshot, context: RequestContext, health: HealthView, now:
         route = _route(draft, router)
         if route is None:
             return Undecided("NO_ROUTE", NO_ROUTE, tuple(draft.reasons))
-        draft.route_id = route.route_id
+        draft.route_id, draft.shadow = route.route_id, route.shadow
         _add_variant(draft, _variant(draft, route, seed))
     elif found.auto:
         sort = context.preferences.sort or found.sort
@@ -202,7 +205,7 @@ def _plan(draft: _Draft, candidates: tuple[Candidate, ...], seed: int) -> Plan:
     rule = draft.rule
     return Plan(
         candidates=candidates,
-        retry=_bounded(rule.retry, draft.context),
+        retry=bounded(rule.retry, draft.context),
         hedge=rule.hedge,
         commit=rule.commit,
         recovery=rule.recovery,
@@ -225,6 +228,7 @@ def _plan(draft: _Draft, candidates: tuple[Candidate, ...], seed: int) -> Plan:
         condition=draft.condition,
         unit_kind=draft.assigned.kind if draft.assigned is not None else "",
         scores=tuple(draft.scores),
+        shadow=_shadow(draft, seed) if draft.shadow is not None else None,
     )
 
 
@@ -273,6 +277,16 @@ def _with_room(draft: _Draft, found: tuple[Candidate, ...]) -> tuple[Candidate, 
     kept = {target.model for target in roomy([c.target for c in found], least)}
     draft.skipped += [Skipped(c.target.model, too_small(c.target, least)) for c in found if c.target.model not in kept]
     return tuple(c for c in found if c.target.model in kept)
+
+
+def _shadow(draft: _Draft, seed: int) -> Shadowing | None:
+    """The second, unseen way of the request; None: it was not drawn, or the target may not have the request."""
+    rule, variant = draft.shadow, draft.variant
+    if rule is None or variant is None or uniform(seed, "shadow") * 100.0 >= rule.percent or draft.why_not(rule.target):
+        return None
+    clocks, named_clocks = clocks_of(draft.snapshot, rule.target, variant.clocks, draft.context)
+    candidate = Candidate(rule.target, clocks, named_clocks, variant.generation, variant.templates)
+    return Shadowing(candidate, rule)
 
 
 def _route(draft: _Draft, router: CompiledRouter) -> CompiledRoute | None:
@@ -347,28 +361,6 @@ def _names(target: Target) -> Iterator[str]:
     for address in target.provider.addresses:
         for reference in address.credentials or ("",):
             yield target_name(target.model, address.name, reference)
-
-
-def _clocks(
-    snapshot: Snapshot, target: Target, upper: Mapping[str, Any], context: RequestContext
-) -> tuple[ClockRule, frozenset[str]]:
-    """The clocks of an attempt: built-in < the API's < settings < provider < router and variant < request."""
-    provider, own, default = target.provider.clocks, context.clocks, context.default_clocks
-    if not (provider or upper or own or default):
-        return snapshot.clocks, snapshot.settings_clocks
-    merged: dict[str, Any] = {**provider, **upper, **own}
-    named = snapshot.settings_clocks | merged.keys()
-    merged.update({name: seconds for name, seconds in default.items() if name not in named})
-    if "first_content" in own:
-        # An adaptive limit of the policy would be taken in place of the caller's.
-        merged["ttft"] = None
-    return replace(snapshot.clocks, **merged), named
-
-
-def _bounded(retry: RetryRule, context: RequestContext) -> RetryRule:
-    if context.deadline is None or context.deadline >= retry.deadline:
-        return retry
-    return replace(retry, deadline=context.deadline)
 
 
 def _listed(targets: tuple[Target, ...]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.core.policy.documents import MessageTemplate, TextGenerationConfig
 from services.core.policy.rules import ClockRule, CommitRule, ExhaustedRule, HedgeRule, Recovery, RetryRule
-from services.core.policy.snapshot import Target
+from services.core.policy.snapshot import ShadowRule, Target
 from services.core.routing.auto import Score
 from services.core.routing.health import Measurement
 from services.core.values import Value
@@ -41,6 +41,13 @@ class Scored(Value, frozen=True):
     score: Score
 
 
+class Shadowing(Value, frozen=True):
+    """A second way of the request, which is gone when its caller has the answer."""
+
+    candidate: Candidate
+    rule: ShadowRule
+
+
 class Plan(Value, frozen=True):
     """An ordered list of candidates (never empty, no target twice) and the bounds on trying them.
 
@@ -56,6 +63,7 @@ class Plan(Value, frozen=True):
         condition: The expression that chose the route; empty: the default route, or none.
         unit_kind: What `unit` is: "user", "session" or "metadata.KEY"; empty: there is none.
         scores: What was scored, best first, once for each model; empty: nothing was sorted.
+        shadow: Where it is sent as well once it is answered; None: nowhere.
     """
 
     candidates: tuple[Candidate, ...]
@@ -83,6 +91,7 @@ class Plan(Value, frozen=True):
     condition: str = ""
     unit_kind: str = ""
     scores: tuple[Scored, ...] = ()
+    shadow: Shadowing | None = None
 
 
 class Undecided(Value, frozen=True):

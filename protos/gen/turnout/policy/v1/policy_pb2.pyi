@@ -969,6 +969,7 @@ class Route(_message.Message):
     EXPERIMENT_FIELD_NUMBER: _builtins.int
     SLOTS_FIELD_NUMBER: _builtins.int
     FORMER_SLOTS_FIELD_NUMBER: _builtins.int
+    SHADOW_FIELD_NUMBER: _builtins.int
     route_id: _builtins.str
     """Name of the route, unique within the router. Derived from its place when missing."""
     @_builtins.property
@@ -989,6 +990,10 @@ class Route(_message.Message):
     def former_slots(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Slots that a variant had and lost, in the same form; it gets them back first. Kept by the control plane."""
 
+    @_builtins.property
+    def shadow(self) -> Global___Shadow:
+        """A candidate that some of the answered requests are sent to as well, while nobody waits for its answer."""
+
     def __init__(
         self,
         *,
@@ -997,14 +1002,62 @@ class Route(_message.Message):
         experiment: Global___Experiment | None = ...,
         slots: _abc.Iterable[_builtins.str] | None = ...,
         former_slots: _abc.Iterable[_builtins.str] | None = ...,
+        shadow: Global___Shadow | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["experiment", b"experiment"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["experiment", b"experiment", "shadow", b"shadow"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["experiment", b"experiment", "former_slots", b"former_slots", "route_id", b"route_id", "slots", b"slots", "variants", b"variants"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["experiment", b"experiment", "former_slots", b"former_slots", "route_id", b"route_id", "shadow", b"shadow", "slots", b"slots", "variants", b"variants"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Route: _TypeAlias = Route  # noqa: Y015
+
+@_typing.final
+class Shadow(_message.Message):
+    """A candidate that requests are sent to a second time, after their callers have their answers. It costs money and shows
+    nothing to callers. Bounds hold for each worker.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_ID_FIELD_NUMBER: _builtins.int
+    PERCENT_FIELD_NUMBER: _builtins.int
+    MAX_PER_SECOND_FIELD_NUMBER: _builtins.int
+    MAX_COST_PER_HOUR_USD_FIELD_NUMBER: _builtins.int
+    model_id: _builtins.str
+    """Model, "provider/model". Its provider must have the labels that settings and the route's variants demand."""
+    percent: _builtins.float
+    """Percent of the route's answered requests; 1 when unset."""
+    max_per_second: _builtins.float
+    """Most shadows a second; 1 when unset."""
+    max_cost_per_hour_usd: _builtins.float
+    """Most that the shadows of an hour may cost, in US dollars; 1 when unset. Needs a known price; 0: no bound."""
+    def __init__(
+        self,
+        *,
+        model_id: _builtins.str = ...,
+        percent: _builtins.float | None = ...,
+        max_per_second: _builtins.float | None = ...,
+        max_cost_per_hour_usd: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_cost_per_hour_usd", b"_max_cost_per_hour_usd", "_max_per_second", b"_max_per_second", "_percent", b"_percent", "max_cost_per_hour_usd", b"max_cost_per_hour_usd", "max_per_second", b"max_per_second", "percent", b"percent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_cost_per_hour_usd", b"_max_cost_per_hour_usd", "_max_per_second", b"_max_per_second", "_percent", b"_percent", "max_cost_per_hour_usd", b"max_cost_per_hour_usd", "max_per_second", b"max_per_second", "model_id", b"model_id", "percent", b"percent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_cost_per_hour_usd: _TypeAlias = _typing.Literal["max_cost_per_hour_usd"]  # noqa: Y015
+    _WhichOneofArgType__max_cost_per_hour_usd: _TypeAlias = _typing.Literal["_max_cost_per_hour_usd", b"_max_cost_per_hour_usd"]  # noqa: Y015
+    _WhichOneofReturnType__max_per_second: _TypeAlias = _typing.Literal["max_per_second"]  # noqa: Y015
+    _WhichOneofArgType__max_per_second: _TypeAlias = _typing.Literal["_max_per_second", b"_max_per_second"]  # noqa: Y015
+    _WhichOneofReturnType__percent: _TypeAlias = _typing.Literal["percent"]  # noqa: Y015
+    _WhichOneofArgType__percent: _TypeAlias = _typing.Literal["_percent", b"_percent"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_cost_per_hour_usd) -> _WhichOneofReturnType__max_cost_per_hour_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_per_second) -> _WhichOneofReturnType__max_per_second | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__percent) -> _WhichOneofReturnType__percent | None: ...
+
+Global___Shadow: _TypeAlias = Shadow  # noqa: Y015
 
 @_typing.final
 class Experiment(_message.Message):
