@@ -225,7 +225,8 @@ def _show(result: Result) -> None:
     out.print(f"[bold]{result.total:,} requests[/], {decided:,} decided anew, {form['elsewhere']:,} of them elsewhere")
     before, after = form["cost_before_usd"], form["cost_after_usd"]
     change = f" ({(after - before) / before:+.1%})" if before else ""
-    out.print(f"cost ${before:.6f} → ${after:.6f}{change}, of the same tokens")
+    if before or after:
+        out.print(f"cost ${before:.6f} → ${after:.6f}{change}, of the same tokens")
     out.print()
     rows = [
         (_told(old), "=" if old == new else _told(new), move.requests, _dollars(move, move.cost_before),

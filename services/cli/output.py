@@ -62,7 +62,8 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empt
     """Print rows as a table; `empty` says what it means when there are none."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column)
+        # Names are folded where there is no room, and never cut.
+        table.add_column(column, overflow="fold")
     count = 0
     for row in rows:
         table.add_row(*(escape(str(cell)) for cell in row))

@@ -69,6 +69,7 @@ def test_files_are_replayed_without_a_control_plane(turnout: Turnout) -> None:
     shown = turnout("backtest", "-f", policy, "--alone", "--records", records).out
     assert "6 requests, 4 decided anew, 3 of them elsewhere" in shown
     assert "(-67.5%)" in shown
+    assert "…" not in shown
     assert "not decidable: 1; their records lack what conditions read: language (1)" in shown
 
 
@@ -100,3 +101,14 @@ def test_a_mistake_is_a_sentence_and_code_2(turnout: Turnout, arguments: tuple[s
     Path("bad.yaml").write_text("- {kind: Alias, name: a, model: nobody/m}\n- {kind: Model, name: nobody/m}\n")
     ran = turnout("backtest", *arguments)
     assert (ran.code, told in ran.err) == (2, True), ran.err
+
+
+def test_a_cost_that_is_not_known_is_not_called_nothing(turnout: Turnout) -> None:
+    _files()
+    Path("unpriced.yaml").write_text(
+        POLICY.replace("new/m, prices: {input_per_million: 1, output_per_million: 1}", "new/m")
+    )
+    Path("some.jsonl").write_text("\n".join(json.dumps(plain(record_of(past, "node"))) for past in PAST[:3]))
+    shown = turnout("backtest", "-f", "unpriced.yaml", "--alone", "--records", "some.jsonl").out
+    assert "unpriced: 3" in shown
+    assert "$0.0" not in shown
