@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -141,3 +142,15 @@ async def test_the_end_waits_for_shadows_within_the_grace_and_drops_them_beyond(
         assert [record.outcome for record in shadows(suite)] == ["cancelled"]
         assert (await suite.http.post(CHAT, json=BODY)).status_code == 200
         assert counted(suite, "ending") == 1
+
+
+async def test_a_shadow_that_ends_within_the_grace_is_whole(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (suite, _, trial):
+        slow = Pause()
+        trial.script([slow, whole(200, anthropic_answer("Trial"))])
+        assert (await suite.http.post(CHAT, json=BODY)).status_code == 200
+        await eventually(lambda: bool(trial.journal))
+        ending = asyncio.ensure_future(suite.worker.shadows.drain(30.0))
+        slow.go.set()
+        await ending
+        assert [record.outcome for record in shadows(suite)] == ["ok"]
