@@ -32,7 +32,7 @@ _PATHS = (
 def with_key(request: Request) -> Request:
     """`request` with the key of its query as a header, where no header has one."""
     key = request.query.get("key")
-    if not key or any(name in request.headers for name in _KEY_HEADERS):
+    if not key or any(request.headers.get(name) for name in _KEY_HEADERS):
         return request
     return replace(request, headers={**request.headers, "x-goog-api-key": key})
 

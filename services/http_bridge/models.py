@@ -56,6 +56,8 @@ class ModelRoutes:
 
     async def list(self, request: Request, parameters: Mapping[str, str]) -> Response:
         """All models that the query lets through."""
+        if _is_google(request):
+            return await self.google(request, parameters)
         del parameters
         try:
             held = await self._list(request)
@@ -104,6 +106,8 @@ class ModelRoutes:
 
     async def get(self, request: Request, parameters: Mapping[str, str]) -> Response:
         """One model, its id may hold slashes; or who serves it, or how many there are."""
+        if _is_google(request):
+            return await self.google_one(request, parameters)
         wanted = parameters["id"]
         try:
             models = (await self._list(request)).models
@@ -145,6 +149,11 @@ async def _answer(shape: str, held: _List, found: Models, render: Callable[[Mode
     if body is None:
         body = held.rendered[shape] = await asyncio.to_thread(lambda: msgspec.json.encode(render(found)))
     return Response(200, body, {"content-type": JSON})
+
+
+def _is_google(request: Request) -> bool:
+    """Whether one of Google's SDKs asks, at an address that it shares with OpenAI's."""
+    return "x-goog-api-client" in request.headers or "x-goog-api-key" in request.headers
 
 
 def _is_anthropic(request: Request) -> bool:
