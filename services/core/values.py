@@ -9,8 +9,13 @@ from __future__ import annotations
 
 import msgspec
 
+field = msgspec.field
 changed = msgspec.structs.replace
 """A copy of a value with some fields changed."""
+
+
+class Tally(msgspec.Struct):
+    """Base of sums that grow in place: what is counted for every observation, and read when there are enough."""
 
 
 class Value(msgspec.Struct, frozen=True):

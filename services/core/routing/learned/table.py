@@ -8,9 +8,10 @@ segment without evidence gets the choice that everybody gets.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from services.core.routing.learned.clusters import ONE, Clusters, Weights
+from services.core.values import Tally, field
 
 SHRINK = 10.0
 """Observations that a level above counts for."""
@@ -22,8 +23,7 @@ EVERYBODY = ""
 """The segment of all requests."""
 
 
-@dataclass(slots=True)
-class Cell:
+class Cell(Tally):
     """Sums over observations: how many (`n`), rewards (0 to 1 each), US dollars, seconds."""
 
     n: float = 0.0
@@ -59,8 +59,7 @@ Cells = dict[tuple[str, str], list[Cell]]
 """By model and segment, one cell per cluster."""
 
 
-@dataclass(slots=True)
-class Table:
+class Table(Tally):
     """Everything that was learned. Its size does not grow with traffic: models x segments x clusters.
 
     Attributes:
@@ -68,7 +67,7 @@ class Table:
     """
 
     clusters: Clusters = ONE
-    priors: Mapping[str, float] = field(default_factory=dict)
+    priors: Mapping[str, float] = {}
     cells: Cells = field(default_factory=dict)
     discount: float = DISCOUNT
 
