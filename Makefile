@@ -5,6 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ARGS ?=
+JOBS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check fmt protos catalogue docs bench soak golden clean
@@ -22,8 +23,8 @@ $(STAMP): pyproject.toml constraints.txt
 run: setup ## Start the whole suite on this machine (ARGS="--port 8080 ...")
 	$(BIN)/turnout up $(ARGS)
 
-test: setup ## Run every test but the soak ones (ARGS="-k name")
-	$(BIN)/python -m pytest -m 'not soak' $(ARGS)
+test: setup ## Run every test but the soak ones (ARGS="-k name", JOBS=2 processes)
+	$(BIN)/python -m pytest -m 'not soak' -n $(JOBS) $(ARGS)
 
 check: setup ## Lint, types, layers, protos, sizes, generated files
 	$(BIN)/ruff check .
