@@ -92,7 +92,7 @@ class Suite:
         async with asyncio.timeout(30):
             while True:
                 found = await self.report()
-                if int(found["experiment"]["requests"]) >= requests:
+                if sum(int(arm["requests"]) for arm in found["arms"]) >= requests:
                     return found
                 await asyncio.sleep(0.05)
 
