@@ -4,7 +4,6 @@ in proofs that travel through the protocol of another vendor.
 
 from __future__ import annotations
 
-import binascii
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 
@@ -73,23 +72,33 @@ SEALED_IN_BASE64 = b"dHVybm91dD"
 
 
 def sealed_for_google(thinking: Thinking) -> str:
-    """As `sealed`, for Google's protocol, whose proofs are base64; empty: there is no proof."""
+    """As `sealed`, for Google's protocol, whose proofs are base64; empty: there is no proof.
+
+    SDKs refuse an answer with a proof that is no base64, so one that claims to be Google's and is none is wrapped too.
+    """
     proof = sealed(thinking, GOOGLE)
+    if proof and not is_sealed(proof) and _bytes_of(proof) is None:
+        proof = sealed(thinking, frozenset())
     return b64encode(proof.encode("utf-8", "surrogatepass")).decode() if is_sealed(proof) else proof
 
 
 def opened_for_google(proof: str) -> Thinking:
     """What `sealed_for_google` made of reasoning, without its text; a bare proof is Google's."""
-    if proof.encode("utf-8", "surrogatepass").startswith(SEALED_IN_BASE64):
-        # SDKs write bytes in the alphabet for addresses.
-        plain = proof.replace("-", "+").replace("_", "/")
-        try:
-            inner = b64decode(plain + "=" * (-len(plain) % 4)).decode("utf-8", "surrogatepass")
-        except (binascii.Error, ValueError):
-            inner = ""
-        if is_sealed(inner):
-            return opened(inner)
+    if proof.startswith(SEALED_IN_BASE64.decode()):
+        inner = (_bytes_of(proof) or b"").decode("utf-8", "replace")
+        found = opened(inner, "")
+        if found.signature != inner:
+            return found
     return Thinking(signature=proof, vendor="google" if proof else "")
+
+
+def _bytes_of(proof: str) -> bytes | None:
+    """What a proof in base64 stands for, in either alphabet and with or without its padding; None: it is none."""
+    plain = proof.rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        return b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+    except ValueError:
+        return None
 
 
 def note_call_proofs(messages: Iterable[Message], dropped: list[str]) -> None:

@@ -34,9 +34,15 @@ def _problems(kind: str, body: Any) -> list[str]:
     return list(specs.vertex_problems(body) if kind == "vertex" else specs.gemini_problems(body))
 
 
+def _pinned() -> list[Path]:
+    """What we wrote; the requests of Google's own callers pass in their own spelling."""
+    found = [p for kind in KINDS for p in sorted(GOLDEN.glob(f"*/*.{kind}*.json"))]
+    return [p for p in found if "claude" not in p.name and p.parent.name != "contents"]
+
+
 @described
 @pytest.mark.parametrize(
-    "path", [p for kind in KINDS for p in sorted(GOLDEN.glob(f"*/*.{kind}*.json")) if "claude" not in p.name],
+    "path", _pinned(),
     ids=lambda p: f"{p.parent.name}-{p.name}",
 )  # fmt: skip
 def test_pinned_requests_are_what_google_describes(path: Path) -> None:

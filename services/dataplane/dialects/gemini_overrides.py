@@ -56,7 +56,7 @@ def upstream_body(members: Members, candidate: Candidate, metadata: Mapping[str,
 
 def _drop_foreign(body: dict[str, msgspec.Raw], warnings: list[str]) -> None:
     """Reasoning of other vendors' models came to the caller with proofs that Google refuses."""
-    contents = msgspec.json.decode(body["contents"])
+    contents = decoded(body, ("contents",))["contents"]
     for content in contents:
         if isinstance(content, dict) and isinstance(content.get("parts"), list):
             content["parts"] = [part for part in content["parts"] if not _is_foreign(part)]

@@ -8,7 +8,7 @@ that breaks never looks whole; content never waits.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
 
 import msgspec
 
@@ -16,9 +16,11 @@ from services.core.errors import Failure, RouterError
 from services.core.routing.plan import Candidate
 from services.dataplane.codec import ProviderCodec
 from services.dataplane.dialects.gemini_errors import error_form
+from services.dataplane.dialects.gemini_write import GeminiWriter
 from services.dataplane.exchange import (
     EMPTY,
     AudioDelta,
+    ChatAnswer,
     Failed,
     Finished,
     ImageDelta,
@@ -26,6 +28,7 @@ from services.dataplane.exchange import (
     StreamEvent,
     Terminal,
     TextDelta,
+    Thinking,
     ThinkingDelta,
     ToolCallDelta,
     ToolCallStarted,
@@ -33,12 +36,17 @@ from services.dataplane.exchange import (
 )
 from services.dataplane.members import Members, NotAnObject, join_members, raw, split_members
 from services.dataplane.providers.google import Chunk, GoogleStreamDecoder
-from services.dataplane.providers.google_read import NOT_PROTOCOL
 from services.dataplane.sse import frame
 from services.dataplane.translation import JSON, Evidence, Facts, Progress, tokens_of
 from services.dataplane.transport.port import UpstreamRequest
 
 _candidate_list = msgspec.json.Decoder(list[Members] | None).decode
+_members_of = msgspec.json.Decoder(Members | None).decode
+_whole = msgspec.json.Decoder(int | None, strict=False).decode
+_flag = msgspec.json.Decoder(bool | None, strict=False).decode
+_NO_TEXT = raw("")
+_EMPTY_TEXT = {"text": bytes(_NO_TEXT)}
+_PROOF = "thoughtSignature"
 _NOTHING = raw({"parts": [{"text": ""}], "role": "model"})
 _END = ("finishReason", "finishMessage")
 """What of a candidate waits for the end of the stream."""
@@ -70,6 +78,7 @@ class GeminiPassthrough:
         self._decoder = GoogleStreamDecoder()
         self._model = raw(candidate.target.model)
         self._members: Members = {}
+        self._gathered: ChatAnswer | None = None
         self._ends: dict[int, Members] = {}
         self._last: Members = {}
         self._shown = False
@@ -88,7 +97,9 @@ class GeminiPassthrough:
         try:
             self._members = split_members(body)
         except NotAnObject:
-            return NOT_PROTOCOL
+            # Some gateways answer with the chunks of a stream in a list; here they become the one answer asked for.
+            kept = (p for p in found.parts if not (self._hides_reasoning and isinstance(p, Thinking)))
+            self._gathered = replace(found, parts=tuple(kept))
         if self._hides_reasoning and "candidates" in self._members:
             self._members["candidates"] = _listed(map(_without_thoughts, _candidates(self._members)))
         facts = self.facts
@@ -97,6 +108,8 @@ class GeminiPassthrough:
         return None
 
     def render(self, evidence: Evidence) -> bytes:
+        if self._gathered is not None:
+            return GeminiWriter(self._candidate.target.model).answer(self._gathered, evidence)
         return join_members(self._with_evidence(dict(self._members), evidence))
 
     def feed(self, data: bytes) -> Progress:
@@ -215,35 +228,42 @@ def _listed(candidates: Iterable[Members]) -> msgspec.Raw:
     return msgspec.Raw(b"[" + b",".join(map(join_members, candidates)) + b"]")
 
 
-def _value(candidate: Members, name: str) -> Any:
-    found = candidate.get(name)
-    return msgspec.json.decode(found) if found is not None else None
-
-
 def _index(candidate: Members) -> int:
-    return _value(candidate, "index") or 0
+    found = candidate.get("index")
+    return (_whole(found) if found is not None else None) or 0
 
 
-def _parts(candidate: Members) -> list[Any]:
-    content = _value(candidate, "content")
-    return (content.get("parts") if content is not None else None) or []
+def _content(candidate: Members) -> Members:
+    found = candidate.get("content")
+    return (_members_of(found) if found is not None else None) or {}
+
+
+def _parts(content: Members) -> list[Members]:
+    """The parts of a content, each by its members; nothing in them is decoded, so that nothing in them can fail."""
+    found = content.get("parts")
+    return (_candidate_list(found) if found is not None else None) or []
 
 
 def _says(candidate: Members) -> bool:
     """Whether a candidate holds anything but an empty text."""
-    return any(part not in ({"text": ""}, {}) for part in _parts(candidate))
+    return any(part and {n: bytes(v) for n, v in part.items()} != _EMPTY_TEXT for part in _parts(_content(candidate)))
 
 
 def _with_content(candidate: Members) -> Members:
     """A last candidate, with an empty text, because callers add up the texts of all chunks."""
-    return candidate if _parts(candidate) else {**candidate, "content": _NOTHING}
+    return candidate if _parts(_content(candidate)) else {**candidate, "content": _NOTHING}
 
 
 def _without_thoughts(candidate: Members) -> Members:
     """A candidate without the text of its reasoning; what proves it stays."""
-    parts = _parts(candidate)
-    if not any(part.get("thought") is True for part in parts):
+    content = _content(candidate)
+    parts = _parts(content)
+    if not any(_is_thought(part) for part in parts):
         return candidate
-    kept = [{**p, "text": ""} if p.get("thought") is True else p for p in parts]
-    kept = [p for p in kept if p.get("thought") is not True or "thoughtSignature" in p]
-    return {**candidate, "content": raw({**_value(candidate, "content"), "parts": kept})}
+    kept = [{**p, "text": _NO_TEXT} if _is_thought(p) else p for p in parts if not _is_thought(p) or _PROOF in p]
+    return {**candidate, "content": msgspec.Raw(join_members({**content, "parts": _listed(kept)}))}
+
+
+def _is_thought(part: Members) -> bool:
+    found = part.get("thought")
+    return found is not None and _flag(found) is True

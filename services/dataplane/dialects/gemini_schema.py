@@ -10,9 +10,16 @@ from typing import Any
 
 from services.core.errors import InvalidRequest
 from services.dataplane.dialects.gemini_form import message, whole
+from services.dataplane.dialects.reading import items
 
 _LIMITS = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
 _AS_THEY_ARE = ("title", "description", "default", "pattern", "minimum", "maximum", "required")
+_TRANSLATED = frozenset(
+    [
+        *_LIMITS, *_AS_THEY_ARE, "type", "format", "example", "enum", "nullable", "propertyOrdering",
+        "items", "properties", "anyOf", "additionalProperties", "ref", "defs", "$defs",
+    ]
+)  # fmt: skip
 _DEEPEST = 100
 
 
@@ -35,8 +42,9 @@ def json_schema(schema: Any, path: str, depth: int = 0) -> dict[str, Any]:
         found["format"] = given["format"]
     if "example" in given:
         found["examples"] = [given["example"]]
+    found |= {name: value for name, value in given.items() if name not in _TRANSLATED}  # JSON schema's own words
     if given.get("enum"):
-        found["enum"] = given["enum"]
+        found["enum"] = list(items(given["enum"], f"{path}.enum"))
     if "ref" in given:
         found["$ref"] = given["ref"]
     _put_inner(found, given, path, depth)
@@ -50,7 +58,7 @@ def _put_inner(found: dict[str, Any], given: Mapping[str, Any], path: str, depth
     if "properties" in given:
         found["properties"] = _properties(given, path, depth)
     if given.get("anyOf"):
-        branches = given["anyOf"] if isinstance(given["anyOf"], list) else [given["anyOf"]]
+        branches = items(given["anyOf"], f"{path}.anyOf")
         found["anyOf"] = [json_schema(each, f"{path}.anyOf[{at}]", depth + 1) for at, each in enumerate(branches)]
     if "additionalProperties" in given:
         rest = given["additionalProperties"]
@@ -65,7 +73,8 @@ def _properties(given: Mapping[str, Any], path: str, depth: int) -> dict[str, An
     inside = given["properties"]
     if not isinstance(inside, Mapping):
         raise InvalidRequest(f"`{path}.properties` must be an object", param=f"{path}.properties")
-    order = [name for name in given.get("propertyOrdering") or () if isinstance(name, str) and name in inside]
+    wanted = items(given.get("propertyOrdering"), f"{path}.propertyOrdering")
+    order = [name for name in wanted if isinstance(name, str) and name in inside]
     names = dict.fromkeys([*order, *inside])
     return {name: json_schema(inside[name], f"{path}.properties.{name}", depth + 1) for name in names}
 

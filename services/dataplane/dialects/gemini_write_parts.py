@@ -38,7 +38,8 @@ def call_parts(calls: Sequence[ToolCall]) -> list[Value]:
     for index, call in enumerate(calls):
         given: Value = {"id": call.id} if call.id else {}
         part: Value = {"functionCall": {**given, "name": call.name, "args": arguments_object(call.arguments)}}
-        proof = call.signature or (UNCHECKED if not signed and index == 0 else "")
+        proof = sealed_for_google(Thinking(signature=call.signature, vendor="google"))
+        proof = proof or (UNCHECKED if not signed and index == 0 else "")
         found.append({**part, "thoughtSignature": proof} if proof else part)
     return found
 

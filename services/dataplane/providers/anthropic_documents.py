@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import Any
 
 from services.dataplane.exchange import File
@@ -66,5 +65,5 @@ def _own_id(part: File) -> str:
 def _decoded(part: File) -> str:
     try:
         return base64.b64decode(part.data, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise Untranslatable.because(f"the document {part.name!r} is not text, as its type says") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Sequence
 from typing import Any
 
@@ -146,6 +145,6 @@ def _text_of(file: File) -> str:
     if file.data and file.media_type.split(";")[0].startswith("text/"):
         try:
             return base64.b64decode(file.data, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError) as error:
+        except ValueError as error:
             raise Untranslatable.because("a document of text is not base64 of UTF-8") from error
     raise Untranslatable.because("a document that is no plain text has no translation for Cohere")

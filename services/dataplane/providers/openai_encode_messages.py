@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import Any
 
 from services.core.policy.vendors import Quirks
@@ -183,7 +182,7 @@ def text_of(part: _Shown) -> str | None:
     if not text and part.data and part.media_type.startswith("text/"):
         try:
             text = base64.b64decode(part.data, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:
             return None
     if not text:
         return None

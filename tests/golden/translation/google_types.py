@@ -1,4 +1,4 @@
-"""Requests to Google by the types of its own SDK, which forbid every member that they do not know."""
+"""Requests to Google, and answers in its form, by the types of its own SDK, which forbid every member that they do not know."""
 
 from __future__ import annotations
 
@@ -24,6 +24,13 @@ def check_google(body: dict[str, Any]) -> None:
         if name in body:
             _check(kind, body[name])
     assert body.get("serviceTier", "flex") in {tier.value for tier in types.ServiceTier}
+
+
+def check_contents(body: dict[str, Any]) -> None:
+    """The body is an answer or a chunk of one, but for our evidence."""
+    usage = {name: value for name, value in body.get("usageMetadata", {}).items() if name != "cost"}
+    ours = {name: value for name, value in body.items() if name not in {"metadata", "usageMetadata"}}
+    types.GenerateContentResponse.model_validate({**ours, "usageMetadata": usage})
 
 
 def _check(kind: Any, value: Any) -> None:

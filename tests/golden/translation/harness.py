@@ -37,9 +37,16 @@ from services.dataplane.translation import (
 )
 from services.wire.document_form import read_form
 from services.wire.policy import to_document
+from tests.support.asking import asked_headers, question
 from tests.support.converse import converse_frame
 
-APIS = {"chat": "chat.completions", "messages": "messages", "responses": "responses", "typed": "typed"}
+APIS = {
+    "chat": "chat.completions",
+    "messages": "messages",
+    "responses": "responses",
+    "contents": "generateContent",
+    "typed": "typed",
+}
 EVIDENCE = Evidence({"generation_id": "gen-1"}, 0.0125, "provider/model", "gen-1")
 CREDENTIAL = "<secret of env:KEY>"
 TARGETS = {
@@ -119,6 +126,8 @@ def inbound(api: str, case: Case) -> InboundRequest:
     """The case's request, read by its dialect."""
     headers = dict(case.get("headers", {}))
     body = case["request"]
+    if api == "contents":
+        headers |= asked_headers(APIS[api], case.get("model", "provider/model"), stream=bool(case.get("stream")))
     if api == "typed":
         headers[STREAM_HEADER] = "true" if case.get("stream") else "false"
         data = json_format.ParseDict(body, chat_pb2.ChatRequest()).SerializeToString()
@@ -167,9 +176,11 @@ def translation_for(api: str, provider_type: str, case: Case) -> Translation:
     body: dict[str, Any] = {"model": "provider/model", "messages": [{"role": "user", "content": "Hi"}]}
     if api == "responses":
         body["input"] = body.pop("messages")
+    if api == "contents":
+        body = question(APIS[api], text="Hi")
     if api == "typed":
         body["messages"] = [{"role": "user", "parts": [{"text": "Hi"}]}]
-    elif stream:
+    elif stream and api != "contents":
         body["stream"] = True
     if api == "messages":
         body["max_tokens"] = 1024

@@ -15,9 +15,9 @@ from openai.types.responses import Response, ResponseStreamEvent, response_creat
 from pydantic import TypeAdapter
 
 from tests.golden.translation.cohere_types import check_cohere
-from tests.golden.translation.google_types import check_google
+from tests.golden.translation.google_types import check_contents, check_google
 from tests.support.converse import check_converse_request
-from tests.support.streams import read_responses
+from tests.support.streams import read_contents, read_responses
 
 _GONE = {"temperature", "top_p", "top_k"}
 """Anthropic's SDK has them no more; models up to 4.6 still take them."""
@@ -94,6 +94,8 @@ def check_answer(api: str, body: dict[str, Any]) -> None:
         anthropic_types.Message.model_validate(body)
     elif api == "responses":
         Response.model_validate(body)
+    elif api == "contents":
+        check_contents(body)
 
 
 def check_frames(api: str, frames: list[Any]) -> None:
@@ -114,6 +116,10 @@ def check_frames(api: str, frames: list[Any]) -> None:
             event_types.validate_python(frame["data"])
         body = "".join(f"event: {frame['event']}\ndata: {json.dumps(frame['data'])}\n\n" for frame in frames)
         assert read_responses(body).whole
+    elif api == "contents":
+        for frame in frames:
+            check_contents(frame["data"])
+        assert read_contents("".join(f"data: {json.dumps(frame['data'])}\n\n" for frame in frames)).whole
 
 
 def _check_blocks(events: list[Any]) -> None:
