@@ -64,17 +64,23 @@ Keys that people have for other things, such as GITHUB_TOKEN and HF_TOKEN, switc
 
 @dataclass(frozen=True, slots=True)
 class SimulatedSpec:
-    """A simulated provider to start."""
+    """A simulated provider to start.
+
+    Attributes:
+        prices: US dollars per million tokens in and out of each of its models. The catalogue has none for a server of
+            one's own, so policy says them.
+    """
 
     name: str
     wire: str
+    prices: Mapping[str, tuple[float, float]]
     fault: str = "none"
 
 
 SIMULATED = (
-    SimulatedSpec("sim-flaky", "openai", fault="status"),
-    SimulatedSpec("sim-openai", "openai"),
-    SimulatedSpec("sim-anthropic", "anthropic"),
+    SimulatedSpec("sim-flaky", "openai", {"gpt-5": (1.25, 10.0)}, fault="status"),
+    SimulatedSpec("sim-openai", "openai", {"gpt-5": (1.25, 10.0), "gpt-5-mini": (0.25, 2.0)}),
+    SimulatedSpec("sim-anthropic", "anthropic", {"claude-haiku-4-5": (1.0, 5.0)}),
 )
 
 
@@ -113,6 +119,9 @@ def simulated_policy(ports: Mapping[str, int]) -> list[Document]:
                 "labels": {"simulated": "true"},
             }
         )
+        for model, (given, made) in spec.prices.items():
+            prices = {"input_per_million": given, "output_per_million": made}
+            documents.append({"kind": "Model", "name": f"{spec.name}/{model}", "prices": prices})
     documents.append(
         _router(["sim-flaky/gpt-5", "sim-openai/gpt-5"], ["sim-anthropic/claude-haiku-4-5"], ["sim-openai/gpt-5-mini"])
     )

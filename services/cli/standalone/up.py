@@ -338,7 +338,8 @@ def _banner(suite: Suite) -> None:
     out.print(f"\n[bold green]Turnout is ready[/] at [bold]{suite.url}[/]   key: {suite.api_key}")
     out.print(f"[dim]control plane {suite.controlplane}, workers {', '.join(suite.workers)}, key in {key_file}[/]")
     if suite.simulated:
-        out.print("[yellow]No provider key was found: the providers are simulated, and say so in every answer.[/]")
+        why = "" if suite.options.simulated else "No provider key was found. "
+        out.print(f"[yellow]{why}The providers are simulated, and say so in every answer.[/]")
         flaky = f"http://127.0.0.1:{suite.simulated['sim-flaky']}/_faults"
         out.print(f'[dim]sim-flaky fails on purpose; heal it: curl {flaky} -d \'{{"kind": "none"}}\'[/]')
     model = _model_to_try(suite.options.policy)

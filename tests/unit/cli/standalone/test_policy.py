@@ -72,3 +72,12 @@ def test_the_simulated_policy_is_good_and_begins_with_a_provider_that_fails() ->
     assert first["model_selection"]["models"]
     assert all(f["labels"] == {"simulated": "true"} for f in forms if f["kind"] == "Provider")
     assert {s.name: s.fault for s in SIMULATED}["sim-flaky"] == "status"
+
+
+def test_what_the_simulated_router_asks_has_a_price() -> None:
+    forms = simulated_policy(PORTS)
+    (router,) = (f for f in forms if f["kind"] == "Router")
+    routes = [router["routes"][0]["route"], router["default_route"]]
+    variants = [weighted["variant"] for route in routes for weighted in route["variants"]]
+    asked = {model for v in variants for model in (v["model_id"], *v["model_selection"]["models"])}
+    assert asked == {f["name"] for f in forms if f["kind"] == "Model" and f["prices"]}

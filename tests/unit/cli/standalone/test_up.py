@@ -111,10 +111,21 @@ def test_the_banner_says_how_to_call_what_runs(tmp_path: Path, capsys: pytest.Ca
     assert "curl http://127.0.0.1:8080/v1/chat/completions" in told
     assert f'"Authorization: Bearer {ADMIN_KEY}"' in told
     assert '"messages": [{"role": "user", "content": "Hola"}]' in told
-    assert "simulated" in told
+    assert "No provider key was found. The providers are simulated" in told
     assert 'curl http://127.0.0.1:9000/_faults -d \'{"kind": "none"}\'' in told
     body = told[told.index('-d \'{"model"') + 4 :].split("}'\n")[0] + "}"
     assert json.loads(body)["extra_body"]["metadata"] == {"language": "es", "plan": "pro"}
+
+
+def test_the_banner_misses_no_key_where_simulated_providers_were_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    suite = suite_of(tmp_path, simulated=True)
+    suite.simulated = {spec.name: 9000 for spec in SIMULATED}
+    module._banner(suite)
+    told = capsys.readouterr().out
+    assert "The providers are simulated" in told
+    assert "No provider key" not in told
 
 
 def test_a_banner_without_anything_to_call_has_no_line_to_try(
@@ -160,7 +171,10 @@ async def names(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 async def test_without_keys_the_providers_are_simulated(tmp_path: Path, no_keys: pytest.MonkeyPatch) -> None:
     found = await names(suite_of(tmp_path), no_keys)
-    assert found == [*(f"provider/{spec.name}" for spec in SIMULATED), "router/user-aware", "api_key/local"]
+    kinds = {name.partition("/")[0] for name in found}
+    assert [n for n in found if n.startswith("provider/")] == [f"provider/{spec.name}" for spec in SIMULATED]
+    assert found[-2:] == ["router/user-aware", "api_key/local"]
+    assert kinds == {"provider", "model", "router", "api_key"}
 
 
 async def test_with_keys_the_providers_are_real_unless_simulated_ones_are_asked_for(
