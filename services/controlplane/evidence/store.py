@@ -155,21 +155,18 @@ class EvidenceStore:
         Args:
             slow: Milliseconds from which a first content is slow.
         """
-        y, x = _RATIOS.get(spec.name, ("0", "0"))
-        table, match = "requests", ""
-        if not spec.is_built_in:
-            table, match = "feedback", "AND metric = :metric"
-            y, x = "value", "1"
+        y, x = _RATIOS[spec.name] if spec.is_built_in else ("value", "1")
+        table, match = ("requests", "") if spec.is_built_in else ("feedback", "AND metric = :metric")
         per_unit = "1.0" if spec.of == PER_UNIT else f"SUM({x})"
         inner = f"""
           SELECT arm, unit, CAST(SUM({y}) AS REAL) AS y, CAST({per_unit} AS REAL) AS x FROM {table}
           WHERE experiment = :experiment AND at >= :since AND {_STAYED} {match} GROUP BY arm, unit"""  # noqa: S608
+        if spec.of == PER_UNIT:
+            inner += _SILENT
         before = f"""
           SELECT unit, CAST(SUM({y}) AS REAL) / MAX(SUM({x}), 1) AS c FROM {table}
           WHERE at < :since AND at >= :since - {28 * DAY} {match} GROUP BY unit"""  # noqa: S608
         units = f"SELECT u.arm, u.y, u.x, COALESCE(b.c, 0.0) AS c FROM ({inner}) u LEFT JOIN ({before}) b USING (unit)"  # noqa: S608
-        if spec.of == PER_UNIT:
-            units = self._with_silent_units(units)
         sql = f"""
           WITH u AS MATERIALIZED ({units} ),
           m AS (SELECT arm, COUNT(*) AS n, AVG(y) AS y, AVG(x) AS x, AVG(c) AS c FROM u GROUP BY arm)
@@ -182,16 +179,6 @@ class EvidenceStore:
     def _rows(self, sql: str, values: Sequence[Any] | Mapping[str, Any]) -> list[Any]:
         with self._lock:
             return self._db.execute(sql, values).fetchall()
-
-    @staticmethod
-    def _with_silent_units(units: str) -> str:
-        """Units that gave no feedback count too, with nothing: who bought nothing is no missing value."""
-        silent = f"""
-          SELECT arm, 0.0 AS y, 1.0 AS x, 0.0 AS c FROM
-            (SELECT DISTINCT arm, unit FROM requests WHERE experiment = :experiment AND at >= :since AND {_STAYED}
-               AND unit NOT IN (SELECT unit FROM feedback WHERE experiment = :experiment AND at >= :since
-                                AND metric = :metric))"""  # noqa: S608
-        return f"{units} UNION ALL {silent}"
 
     def forget(self, before: float) -> None:
         """Forget what is older."""
@@ -207,6 +194,12 @@ class EvidenceStore:
 _STAYED = """unit NOT IN (SELECT unit FROM requests WHERE experiment = :experiment
              GROUP BY unit HAVING COUNT(DISTINCT arm) > 1)"""
 """Units that were in one arm only."""
+
+_SILENT = f"""
+          UNION ALL SELECT DISTINCT arm, unit, 0.0 AS y, 1.0 AS x FROM requests
+          WHERE experiment = :experiment AND at >= :since AND {_STAYED}
+            AND unit NOT IN (SELECT unit FROM feedback WHERE experiment = :experiment AND at >= :since AND metric = :metric)"""  # noqa: S608
+"""Units that gave no feedback count too, with nothing: who bought nothing is no missing value."""
 
 
 def arms_of(names: Sequence[str], found: Mapping[str, Counts]) -> list[tuple[str, Counts]]:

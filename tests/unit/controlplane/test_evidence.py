@@ -136,6 +136,17 @@ def test_feedback_is_kept_for_requests_and_users_that_are_known() -> None:
     )
 
 
+def test_the_covariate_of_a_unit_does_not_depend_on_whether_it_gives_feedback_later() -> None:
+    """What was before the experiment must not know how it ends: else the correction takes part of the effect away."""
+    store, start = EvidenceStore(None), 40 * DAY
+    store.add([seen(1, "a", "bought", start - DAY), seen(2, "a", "left", start - DAY)])
+    store.observe([Observed(f"o{n}", "purchase", 8.0, start - DAY, request=f"g{n}") for n in (1, 2)])
+    store.add([seen(3, "a", "bought", start + 1), seen(4, "a", "left", start + 1)])
+    store.observe([Observed("o3", "purchase", 6.0, start + 2, request="g3")])
+    found = store.sums(E, spec("purchase", "per_unit"), start, 0.0)["a"]
+    assert (found.n, found.y, found.c) == (2, 3.0, 8.0)
+
+
 def test_the_slowest_twentieth_begins_at_the_p95() -> None:
     store = EvidenceStore(None)
     store.add([seen(n, "a", f"u{n}", ttft=float(n)) for n in range(100)])
