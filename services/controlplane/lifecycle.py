@@ -55,12 +55,14 @@ class PolicyLifecycle:
 
         Args:
             before: Only those below this revision; 0: all.
+            limit: How many at most; 0: all that history keeps.
             key: Only those that changed this document.
         """
         if key is None:
             return await self._store.history(before=before, limit=limit)
         found = await self._store.history(before=before)
-        return [r for r in found if any(c.key == key for c in r.changes)][:limit]
+        found = [r for r in found if any(c.key == key for c in r.changes)]
+        return found[:limit] if limit else found
 
     async def revision(self, revision: int) -> Recorded:
         """One write.

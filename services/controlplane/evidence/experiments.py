@@ -11,6 +11,7 @@ from services.controlplane.board import Board
 from services.controlplane.evidence.store import EvidenceStore, arms_of
 from services.controlplane.lifecycle import PolicyLifecycle
 from services.controlplane.policy import Note, PolicyAdmin, Write
+from services.controlplane.store.base import Recorded
 from services.core.discovery.messages import documents_of
 from services.core.errors import InvalidRequest, NotFound, PolicyRejected, RouterError
 from services.core.experiments.auto_ramp import Move, next_move
@@ -71,27 +72,18 @@ class Experiments:
         compiled = self._admin.compile(documents_of(current), current.revision)
         if isinstance(compiled, Problems):
             raise PolicyRejected(compiled.problems)
-        found = []
-        for router in self._routers():
-            for route, place in _pairs(router, compiled):
-                if len(place.variants) > 1:
-                    since = await self._weights_since(router.name, route)
-                    found.append(Experiment(router.name, place, route, since))
+        history = await self._lifecycle.revisions(limit=0)
+        found = [
+            Experiment(router.name, place, route, _weights_since(history, router.name, route))
+            for router in self._routers()
+            for route, place in _pairs(router, compiled)
+            if len(place.variants) > 1
+        ]
         return sorted(found, key=lambda e: e.name)
 
     def _routers(self) -> Iterable[Router]:
         documents = (entry.document for entry in self._board.current.entries.values())
         return [d for d in documents if isinstance(d, Router)]
-
-    async def _weights_since(self, router: str, route: Route) -> float:
-        """When the weights of a route became what they are."""
-        since = 0.0
-        for record in await self._lifecycle.revisions(key=ResourceKey("Router", router), limit=1_000):
-            change = next(c for c in record.changes if c.key == ResourceKey("Router", router))
-            before = _route_in(change.before, route.route_id) if isinstance(change.before, Router) else None
-            if before is None or _weights(before) != _weights(route):
-                return record.at
-        return since
 
     async def one(self, router: str, route: str) -> Experiment:
         """An experiment by name.
@@ -151,8 +143,6 @@ class AutoRamps:
         self._experiments = experiments
         self._admin = admin
         self._clock = clock
-        self.told: dict[str, str] = {}
-        """Why each ramp stands where it stands, by experiment."""
 
     async def look_safely(self) -> None:
         """Take every step that is due; what stands in the way is told in the log."""
@@ -168,7 +158,6 @@ class AutoRamps:
             if rule is None or rule.ramp is None or rule.ramp.variant not in experiment.variants:
                 continue
             move = await self._judge(experiment, rule.ramp)
-            self.told[experiment.name] = move.why
             if move.weight is not None:
                 await self._take(experiment, rule.ramp, move)
 
@@ -202,6 +191,16 @@ def _pairs(router: Router, compiled: Snapshot) -> list[tuple[Route, CompiledRout
     if router.default_route is not None and place.default_route is not None:
         pairs.append((router.default_route, place.default_route))
     return pairs
+
+
+def _weights_since(history: Iterable[Recorded], router: str, route: Route) -> float:
+    """When the weights of a route became what they are; 0.0: before history begins."""
+    key = ResourceKey("Router", router)
+    for record, change in ((r, c) for r in history for c in r.changes if c.key == key):
+        before = _route_in(change.before, route.route_id) if isinstance(change.before, Router) else None
+        if before is None or _weights(before) != _weights(route):
+            return record.at
+    return 0.0
 
 
 def _route_in(router: Router, route_id: str) -> Route | None:

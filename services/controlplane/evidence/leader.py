@@ -7,7 +7,6 @@ that its own disk has; what the dead one had is there again when it comes back a
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -41,7 +40,6 @@ class Leader:
         self._holder = ""
         self._channel: grpc.aio.Channel | None = None
         self._channel_to = ""
-        self.on_change: Callable[[bool], None] = lambda mine: None
 
     @property
     def is_mine(self) -> bool:
@@ -64,7 +62,6 @@ class Leader:
             return
         if self.is_mine != before:
             log.info("evidence is collected by %s", "this replica" if self.is_mine else self._holder)
-            self.on_change(self.is_mine)
 
     async def hand_on(self, method: str, request: Any, metadata: tuple[tuple[str, str], ...]) -> Any:
         """Let the replica that collects answer.

@@ -6,6 +6,7 @@ import asyncio
 import math
 import re
 from collections.abc import Iterable
+from functools import wraps
 from typing import Any
 
 from turnout.experiment.v1 import experiment_service_pb2 as pb
@@ -15,7 +16,7 @@ from services.controlplane.auth import READ, Authoriser
 from services.controlplane.evidence.experiments import Experiment, Experiments
 from services.controlplane.evidence.leader import Leader
 from services.controlplane.evidence.store import Counts, Observed, Seen
-from services.controlplane.handlers import Context, authorised
+from services.controlplane.handlers import Answer, Context, Handler, authorised
 from services.core.errors import InvalidRequest
 from services.core.experiments.intervals import Interval
 from services.core.experiments.report import Comparison, Report, value_of
@@ -30,52 +31,56 @@ _METRIC = re.compile(r"\A[A-Za-z0-9_.-]{1,64}\Z")
 _FAILED = {"failed", "broken"}
 
 
+def collected(handler: Handler[Answer]) -> Handler[Answer]:
+    """Let the replica that collects answer; under `authorised`, which turns what that refuses into a status."""
+
+    @wraps(handler)
+    async def handle(self: ExperimentServicer, request: Any, context: Context) -> Answer:
+        if self.leader.is_mine:
+            return await handler(self, request, context)
+        headers = headers_of(context)
+        metadata = tuple((n, headers[n]) for n in ("authorization", "x-api-key") if n in headers)
+        handed: Answer = await self.leader.hand_on(handler.__name__, request, metadata)
+        return handed
+
+    return handle
+
+
 class ExperimentServicer(experiment_service_pb2_grpc.ExperimentServiceServicer):
     """The service."""
 
     def __init__(self, experiments: Experiments, authoriser: Authoriser, leader: Leader, clock: Clock) -> None:
         self.authoriser = authoriser
         self._experiments = experiments
-        self._leader = leader
+        self.leader = leader
         self._clock = clock
 
-    async def ReportOutcomes(self, request: pb.ReportOutcomesRequest, context: Context) -> pb.ReportOutcomesResponse:
-        # From workers, as their policy streams: no key.
-        return await self._report_outcomes(request, context)
-
+    # From workers, as their policy streams: no key.
     @authorised(frozenset())
-    async def _report_outcomes(self, request: pb.ReportOutcomesRequest, context: Context) -> pb.ReportOutcomesResponse:
-        if not self._leader.is_mine:
-            handed: pb.ReportOutcomesResponse = await self._hand_on("ReportOutcomes", request, context)
-            return handed
+    @collected
+    async def ReportOutcomes(self, request: pb.ReportOutcomesRequest, context: Context) -> pb.ReportOutcomesResponse:
         await asyncio.to_thread(self._experiments.evidence.add, [_seen(o) for o in request.outcomes])
         return pb.ReportOutcomesResponse()
 
     @authorised(FEEDBACK)
+    @collected
     async def SubmitFeedback(self, request: pb.SubmitFeedbackRequest, context: Context) -> pb.SubmitFeedbackResponse:
         if not 1 <= len(request.feedback) <= MAX_FEEDBACK:
             raise InvalidRequest(f"expected 1 to {MAX_FEEDBACK:,} observations", param="feedback")
         now = self._clock.wall()
         observed = [_observed(f, index, now, self._clock.seed()) for index, f in enumerate(request.feedback)]
-        if not self._leader.is_mine:
-            handed: pb.SubmitFeedbackResponse = await self._hand_on("SubmitFeedback", request, context)
-            return handed
         counted = await asyncio.to_thread(self._experiments.evidence.observe, observed)
         return pb.SubmitFeedbackResponse(counted=counted, unknown=len(observed) - counted)
 
     @authorised(READ)
+    @collected
     async def ListExperiments(self, request: pb.ListExperimentsRequest, context: Context) -> pb.ListExperimentsResponse:
-        if not self._leader.is_mine:
-            handed: pb.ListExperimentsResponse = await self._hand_on("ListExperiments", request, context)
-            return handed
         infos = [await self._info(experiment) for experiment in await self._experiments.all()]
         return pb.ListExperimentsResponse(experiments=infos)
 
     @authorised(READ)
+    @collected
     async def GetReport(self, request: pb.GetReportRequest, context: Context) -> pb.Report:
-        if not self._leader.is_mine:
-            handed: pb.Report = await self._hand_on("GetReport", request, context)
-            return handed
         experiment = await self._experiments.one(request.router_id, request.route_id)
         report = await self._experiments.report(
             experiment,
@@ -100,11 +105,6 @@ class ExperimentServicer(experiment_service_pb2_grpc.ExperimentServiceServicer):
         if experiment.weights_since:
             info.weights_since.CopyFrom(timestamp(experiment.weights_since))
         return info
-
-    async def _hand_on(self, method: str, request: Any, context: Context) -> Any:
-        headers = headers_of(context)
-        metadata = tuple((n, headers[n]) for n in ("authorization", "x-api-key") if n in headers)
-        return await self._leader.hand_on(method, request, metadata)
 
 
 def _total(counts: Iterable[Counts], name: str) -> int:
