@@ -152,6 +152,8 @@ class PolicyLifecycle:
     async def publish(self, name: str, note: Note) -> Applied:
         """Put a draft in force everywhere; it is gone afterwards, and so is its canary.
 
+        One that is saved under its name meanwhile stays.
+
         Raises:
             NotFound: There is no such draft.
             PolicyRejected: The policy that would result has problems.
@@ -165,7 +167,7 @@ class PolicyLifecycle:
         canary = (await self._store.listing()).canary
         if canary is not None and canary.draft == name:
             await self._store.put_canary(None)
-        await self._store.delete_draft(name)
+        await self._store.delete_draft(name, revision=draft.revision)
         return applied
 
     async def start_canary(

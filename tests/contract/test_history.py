@@ -67,7 +67,11 @@ async def test_drafts_are_kept_with_the_revisions_that_they_were_made_against(st
     with pytest.raises(StoreConflict) as caught:
         await store.put_draft(draft, expected=0)
     assert caught.value.current_revision == revision
-    assert await store.put_draft(draft, expected=None) > revision
+    newer = await store.put_draft(draft, expected=None)
+    assert newer > revision
+    assert not await store.delete_draft("d", revision=revision), "somebody saved it again"
+    assert await store.delete_draft("d", revision=newer)
+    await store.put_draft(draft, expected=0)
     assert await store.delete_draft("d")
     assert not await store.delete_draft("d")
     assert await store.drafts() == {}

@@ -196,8 +196,12 @@ class PolicyStore(Protocol):
             StoreConflict: It has another revision.
         """
 
-    async def delete_draft(self, name: str) -> bool:
-        """Throw a draft away; whether there was one."""
+    async def delete_draft(self, name: str, *, revision: int | None = None) -> bool:
+        """Throw a draft away; whether there was one.
+
+        Args:
+            revision: Only the one of this revision; None: whatever it is.
+        """
 
     async def put_canary(self, canary: Canary | None) -> int:
         """Begin a canary, or end the one that runs; return the revision."""

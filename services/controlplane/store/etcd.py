@@ -204,10 +204,12 @@ class EtcdStore:
         current = found[0].mod_revision if found else 0
         raise StoreConflict(f"the draft {draft.name!r} is at revision {current}", current_revision=current)
 
-    async def delete_draft(self, name: str) -> bool:
-        request = rpc.DeleteRangeRequest(key=self._drafts + name.encode())
-        answer = await self._call(lambda member: member.kv.DeleteRange, request)
-        return bool(answer.deleted)
+    async def delete_draft(self, name: str, *, revision: int | None = None) -> bool:
+        key = self._drafts + name.encode()
+        compares = [] if revision is None else [_unchanged(key, revision)]
+        gone = rpc.RequestOp(request_delete_range=rpc.DeleteRangeRequest(key=key))
+        answer = await self._call(_txn, rpc.TxnRequest(compare=compares, success=[gone]))
+        return bool(answer.succeeded and answer.responses[0].response_delete_range.deleted)
 
     async def put_canary(self, canary: Canary | None) -> int:
         # Never deleted: its revision says when the last one ended, also to a replica that starts later.

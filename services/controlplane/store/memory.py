@@ -111,9 +111,13 @@ class MemoryStore:
         self._drafts[draft.name] = replace(draft, revision=self._revision)
         return self._revision
 
-    async def delete_draft(self, name: str) -> bool:
+    async def delete_draft(self, name: str, *, revision: int | None = None) -> bool:
         self._check()
-        return self._drafts.pop(name, None) is not None
+        known = self._drafts.get(name)
+        if known is None or revision not in {None, known.revision}:
+            return False
+        del self._drafts[name]
+        return True
 
     async def put_canary(self, canary: Canary | None) -> int:
         self._check()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.controlplane.lifecycle import PolicyLifecycle
-from services.controlplane.policy import Note, PolicyAdmin, Write
+from services.controlplane.policy import Applied, Note, PolicyAdmin, Write
 from services.controlplane.store.memory import MemoryStore
 from services.core.discovery.messages import Entry
 from services.core.errors import InUse, InvalidRequest, NotFound, PolicyRejected, StoreConflict
@@ -145,6 +146,23 @@ async def test_a_draft_does_not_overwrite_what_somebody_changed_meanwhile(rig: R
     with pytest.raises(StoreConflict):
         await rig.life.publish("d", NOTE)
     assert (await rig.state())[ResourceKey("Alias", "x")] == alias("x"), "all or nothing"
+
+
+async def test_a_draft_that_is_saved_again_while_it_is_published_is_not_lost(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rig.apply(OPENAI)
+    await rig.life.save_draft("d", [alias("x")], [], NOTE, expected=None)
+    apply = rig.admin.apply
+
+    async def slow(*arguments: Any, **more: Any) -> Applied:
+        applied = await apply(*arguments, **more)
+        await rig.life.save_draft("d", [alias("y")], [], NOTE, expected=None)
+        return applied
+
+    monkeypatch.setattr(rig.admin, "apply", slow)
+    await rig.life.publish("d", NOTE)
+    assert set((await rig.life.draft("d")).draft.puts) == {key_of(alias("y"))}
 
 
 @pytest.mark.parametrize(("name", "documents"), [("Bad Name", [alias("x")]), ("", [alias("x")]), ("empty", [])])
