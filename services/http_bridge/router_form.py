@@ -12,9 +12,9 @@ from services.core.policy.names import bare_router_name, derive_name
 from services.wire.document_form import message_form, read_form
 
 _OUTER = {"display_name": "displayName", "default_route": "defaultRoute"}
-_FIELDS = {"display_name": "display_name", "displayName": "display_name", "defaults": "defaults", "routes": "routes"}
-_FIELDS |= {"default_route": "default_route", "defaultRoute": "default_route", "clocks": "clocks", "retry": "retry"}
-_FIELDS |= {name: name for name in ("metadata", "hedge", "recovery")}
+_FIELDS = {field.name: field.name for field in Router.DESCRIPTOR.fields if field.name != "name"}
+_FIELDS |= {outer: field for field, outer in _OUTER.items()}
+"""Fields that a mask may name, in either spelling; a router keeps its name."""
 
 
 def router_form(router: Router) -> dict[str, Any]:
@@ -54,22 +54,15 @@ def masked(current: Router, update: Router, mask: str) -> Router:
     Raises:
         InvalidRequest: The mask names a field that routers do not have.
     """
-    result = Router()
-    if not mask.strip():
-        result.CopyFrom(update)
-        result.name = current.name
-        return result
+    names = [raw.strip() for raw in mask.split(",")] if mask.strip() else list(_FIELDS)
+    unknown = [name for name in names if name.split(".", 1)[0] not in _FIELDS]
+    if unknown:
+        raise InvalidRequest(f"update_mask: routers have no field {unknown[0]!r}", param="update_mask")
+    wanted = {_FIELDS[name.split(".", 1)[0]] for name in names}
+    result, picked = Router(), Router()
     result.CopyFrom(current)
-    for raw in mask.split(","):
-        field = _FIELDS.get(raw.strip().split(".", 1)[0])
-        if field is None:
-            raise InvalidRequest(f"update_mask: routers have no field {raw.strip()!r}", param="update_mask")
-        result.ClearField(field)  # type: ignore[arg-type]
-        value = getattr(update, field)
-        if isinstance(value, str):
-            setattr(result, field, value)
-        elif field == "routes":
-            result.routes.extend(value)
-        elif update.HasField(field):  # type: ignore[arg-type]
-            getattr(result, field).CopyFrom(value)
+    picked.CopyFrom(update)
+    for field in Router.DESCRIPTOR.fields:
+        (result if field.name in wanted else picked).ClearField(field.name)  # type: ignore[arg-type]
+    result.MergeFrom(picked)
     return result

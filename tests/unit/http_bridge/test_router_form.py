@@ -126,6 +126,30 @@ def test_a_mask_over_a_field_that_the_update_lacks_clears_it() -> None:
     assert result.display_name == "User-Aware"
 
 
+FULL = read(
+    {
+        **SNAKE,
+        "retry": {"max_retries": 1},
+        "hedge": {"enabled": True},
+        "commit_after": {"tokens": 3},
+        "recovery": "seamless",
+        "on_exhausted": {"mode": "queue"},
+        "metadata": {"team": "a"},
+    }
+)
+
+
+@pytest.mark.parametrize("field", [f.name for f in Router.DESCRIPTOR.fields if f.name != "name"])
+def test_a_mask_may_name_every_field_of_routers(field: str) -> None:
+    bare = Router(name="user-aware")
+    kept = {f.name for f, _ in FULL.ListFields()}
+    assert field in kept, "the example has all fields"
+    assert {f.name for f, _ in masked(FULL, bare, field).ListFields()} == kept - {field}
+    taken = masked(bare, FULL, field)
+    assert {f.name for f, _ in taken.ListFields()} == {"name", field}
+    assert getattr(taken, field) == getattr(FULL, field)
+
+
 def test_a_mask_with_a_deeper_path_replaces_the_field_that_holds_it() -> None:
     assert masked(CURRENT, UPDATE, "default_route.variants").default_route == UPDATE.default_route
 
