@@ -23,7 +23,8 @@ from services.cli.connection import Connection
 from services.cli.output import Fail, escape, out, show_json, show_table
 from services.cli.policy_commands import DEFAULT_CONNECTION, Files, Json, call, read_files
 from services.cli.workers import addresses_of, follow_all
-from services.core.policy.documents import Document, ResourceKey, key_of
+from services.core.experiments.ramps import with_slots
+from services.core.policy.documents import Document, ResourceKey, Router, key_of
 from services.core.policy.snapshot import Snapshot
 from services.core.routing.backtest import Past, Place, Replayed, replay
 from services.wire.policy import to_document, to_key
@@ -58,7 +59,8 @@ def backtest(
         raise Fail("--alone and --draft exclude each other: a draft is kept by the control plane", code=2)
     stored = {} if alone else _stored(connection)
     present = None if alone else _compiled(stored)
-    tried = _compiled({**_with_draft(connection, draft, stored), **_documents(read_files(file) if file else ())})
+    overlay = _documents(read_files(file) if file else ())
+    tried = _compiled({**_with_draft(connection, draft, stored), **_as_written(overlay, stored)})
     found = _from_files(records) if records else _from_workers(dataplane, connection)
     result = tested(found, tried, present)
     if as_json:
@@ -168,6 +170,18 @@ def tested(records: Iterable[RequestRecord], tried: Snapshot, present: Snapshot 
 
 def _documents(resources: Iterable[Any]) -> dict[ResourceKey, Document]:
     return {key_of(document): document for document in map(to_document, resources)}
+
+
+def _as_written(
+    overlay: dict[ResourceKey, Document], stored: dict[ResourceKey, Document]
+) -> dict[ResourceKey, Document]:
+    """The documents with the slots that a write of them would give to their routers."""
+    found = dict(overlay)
+    for key, document in overlay.items():
+        before = stored.get(key)
+        if isinstance(document, Router):
+            found[key] = with_slots(document, before if isinstance(before, Router) else None)
+    return found
 
 
 def _stored(connection: Connection) -> dict[ResourceKey, Document]:

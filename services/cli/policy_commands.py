@@ -244,8 +244,12 @@ def simulate(  # noqa: PLR0913 - one parameter per flag
         seed: Seed of the draw.
         draft: Decide as if this draft were published.
     """
-    overlay = [*_draft_documents(connection, draft), *(read_files(file) if file else ())]
-    request = api.SimulateRequest(model=model, user=user, seed=seed, overlay=overlay)
+    request = api.SimulateRequest(model=model, user=user, seed=seed)
+    if draft:
+        found = call(connection, "GetDraft", GetDraftRequest(name=draft), LifecycleServiceStub)
+        request.overlay.extend(found.resources)
+        request.delete.extend(found.delete)
+    request.overlay.extend(read_files(file) if file else ())
     request.facts.CopyFrom(_facts(metadata))
     if body is not None:
         request.body = (sys.stdin.read() if str(body) == "-" else _read(body)).encode()
@@ -256,16 +260,6 @@ def simulate(  # noqa: PLR0913 - one parameter per flag
         show_decision(answer)
     if answer.no_route:
         raise SystemExit(1)
-
-
-def _draft_documents(connection: Connection, name: str) -> list[Resource]:
-    if not name:
-        return []
-    found = call(connection, "GetDraft", GetDraftRequest(name=name), LifecycleServiceStub)
-    resources = list(found.resources)
-    for resource in resources:
-        resource.ClearField("etag")
-    return resources
 
 
 def _facts(pairs: tuple[str, ...]) -> Facts:

@@ -18,6 +18,8 @@ from services.controlplane.policy import (
     PolicyAdmin,
     Write,
     named,
+    plan,
+    resulting,
     revision_in,
     with_assignment,
 )
@@ -221,18 +223,10 @@ class PolicyLifecycle:
 
     def _reviewed(self, listing: Listing, draft: Draft) -> Reviewed:
         """What a draft would do to the policy of `listing`."""
-        documents = {key: entry.document for key, entry in listing.entries.items()}
-        changes = []
-        for key, entry in draft.puts.items():
-            before = listing.entries.get(key)
-            same = before is not None and before.document == entry.document
-            changes.append(DocumentChange(key, before, before if same else Entry(entry.document, 0)))
-            documents[key] = entry.document
-        for key in draft.deletes:
-            if documents.pop(key, None) is not None:
-                changes.append(DocumentChange(key, listing.entries.get(key), None))
-        problems = (*_outdated(listing, draft), *self._admin.check(documents))
-        return Reviewed(draft, tuple(changes), problems)
+        writes = [Write(entry.document) for entry in draft.puts.values()]
+        changes = plan(listing, writes, tuple(draft.deletes))
+        problems = (*_outdated(listing, draft), *self._admin.check(resulting(listing, changes)))
+        return Reviewed(draft, changes, problems)
 
 
 def _outdated(listing: Listing, draft: Draft) -> list[Problem]:

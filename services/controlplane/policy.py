@@ -7,7 +7,7 @@ replicas can never each admit half of an inconsistent policy.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from services.controlplane.store.base import GenerationMoved, Listing, PolicyStore, Recorded, RecordedChange
@@ -150,7 +150,7 @@ class PolicyAdmin:
         checked = {key_of(w.document): w.revision for w in writes if w.revision is not None} | dict(deleted_at or {})
         for _ in range(MAX_TRIES):
             listing = await self._store.listing()
-            planned = _plan(listing, writes if verbatim else with_assignment(listing, writes), deletes)
+            planned = plan(listing, writes if verbatim else with_assignment(listing, writes), deletes)
             _check_revisions(listing, checked)
             warnings = self._admit(listing, planned)
             puts = {c.key: c.after.document for c in planned if c.after is not None and c.after != c.before}
@@ -178,15 +178,9 @@ class PolicyAdmin:
         raise StoreUnavailable("too many writers at once; try again", retry_after=0.5)
 
     def _admit(self, listing: Listing, planned: tuple[DocumentChange, ...]) -> tuple[Problem, ...]:
-        documents = {key: entry.document for key, entry in listing.entries.items()}
-        before = set(self._problems(documents))
+        before = set(self._problems(resulting(listing, ())))
         removed = [c.key for c in planned if c.after is None]
-        for change in planned:
-            if change.after is None:
-                documents.pop(change.key, None)
-            else:
-                documents[change.key] = change.after.document
-        found = self.check(documents)
+        found = self.check(resulting(listing, planned))
         new = [p for p in found if not p.warning and p not in before]
         if new and removed and all((p.kind, p.name) not in {(c.key.kind, c.key.name) for c in planned} for p in new):
             names = ", ".join(sorted({f"{p.kind}/{p.name}" for p in new}))
@@ -211,12 +205,24 @@ class PolicyAdmin:
             self._compiled = compiled
         return compiled
 
+    async def tried(self, writes: Sequence[Write], deletes: Sequence[ResourceKey] = ()) -> Snapshot:
+        """The snapshot that a write would lead to; nothing is written.
+
+        Raises:
+            PolicyRejected: The resulting policy has problems.
+        """
+        listing = await self._store.listing()
+        writes = with_assignment(listing, [replace(w, document=named(w.document)) for w in writes])
+        found = self.compile(resulting(listing, plan(listing, writes, deletes)), listing.revision)
+        if isinstance(found, Problems):
+            raise PolicyRejected(found.problems)
+        return found
+
     async def validate(self, documents: Sequence[Document], *, alone: bool) -> tuple[Problem, ...]:
         """Problems of the policy that would result; `alone`: as if the store were empty."""
         stored: dict[ResourceKey, Document] = {}
         if not alone:
-            listing = await self._store.listing()
-            stored = {key: entry.document for key, entry in listing.entries.items()}
+            stored = resulting(await self._store.listing(), ())
         for document in map(named, documents):
             stored[key_of(document)] = document
         return self.check(stored)
@@ -236,7 +242,8 @@ def revision_in(listing: Listing, key: ResourceKey) -> int:
     return entry.revision if entry is not None else 0
 
 
-def _plan(listing: Listing, writes: Sequence[Write], deletes: Sequence[ResourceKey]) -> tuple[DocumentChange, ...]:
+def plan(listing: Listing, writes: Sequence[Write], deletes: Sequence[ResourceKey]) -> tuple[DocumentChange, ...]:
+    """What would become of the documents of `listing`; what is not there to be deleted is left out."""
     changes = []
     for write in writes:
         key = key_of(write.document)
@@ -245,6 +252,17 @@ def _plan(listing: Listing, writes: Sequence[Write], deletes: Sequence[ResourceK
         changes.append(DocumentChange(key, before, before if same else Entry(write.document, 0)))
     changes += [DocumentChange(key, listing.entries[key], None) for key in deletes if key in listing.entries]
     return tuple(changes)
+
+
+def resulting(listing: Listing, changes: Iterable[DocumentChange]) -> dict[ResourceKey, Document]:
+    """The documents of `listing` after `changes`."""
+    documents = {key: entry.document for key, entry in listing.entries.items()}
+    for change in changes:
+        if change.after is None:
+            documents.pop(change.key, None)
+        else:
+            documents[change.key] = change.after.document
+    return documents
 
 
 def with_assignment(listing: Listing, writes: Sequence[Write]) -> list[Write]:

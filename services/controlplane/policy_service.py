@@ -13,9 +13,7 @@ from services.controlplane.nodes import Nodes
 from services.controlplane.policy import Note, PolicyAdmin, Write
 from services.controlplane.simulate import simulate
 from services.core.discovery.messages import Entry
-from services.core.errors import InvalidRequest, PolicyRejected
-from services.core.policy.compile import Problems
-from services.core.policy.documents import key_of
+from services.core.errors import InvalidRequest
 from services.runtime.clock import Clock
 from services.wire.policy import problem_message, to_document, to_key, to_resource
 
@@ -81,12 +79,8 @@ class PolicyServicer(policy_service_pb2_grpc.PolicyServiceServicer):
 
     @authorised(READ)
     async def Simulate(self, request: pb.SimulateRequest, context: Context) -> pb.SimulateResponse:
-        listing = await self._admin.listing()
-        documents = {key: entry.document for key, entry in listing.entries.items()}
-        documents.update({key_of(d): d for r in request.overlay if (d := to_write(r).document)})
-        snapshot = self._admin.compile(documents, listing.revision)
-        if isinstance(snapshot, Problems):
-            raise PolicyRejected(snapshot.problems)
+        writes = [to_write(r) for r in request.overlay]
+        snapshot = await self._admin.tried(writes, [to_key(n) for n in request.delete])
         return simulate(snapshot, request)
 
     @authorised(READ)

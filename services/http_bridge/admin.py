@@ -132,15 +132,17 @@ class AdminRoutes:
         message = pb.SimulateRequest(
             model=text_of(body, "model"),
             user=text_of(body, "user"),
-            overlay=resources_of(body, "resources", required=False),
+            overlay=resources_of(body, required=False),
+            delete=names_of(body, "delete"),
         )
         seed = body.get("seed", 0)
         if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 1 << 64:
             raise InvalidRequest("`seed` must be a whole number that is not negative", param="seed")
         message.seed = seed
-        metadata = body.get("metadata")
-        if isinstance(metadata, dict):
-            message.facts.metadata.update(metadata)
+        metadata = body.get("metadata") or {}
+        if not isinstance(metadata, dict):
+            raise InvalidRequest("`metadata` must be an object", param="metadata")
+        message.facts.metadata.update(metadata)
         if body.get("body") is not None:
             message.body = msgspec.json.encode(body["body"])
         return _answer(await call(self._policy.Simulate, message, request))

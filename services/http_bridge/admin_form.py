@@ -71,18 +71,18 @@ def object_of(body: Any) -> Mapping[str, Any]:
     return body
 
 
-def resources_of(body: Mapping[str, Any], name: str = "resources", *, required: bool = True) -> list[Resource]:
+def resources_of(body: Mapping[str, Any], *, required: bool = True) -> list[Resource]:
     """The documents of a body.
 
     Raises:
         InvalidRequest: They are no list.
         PolicyRejected: One is no document; every problem of it is listed.
     """
-    forms = body.get(name)
+    forms = body.get("resources")
     if forms is None and (not required or body.get("delete")):
         return []
     if not isinstance(forms, list):
-        raise InvalidRequest(f"`{name}` must be a list of documents", param=name)
+        raise InvalidRequest("`resources` must be a list of documents", param="resources")
     return [form if isinstance(form, Resource) else resource_of(form) for form in forms]
 
 

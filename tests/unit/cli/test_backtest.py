@@ -51,6 +51,24 @@ def _trail(number: int, language: str, keys: tuple[str, ...] = ("language",)) ->
 PAST = [*(_trail(n, "es") for n in range(3)), _trail(3, "de"), _trail(4, "es", ()), trail(generation_id="unread")]
 
 
+def _split(*weights: int) -> str:
+    variants = [
+        {"weight": weight, "variant": {"variant_id": name, "model_id": "old/m"}}
+        for name, weight in zip("abc", weights, strict=True)
+    ]
+    router = {"kind": "Router", "name": "r", "default_route": {"route_id": "rest", "variants": variants}}
+    return json.dumps(router)
+
+
+def _in_slot(slot: int) -> Trail:
+    name = "a" if slot < 4_000 else "b" if slot < 8_000 else "c"
+    found = _trail(slot, "de")
+    found.plan = plan(
+        candidate("old/m"), router_id="r", route_id="rest", variant_id=name, slot=slot, unit=f"u{slot}", exposed=True
+    )
+    return found
+
+
 def _files() -> tuple[str, str]:
     Path("new.yaml").write_text(POLICY)
     lines = [json.dumps(plain(record_of(past, "node"))) for past in PAST]
@@ -112,3 +130,15 @@ def test_a_cost_that_is_not_known_is_not_called_nothing(turnout: Turnout) -> Non
     shown = turnout("backtest", "-f", "unpriced.yaml", "--alone", "--records", "some.jsonl").out
     assert "unpriced: 3" in shown
     assert "$0.0" not in shown
+
+
+def test_other_weights_move_the_slots_that_a_write_would_move(admin: Turnout) -> None:
+    provider = json.dumps({"kind": "Provider", "name": "old", "type": "openai_compatible", "base_url": "http://old"})
+    Path("now.yaml").write_text(f"[{provider}, {_split(40, 40, 20)}]")
+    Path("then.yaml").write_text(_split(20, 40, 40))
+    assert admin("apply", "-f", "now.yaml").code == 0
+    lines = [json.dumps(plain(record_of(_in_slot(slot), "node"))) for slot in range(50, 10_000, 100)]
+    Path("past.jsonl").write_text("\n".join(lines) + "\n")
+    found = json.loads(admin("backtest", "-f", "then.yaml", "--records", "past.jsonl", "--json").out)
+    assert [(m["from"]["variant"], m["to"]["variant"], m["requests"]) for m in found["moves"][:1]] == [("a", "c", 20)]
+    assert (found["elsewhere"], found["same"]) == (20, 80)

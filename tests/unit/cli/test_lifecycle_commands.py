@@ -56,6 +56,13 @@ def test_a_draft_is_shown_simulated_and_published(admin: Turnout) -> None:
     assert admin("draft", "list").out.startswith("no drafts")
 
 
+def test_a_draft_is_simulated_with_what_it_deletes(admin: Turnout) -> None:
+    admin("apply", "-f", write(PROVIDER + "---\n" + ALIAS))
+    admin("draft", "save", "less", "--delete", "Alias/best")
+    assert admin("simulate", "best").code == 0
+    assert admin("simulate", "best", "--draft", "less").code == 1
+
+
 def test_a_draft_that_is_wrong_is_kept_and_told(admin: Turnout) -> None:
     admin("apply", "-f", write(PROVIDER))
     saved = admin("draft", "save", "bad", "-f", write(ALIAS.replace("openai/", "nobody/")))

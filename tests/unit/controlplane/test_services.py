@@ -280,6 +280,32 @@ async def test_a_simulation_can_try_what_is_not_written_yet(plane: Plane) -> Non
     assert (await plane("ListResources", pb.ListResourcesRequest(kind="Alias"))).resources == []
 
 
+async def test_a_simulation_can_go_without_what_would_be_deleted(plane: Plane) -> None:
+    await plane("Apply", pb.ApplyRequest(resources=[OPENAI, ALIAS]))
+    without = pb.SimulateRequest(model="best", delete=[ResourceName(kind="Alias", name="best")])
+    assert "best" in (await plane("Simulate", without)).no_route
+    with pytest.raises(PolicyRejected, match="openai"):
+        await plane("Simulate", pb.SimulateRequest(model="best", delete=[ResourceName(kind="Provider", name="openai")]))
+
+
+async def test_a_simulation_of_other_weights_moves_the_users_that_a_write_would_move(plane: Plane) -> None:
+    def split(*weights: int) -> Resource:
+        variants = [
+            {"weight": weight, "variant": {"variant_id": name, "model_id": "openai/gpt-5"}}
+            for name, weight in zip("abc", weights, strict=True)
+        ]
+        return resource("Router", "r", default_route={"route_id": "d", "variants": variants})
+
+    async def drawn(*overlay: Resource) -> list[str]:
+        asked = [pb.SimulateRequest(model="inworld/r", user=f"u{n}", overlay=overlay) for n in range(200)]
+        return [(await plane("Simulate", one)).variant_id for one in asked]
+
+    await plane("Apply", pb.ApplyRequest(resources=[OPENAI, split(40, 40, 20)]))
+    simulated = await drawn(split(20, 40, 40))
+    await plane("Apply", pb.ApplyRequest(resources=[split(20, 40, 40)]))
+    assert simulated == await drawn()
+
+
 @pytest.mark.parametrize("body", [b"{", b"[]", b"{}", b'{"model":5}'])
 async def test_a_simulated_body_that_cannot_be_read_is_the_callers_fault(plane: Plane, body: bytes) -> None:
     with pytest.raises(InvalidRequest):

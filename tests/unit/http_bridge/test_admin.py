@@ -97,6 +97,8 @@ async def test_a_request_is_simulated_and_nodes_are_listed(found: Rig) -> None:
         ("POST", "/apply", {"resources": [BEST], "message": 5}),
         ("POST", "/rollback", {"revision": "x"}),
         ("POST", "/simulate", {"model": "m", "seed": -1}),
+        ("POST", "/simulate", {"model": "m", "metadata": ["language"]}),
+        ("POST", "/simulate", {"model": "m", "delete": ["best"]}),
         ("POST", "/canary", {"draft": "d", "percent": "x"}),
         ("PUT", "/drafts/Bad%20Name", {"resources": [BEST]}),
         ("GET", "/revisions/x", None),

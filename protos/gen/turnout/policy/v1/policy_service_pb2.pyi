@@ -417,6 +417,7 @@ class SimulateRequest(_message.Message):
     BODY_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     OVERLAY_FIELD_NUMBER: _builtins.int
+    DELETE_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The `model` of the request."""
     user: _builtins.str
@@ -435,7 +436,11 @@ class SimulateRequest(_message.Message):
 
     @_builtins.property
     def overlay(self) -> _containers.RepeatedCompositeFieldContainer[_policy_pb2.Resource]:
-        """Documents laid over the stored ones for this decision only."""
+        """Documents laid over the stored ones for this decision only, as a write of them would leave them."""
+
+    @_builtins.property
+    def delete(self) -> _containers.RepeatedCompositeFieldContainer[_policy_pb2.ResourceName]:
+        """Documents to decide without."""
 
     def __init__(
         self,
@@ -447,10 +452,11 @@ class SimulateRequest(_message.Message):
         body: _builtins.bytes = ...,
         seed: _builtins.int = ...,
         overlay: _abc.Iterable[_policy_pb2.Resource] | None = ...,
+        delete: _abc.Iterable[_policy_pb2.ResourceName] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["facts", b"facts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "facts", b"facts", "model", b"model", "models", b"models", "overlay", b"overlay", "seed", b"seed", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "delete", b"delete", "facts", b"facts", "model", b"model", "models", b"models", "overlay", b"overlay", "seed", b"seed", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
