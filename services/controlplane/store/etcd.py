@@ -92,11 +92,7 @@ class EtcdStore:
         self._lease_of: dict[int, tuple[int, float]] = {}
 
     async def listing(self) -> Listing:
-        ranges = [
-            rpc.RequestOp(request_range=rpc.RangeRequest(key=self._policy, range_end=_end_of(self._policy))),
-            rpc.RequestOp(request_range=rpc.RangeRequest(key=self._generation)),
-            rpc.RequestOp(request_range=rpc.RangeRequest(key=self._canary)),
-        ]
+        ranges = [_get(self._policy, _end_of(self._policy)), _get(self._generation), _get(self._canary)]
         answer = await self._call(_txn, rpc.TxnRequest(success=ranges))
         documents = answer.responses[0].response_range.kvs
         counters = answer.responses[1].response_range.kvs
@@ -138,14 +134,13 @@ class EtcdStore:
         compares = [_unchanged(self._generation, generation)]
         compares += [_unchanged(self._path(key), revision) for key, revision in expected.items()]
         success = [_put(self._path(key), _value(document)) for key, document in puts.items()]
-        success += [rpc.RequestOp(request_delete_range=rpc.DeleteRangeRequest(key=self._path(key))) for key in deletes]
+        success += [_delete(self._path(key)) for key in deletes]
         success.append(_put(self._generation, str(number + 1).encode()))
         if record is not None:
             success.append(_put(self._numbered(number + 1), record_bytes(record)))
             if number >= KEPT_WRITES:
-                oldest = rpc.DeleteRangeRequest(key=self._history, range_end=self._numbered(number + 2 - KEPT_WRITES))
-                success.append(rpc.RequestOp(request_delete_range=oldest))
-        failure = [rpc.RequestOp(request_range=rpc.RangeRequest(key=self._path(key))) for key in expected]
+                success.append(_delete(self._history, self._numbered(number + 2 - KEPT_WRITES)))
+        failure = [_get(self._path(key)) for key in expected]
         request = rpc.TxnRequest(compare=compares, success=success, failure=failure)
         # Once only: a member that fell silent may have written it, and a second try would see a conflict with the first.
         answer = await self._call(_txn, request, once=True)
@@ -192,11 +187,7 @@ class EtcdStore:
     async def put_draft(self, draft: Draft, *, expected: int | None) -> int:
         key = self._drafts + draft.name.encode()
         compares = [] if expected is None else [_unchanged(key, expected)]
-        request = rpc.TxnRequest(
-            compare=compares,
-            success=[_put(key, draft_bytes(draft))],
-            failure=[rpc.RequestOp(request_range=rpc.RangeRequest(key=key))],
-        )
+        request = rpc.TxnRequest(compare=compares, success=[_put(key, draft_bytes(draft))], failure=[_get(key)])
         answer = await self._call(_txn, request, once=True)
         if answer.succeeded:
             return int(answer.header.revision)
@@ -207,8 +198,7 @@ class EtcdStore:
     async def delete_draft(self, name: str, *, revision: int | None = None) -> bool:
         key = self._drafts + name.encode()
         compares = [] if revision is None else [_unchanged(key, revision)]
-        gone = rpc.RequestOp(request_delete_range=rpc.DeleteRangeRequest(key=key))
-        answer = await self._call(_txn, rpc.TxnRequest(compare=compares, success=[gone]))
+        answer = await self._call(_txn, rpc.TxnRequest(compare=compares, success=[_delete(key)]))
         return bool(answer.succeeded and answer.responses[0].response_delete_range.deleted)
 
     async def put_canary(self, canary: Canary | None) -> int:
@@ -221,9 +211,8 @@ class EtcdStore:
         key = f"{self._prefix}claims/{name}".encode()
         put = rpc.PutRequest(key=key, value=value.encode(), lease=await self._lease(ttl))
         ours = rpc.Compare(key=key, target=rpc.Compare.VALUE, result=rpc.Compare.EQUAL, value=value.encode())
-        read = rpc.RequestOp(request_range=rpc.RangeRequest(key=key))
         for compare in (_unchanged(key, 0), ours):
-            request = rpc.TxnRequest(compare=[compare], success=[rpc.RequestOp(request_put=put)], failure=[read])
+            request = rpc.TxnRequest(compare=[compare], success=[rpc.RequestOp(request_put=put)], failure=[_get(key)])
             answer = await self._call(_txn, request)
             if answer.succeeded:
                 return value
@@ -381,6 +370,14 @@ def _credentials(options: EtcdOptions) -> grpc.ChannelCredentials | None:
 
 def _put(path: bytes, value: bytes) -> Any:
     return rpc.RequestOp(request_put=rpc.PutRequest(key=path, value=value))
+
+
+def _get(path: bytes, end: bytes = b"") -> Any:
+    return rpc.RequestOp(request_range=rpc.RangeRequest(key=path, range_end=end))
+
+
+def _delete(path: bytes, end: bytes = b"") -> Any:
+    return rpc.RequestOp(request_delete_range=rpc.DeleteRangeRequest(key=path, range_end=end))
 
 
 def _number(value: bytes) -> int:
