@@ -158,6 +158,7 @@ class AutoRamps:
             if rule is None or rule.ramp is None or rule.ramp.variant not in experiment.variants:
                 continue
             move = await self._judge(experiment, rule.ramp)
+            log.debug("the ramp of %s: %s", experiment.name, move.why)
             if move.weight is not None:
                 await self._take(experiment, rule.ramp, move)
 
