@@ -11,14 +11,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-# The documents about models have a file of their own, and their place here.
+# The documents about models, and about the choice among them, have files of their own, and their place here.
+from services.core.policy.choosing import Learned as Learned  # noqa: PLC0414
+from services.core.policy.choosing import MaxPrice as MaxPrice  # noqa: PLC0414
+from services.core.policy.choosing import ModelSelection as ModelSelection  # noqa: PLC0414
+from services.core.policy.choosing import ProviderPreference as ProviderPreference  # noqa: PLC0414
+from services.core.policy.choosing import QualityFloor as QualityFloor  # noqa: PLC0414
+from services.core.policy.choosing import SortRule as SortRule  # noqa: PLC0414
 from services.core.policy.models import Capabilities as Capabilities  # noqa: PLC0414
 from services.core.policy.models import Catalogue as Catalogue  # noqa: PLC0414
 from services.core.policy.models import Model as Model  # noqa: PLC0414
 from services.core.policy.models import PricePeriod as PricePeriod  # noqa: PLC0414
 from services.core.policy.models import Prices as Prices  # noqa: PLC0414
 from services.core.policy.models import PriceTier as PriceTier  # noqa: PLC0414
-from services.core.policy.models import QualityFloor as QualityFloor  # noqa: PLC0414
 from services.core.policy.models import Scores as Scores  # noqa: PLC0414
 from services.core.policy.watching import RecordFacts as RecordFacts  # noqa: PLC0414
 from services.core.policy.watching import Shadow as Shadow  # noqa: PLC0414
@@ -176,46 +181,6 @@ class TextGenerationConfig:
     stop_sequences: tuple[str, ...] = ()
     seed: int | None = None
     reasoning: Reasoning | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class MaxPrice:
-    """The most that a model may cost, in US dollars per million tokens, request or picture; None: any price."""
-
-    prompt: float | None = None
-    completion: float | None = None
-    request: float | None = None
-    image: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderPreference:
-    """Preferences among the providers of a model."""
-
-    order: tuple[str, ...] = ()
-    allow_fallbacks: bool | None = None
-    only: tuple[str, ...] = ()
-    labels: Mapping[str, str] = field(default_factory=dict)
-    max_price: MaxPrice | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SortRule:
-    """One thing to sort models by."""
-
-    metric: str = ""
-    direction: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelSelection:
-    """Which models may serve a variant after its first one, and in which order."""
-
-    models: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
-    provider: ProviderPreference | None = None
-    sort: tuple[SortRule, ...] = ()
-    quality_floor: QualityFloor | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,14 +78,6 @@ class Scores:
 
 
 @dataclass(frozen=True, slots=True)
-class QualityFloor:
-    """Models are good enough whose score is at most `delta` below the best one's."""
-
-    metric: str = ""
-    delta: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Model:
     """Facts about one model that overlay the catalogue."""
 

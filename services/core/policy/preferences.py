@@ -127,6 +127,27 @@ class Floor:
         return f"{self.metric} at most {self.delta:g} below the best"
 
 
+class LearnedRule(Value, frozen=True):
+    """Choose by what was learned.
+
+    Attributes:
+        objective: One of `learned.choice.OBJECTIVES`.
+        metric: Metric of feedback that is the reward; empty: how the answer ended.
+        worst: Value of the metric that is worth 0, and `best`: that is worth 1.
+        segment: Key of metadata whose values are told apart; empty: none.
+        explore: Least probability of each model; 0.0: always the best one.
+        max_regret: Most that exploring may cost in expectation, in units of reward; None: any.
+    """
+
+    objective: str = "quality"
+    metric: str = ""
+    worst: float = 0.0
+    best: float = 1.0
+    segment: str = ""
+    explore: float = 0.0
+    max_regret: float | None = None
+
+
 class Preferences(Value, frozen=True):
     """Preferences among targets. Empty: none.
 
@@ -142,6 +163,7 @@ class Preferences(Value, frozen=True):
         max_latency: Targets that are slower come behind the others; seconds to first content.
         min_throughput: As `max_latency`; tokens per second.
         floor: Targets that are good enough come first, whatever they are sorted by.
+        learned: The first one is chosen by what was learned, the others follow by it.
     """
 
     only: tuple[str, ...] = ()
@@ -156,6 +178,7 @@ class Preferences(Value, frozen=True):
     max_latency: tuple[Cutoff, ...] = ()
     min_throughput: tuple[Cutoff, ...] = ()
     floor: Floor | None = None
+    learned: LearnedRule | None = None
 
 
 NO_PREFERENCES = Preferences()

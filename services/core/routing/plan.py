@@ -7,6 +7,8 @@ from services.core.policy.rules import ClockRule, CommitRule, ExhaustedRule, Hed
 from services.core.policy.snapshot import ShadowRule, Target
 from services.core.routing.auto import Score
 from services.core.routing.health import Measurement
+from services.core.routing.learned.choice import Choice
+from services.core.routing.learned.clusters import Weights
 from services.core.values import Value
 
 
@@ -48,6 +50,22 @@ class Shadowing(Value, frozen=True):
     rule: ShadowRule
 
 
+class LearnedChoice(Value, frozen=True):
+    """How the first candidate was chosen by what was learned.
+
+    Attributes:
+        kinds: Version of the kinds of requests.
+        phi: Kinds that the request belongs to.
+        table: Version of the table; empty: there was none, and priors decided.
+    """
+
+    choice: Choice
+    kinds: str
+    phi: Weights
+    segment: str = ""
+    table: str = ""
+
+
 class Plan(Value, frozen=True):
     """An ordered list of candidates (never empty, no target twice) and the bounds on trying them.
 
@@ -64,6 +82,7 @@ class Plan(Value, frozen=True):
         unit_kind: What `unit` is: "user", "session" or "metadata.KEY"; empty: there is none.
         scores: What was scored, best first, once for each model; empty: nothing was sorted.
         shadow: Where it is sent as well once it is answered; None: nowhere.
+        learned: How its first candidate was chosen by what was learned; None: it was not.
     """
 
     candidates: tuple[Candidate, ...]
@@ -92,6 +111,7 @@ class Plan(Value, frozen=True):
     unit_kind: str = ""
     scores: tuple[Scored, ...] = ()
     shadow: Shadowing | None = None
+    learned: LearnedChoice | None = None
 
 
 class Undecided(Value, frozen=True):

@@ -37,6 +37,16 @@ ONE = Clusters(1)
 """All requests are alike: what there is before anything was learned."""
 
 
+class Kinds(Value, frozen=True):
+    """Clusters under a version: what is learned is about the kinds of one version only."""
+
+    version: str
+    clusters: Clusters
+
+
+ONE_KIND = Kinds("one", ONE)
+
+
 def weights(clusters: Clusters, vector: Vector) -> Weights:
     """To which clusters a vector belongs: the nearest few, by a softmax over their cosines."""
     if clusters.count == 1:

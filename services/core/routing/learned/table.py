@@ -24,26 +24,37 @@ EVERYBODY = ""
 
 
 class Cell(Tally):
-    """Sums over observations: how many (`n`), rewards (0 to 1 each), US dollars, seconds."""
+    """Sums over observations. What is not known of a request counts in none of its sums.
 
-    n: float = 0.0
+    Attributes:
+        rewarded: Requests whose reward is known; `reward` is the sum, from 0 to 1 each.
+        priced: Requests whose cost is known; `cost` in US dollars.
+        timed: Requests whose time is known; `seconds` to the first content.
+    """
+
+    rewarded: float = 0.0
     reward: float = 0.0
+    priced: float = 0.0
     cost: float = 0.0
+    timed: float = 0.0
     seconds: float = 0.0
 
-    def add(self, weight: float, reward: float, cost: float, seconds: float) -> None:
+    def add(self, weight: float, reward: float | None, cost: float | None, seconds: float | None) -> None:
         """Count one more observation, by `weight`."""
-        self.n += weight
-        self.reward += weight * reward
-        self.cost += weight * cost
-        self.seconds += weight * seconds
+        if reward is not None:
+            self.rewarded += weight
+            self.reward += weight * reward
+        if cost is not None:
+            self.priced += weight
+            self.cost += weight * cost
+        if seconds is not None:
+            self.timed += weight
+            self.seconds += weight * seconds
 
     def fade(self, factor: float) -> None:
         """Make everything that was seen count less."""
-        self.n *= factor
-        self.reward *= factor
-        self.cost *= factor
-        self.seconds *= factor
+        for name in self.__struct_fields__:
+            setattr(self, name, factor * getattr(self, name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +83,15 @@ class Table(Tally):
     discount: float = DISCOUNT
 
     def observe(
-        self, phi: Weights, model: str, reward: float, cost: float = 0.0, seconds: float = 0.0, segment: str = EVERYBODY
+        self,
+        phi: Weights,
+        model: str,
+        reward: float | None,
+        cost: float | None = None,
+        seconds: float | None = None,
+        segment: str = EVERYBODY,
     ) -> None:
-        """Learn from one request that `model` served.
+        """Learn from one request that `model` served; None: that is not known of it.
 
         Everything that is known of the request's clusters fades, whichever model it is about: evidence grows old by
         requests, and a model that is asked rarely must not keep an old reputation for ever.
@@ -97,24 +114,16 @@ class Table(Tally):
         prior = self.priors.get(model, PRIOR)
         if everybody is None:
             return Estimate(prior, None, None)
-        n = sum(cell.n for cell in everybody)
+        n = sum(cell.rewarded for cell in everybody)
         mean = (sum(cell.reward for cell in everybody) + SHRINK * prior) / (n + SHRINK)
         own = self.cells.get((model, segment)) if segment else None
         reward = sum(a * _reward(everybody[c], own[c] if own is not None else None, mean) for c, a in phi.items())
-        if n <= 0.0:
-            return Estimate(reward, None, None)
-        cost, seconds = (sum(getattr(cell, name) for cell in everybody) / n for name in ("cost", "seconds"))
-        near = [(a, everybody[c]) for c, a in phi.items()]
-        return Estimate(
-            reward,
-            sum(a * (cell.cost + SHRINK * cost) / (cell.n + SHRINK) for a, cell in near),
-            sum(a * (cell.seconds + SHRINK * seconds) / (cell.n + SHRINK) for a, cell in near),
-        )
+        return Estimate(reward, _mean(everybody, phi, "cost", "priced"), _mean(everybody, phi, "seconds", "timed"))
 
     def seen(self, phi: Weights, models: Sequence[str]) -> float:
         """How many observations the estimates of a request rest on."""
         return sum(
-            weight * cells[cluster].n
+            weight * cells[cluster].rewarded
             for model in models
             if (cells := self.cells.get((model, EVERYBODY))) is not None
             for cluster, weight in phi.items()
@@ -122,5 +131,15 @@ class Table(Tally):
 
 
 def _reward(everybody: Cell, segment: Cell | None, mean: float) -> float:
-    found = (everybody.reward + SHRINK * mean) / (everybody.n + SHRINK)
-    return found if segment is None else (segment.reward + SHRINK * found) / (segment.n + SHRINK)
+    found = (everybody.reward + SHRINK * mean) / (everybody.rewarded + SHRINK)
+    return found if segment is None else (segment.reward + SHRINK * found) / (segment.rewarded + SHRINK)
+
+
+def _mean(cells: Sequence[Cell], phi: Weights, total: str, count: str) -> float | None:
+    """The mean of `total` for a request of these clusters, near the mean of all; None: never seen."""
+    sums: list[tuple[float, float]] = [(getattr(cell, total), getattr(cell, count)) for cell in cells]
+    n = sum(seen for _, seen in sums)
+    if n <= 0.0:
+        return None
+    mean = sum(value for value, _ in sums) / n
+    return sum(weight * (sums[c][0] + SHRINK * mean) / (sums[c][1] + SHRINK) for c, weight in phi.items())

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from turnout.learning.v1 import learning_service_pb2 as _learning_service_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -21,7 +22,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Outcome(_message.Message):
-    """One request of an experiment, as it ended. Never a prompt, an answer, or a user's name."""
+    """One request, as it ended, that is in an experiment or was decided by what was learned. Never a prompt, an answer, or a
+    user's name.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -40,6 +43,8 @@ class Outcome(_message.Message):
     FINISH_REASON_FIELD_NUMBER: _builtins.int
     REPEATED_FIELD_NUMBER: _builtins.int
     FAILED_OVER_FIELD_NUMBER: _builtins.int
+    LEARNED_FIELD_NUMBER: _builtins.int
+    SERVED_MODEL_FIELD_NUMBER: _builtins.int
     generation_id: _builtins.str
     """Id of the request."""
     router_id: _builtins.str
@@ -49,7 +54,7 @@ class Outcome(_message.Message):
     variant_id: _builtins.str
     """Variant that was assigned, whichever target served in the end."""
     unit_hash: _builtins.str
-    """The unit, hashed."""
+    """The unit, hashed; empty: the request is in no experiment."""
     outcome: _builtins.str
     """How it ended: "ok", "failed", "broken" or "cancelled"."""
     cost_usd: _builtins.float
@@ -68,9 +73,15 @@ class Outcome(_message.Message):
     """The same question of the same unit came again within a minute."""
     failed_over: _builtins.bool
     """The first target failed, and another one served."""
+    served_model: _builtins.str
+    """Model that served, "provider/model"; empty: none did."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
         """When the request arrived."""
+
+    @_builtins.property
+    def learned(self) -> _learning_service_pb2.LearnedDecision:
+        """How it was decided by what was learned; unset: it was not."""
 
     def __init__(
         self,
@@ -90,10 +101,12 @@ class Outcome(_message.Message):
         finish_reason: _builtins.str = ...,
         repeated: _builtins.bool = ...,
         failed_over: _builtins.bool = ...,
+        learned: _learning_service_pb2.LearnedDecision | None = ...,
+        served_model: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "_time_to_first_token_ms", b"_time_to_first_token_ms", "at", b"at", "cost_usd", b"cost_usd", "time_to_first_token_ms", b"time_to_first_token_ms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "_time_to_first_token_ms", b"_time_to_first_token_ms", "at", b"at", "cost_usd", b"cost_usd", "learned", b"learned", "time_to_first_token_ms", b"time_to_first_token_ms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "_time_to_first_token_ms", b"_time_to_first_token_ms", "at", b"at", "cost_usd", b"cost_usd", "duration_ms", b"duration_ms", "failed_over", b"failed_over", "finish_reason", b"finish_reason", "generation_id", b"generation_id", "input_tokens", b"input_tokens", "outcome", b"outcome", "output_tokens", b"output_tokens", "repeated", b"repeated", "route_id", b"route_id", "router_id", b"router_id", "time_to_first_token_ms", b"time_to_first_token_ms", "unit_hash", b"unit_hash", "variant_id", b"variant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "_time_to_first_token_ms", b"_time_to_first_token_ms", "at", b"at", "cost_usd", b"cost_usd", "duration_ms", b"duration_ms", "failed_over", b"failed_over", "finish_reason", b"finish_reason", "generation_id", b"generation_id", "input_tokens", b"input_tokens", "learned", b"learned", "outcome", b"outcome", "output_tokens", b"output_tokens", "repeated", b"repeated", "route_id", b"route_id", "router_id", b"router_id", "served_model", b"served_model", "time_to_first_token_ms", b"time_to_first_token_ms", "unit_hash", b"unit_hash", "variant_id", b"variant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost_usd: _TypeAlias = _typing.Literal["cost_usd"]  # noqa: Y015
     _WhichOneofArgType__cost_usd: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd"]  # noqa: Y015

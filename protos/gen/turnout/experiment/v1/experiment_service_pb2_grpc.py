@@ -62,7 +62,7 @@ class ExperimentServiceServicer:
     """
 
     def ReportOutcomes(self, request, context):
-        """Workers send the outcomes of requests that were in an experiment.
+        """Workers send the outcomes of requests that were in an experiment, or decided by what was learned.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

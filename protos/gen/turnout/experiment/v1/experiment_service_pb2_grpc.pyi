@@ -34,7 +34,7 @@ class ExperimentServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ExperimentServiceAsyncStub: ...
     ReportOutcomes: _grpc.UnaryUnaryMultiCallable[_experiment_service_pb2.ReportOutcomesRequest, _experiment_service_pb2.ReportOutcomesResponse]
-    """Workers send the outcomes of requests that were in an experiment."""
+    """Workers send the outcomes of requests that were in an experiment, or decided by what was learned."""
     SubmitFeedback: _grpc.UnaryUnaryMultiCallable[_experiment_service_pb2.SubmitFeedbackRequest, _experiment_service_pb2.SubmitFeedbackResponse]
     """Callers tell what an answer, or a user, was worth. Needs a key of scope `inference` or `admin`."""
     ListExperiments: _grpc.UnaryUnaryMultiCallable[_experiment_service_pb2.ListExperimentsRequest, _experiment_service_pb2.ListExperimentsResponse]
@@ -48,7 +48,7 @@ class ExperimentServiceAsyncStub(ExperimentServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ReportOutcomes: _aio.UnaryUnaryMultiCallable[_experiment_service_pb2.ReportOutcomesRequest, _experiment_service_pb2.ReportOutcomesResponse]  # type: ignore[assignment]
-    """Workers send the outcomes of requests that were in an experiment."""
+    """Workers send the outcomes of requests that were in an experiment, or decided by what was learned."""
     SubmitFeedback: _aio.UnaryUnaryMultiCallable[_experiment_service_pb2.SubmitFeedbackRequest, _experiment_service_pb2.SubmitFeedbackResponse]  # type: ignore[assignment]
     """Callers tell what an answer, or a user, was worth. Needs a key of scope `inference` or `admin`."""
     ListExperiments: _aio.UnaryUnaryMultiCallable[_experiment_service_pb2.ListExperimentsRequest, _experiment_service_pb2.ListExperimentsResponse]  # type: ignore[assignment]
@@ -65,7 +65,7 @@ class ExperimentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _experiment_service_pb2.ReportOutcomesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_experiment_service_pb2.ReportOutcomesResponse, _abc.Awaitable[_experiment_service_pb2.ReportOutcomesResponse]]:
-        """Workers send the outcomes of requests that were in an experiment."""
+        """Workers send the outcomes of requests that were in an experiment, or decided by what was learned."""
 
     @_abc_1.abstractmethod
     def SubmitFeedback(

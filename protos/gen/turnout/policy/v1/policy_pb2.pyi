@@ -1335,6 +1335,7 @@ class ModelSelection(_message.Message):
     PROVIDER_FIELD_NUMBER: _builtins.int
     SORT_FIELD_NUMBER: _builtins.int
     QUALITY_FLOOR_FIELD_NUMBER: _builtins.int
+    LEARNED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Fallback models in order. With `model_id: auto`: the models to choose from; also names of providers, and
@@ -1361,6 +1362,12 @@ class ModelSelection(_message.Message):
         without it; then the others, the better first. A request that sorts by itself is sorted as it asks.
         """
 
+    @_builtins.property
+    def learned(self) -> Global___Learned:
+        """Choose among the variant's models, or with "auto" among all of them, by what was learned of them from this
+        deployment's own requests. Unset: nothing is learned. A request that sorts by itself is sorted as it asks.
+        """
+
     def __init__(
         self,
         *,
@@ -1369,14 +1376,82 @@ class ModelSelection(_message.Message):
         provider: Global___ProviderPreference | None = ...,
         sort: _abc.Iterable[Global___SortRule] | None = ...,
         quality_floor: Global___QualityFloor | None = ...,
+        learned: Global___Learned | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["provider", b"provider", "quality_floor", b"quality_floor"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["learned", b"learned", "provider", b"provider", "quality_floor", b"quality_floor"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ignore", b"ignore", "models", b"models", "provider", b"provider", "quality_floor", b"quality_floor", "sort", b"sort"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ignore", b"ignore", "learned", b"learned", "models", b"models", "provider", b"provider", "quality_floor", b"quality_floor", "sort", b"sort"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ModelSelection: _TypeAlias = ModelSelection  # noqa: Y015
+
+@_typing.final
+class Learned(_message.Message):
+    """How models are chosen by what was learned of them: how well each has done with requests of the same kind."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OBJECTIVE_FIELD_NUMBER: _builtins.int
+    METRIC_FIELD_NUMBER: _builtins.int
+    WORST_FIELD_NUMBER: _builtins.int
+    BEST_FIELD_NUMBER: _builtins.int
+    SEGMENT_FIELD_NUMBER: _builtins.int
+    EXPLORE_FIELD_NUMBER: _builtins.int
+    MAX_REGRET_FIELD_NUMBER: _builtins.int
+    objective: _builtins.str
+    """What counts: "quality", "balanced", "cost" or "latency". Empty: quality."""
+    metric: _builtins.str
+    """Metric of feedback that is the reward, such as "thumbs". Empty: an answer that came whole, was not refused, not
+    broken off by its caller and not asked for again within a minute is worth 1, any other 0.
+    """
+    worst: _builtins.float
+    """Value of the metric that is worth 0; 0 when unset."""
+    best: _builtins.float
+    """Value of the metric that is worth 1; 1 when unset. Below `worst`: less is better."""
+    segment: _builtins.str
+    """Key of metadata whose values are told apart, such as "plan"; a value with little evidence of its own gets what
+    everybody gets. Empty: everybody is alike.
+    """
+    explore: _builtins.float
+    """Explore: least probability with which each model is chosen, 0 to 0.2. Unset or 0: always the best one, so that a model
+    that has become better is not found.
+    """
+    max_regret: _builtins.float
+    """Most that exploring may cost in expectation, in units of reward (0 to 1) per request; unset: any."""
+    def __init__(
+        self,
+        *,
+        objective: _builtins.str = ...,
+        metric: _builtins.str = ...,
+        worst: _builtins.float | None = ...,
+        best: _builtins.float | None = ...,
+        segment: _builtins.str = ...,
+        explore: _builtins.float | None = ...,
+        max_regret: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_best", b"_best", "_explore", b"_explore", "_max_regret", b"_max_regret", "_worst", b"_worst", "best", b"best", "explore", b"explore", "max_regret", b"max_regret", "worst", b"worst"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best", b"_best", "_explore", b"_explore", "_max_regret", b"_max_regret", "_worst", b"_worst", "best", b"best", "explore", b"explore", "max_regret", b"max_regret", "metric", b"metric", "objective", b"objective", "segment", b"segment", "worst", b"worst"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__best: _TypeAlias = _typing.Literal["best"]  # noqa: Y015
+    _WhichOneofArgType__best: _TypeAlias = _typing.Literal["_best", b"_best"]  # noqa: Y015
+    _WhichOneofReturnType__explore: _TypeAlias = _typing.Literal["explore"]  # noqa: Y015
+    _WhichOneofArgType__explore: _TypeAlias = _typing.Literal["_explore", b"_explore"]  # noqa: Y015
+    _WhichOneofReturnType__max_regret: _TypeAlias = _typing.Literal["max_regret"]  # noqa: Y015
+    _WhichOneofArgType__max_regret: _TypeAlias = _typing.Literal["_max_regret", b"_max_regret"]  # noqa: Y015
+    _WhichOneofReturnType__worst: _TypeAlias = _typing.Literal["worst"]  # noqa: Y015
+    _WhichOneofArgType__worst: _TypeAlias = _typing.Literal["_worst", b"_worst"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__best) -> _WhichOneofReturnType__best | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__explore) -> _WhichOneofReturnType__explore | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_regret) -> _WhichOneofReturnType__max_regret | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__worst) -> _WhichOneofReturnType__worst | None: ...
+
+Global___Learned: _TypeAlias = Learned  # noqa: Y015
 
 @_typing.final
 class QualityFloor(_message.Message):

@@ -1,0 +1,93 @@
+"""Messages of `turnout.learning.v1` and the values they stand for."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+from turnout.learning.v1 import learning_service_pb2 as pb
+
+from services.core.routing.learned.clusters import Kinds
+from services.core.routing.learned.decision import Decision
+from services.core.routing.learned.table import Cell, Table
+from services.core.routing.plan import LearnedChoice
+
+_LISTS = (
+    ("rewarded", "rewarded"),
+    ("reward", "reward"),
+    ("priced", "priced"),
+    ("cost_usd", "cost"),
+    ("timed", "timed"),
+    ("seconds", "seconds"),
+)
+"""Lists of a message, and the sum of a cell that each holds."""
+
+
+def table_message(table: Table, kinds: str) -> pb.LearnedTable:
+    """The message of a table, with its version; names and instants are the caller's to set.
+
+    Args:
+        kinds: Version of the kinds that the table is about.
+    """
+    message = pb.LearnedTable(kinds=kinds, kinds_count=table.clusters.count)
+    for (model, segment), cells in sorted(table.cells.items()):
+        found = message.cells.add(model=model, segment=segment)
+        for name, field in _LISTS:
+            getattr(found, name).extend(getattr(cell, field) for cell in cells)
+    digest = blake2b(message.SerializeToString(deterministic=True), digest_size=8)
+    message.version = digest.hexdigest()
+    return message
+
+
+def to_table(message: pb.LearnedTable, kinds: Kinds) -> Table | None:
+    """The table of a message; None: it is about other kinds, or a list is not as long as there are kinds."""
+    count = kinds.clusters.count
+    if (message.kinds, message.kinds_count) != (kinds.version, count):
+        return None
+    table = Table(kinds.clusters)
+    for found in message.cells:
+        lists = [getattr(found, name) for name, _ in _LISTS]
+        if any(len(values) != count for values in lists):
+            return None
+        table.cells[found.model, found.segment] = [Cell(*numbers) for numbers in zip(*lists, strict=True)]
+    return table
+
+
+def decision_message(found: LearnedChoice) -> pb.LearnedDecision:
+    """The message of a choice."""
+    nearest = sorted(found.phi.items(), key=lambda pair: (-pair[1], pair[0]))
+    return pb.LearnedDecision(
+        kinds=found.kinds,
+        kind=[kind for kind, _ in nearest],
+        weight=[weight for _, weight in nearest],
+        segment=found.segment,
+        models=[one.model for one in found.choice.scored],
+        propensities=found.choice.propensities,
+        expected=[one.reward for one in found.choice.scored],
+        chosen=found.choice.models[0],
+        table=found.table,
+    )
+
+
+def to_decision(
+    message: pb.LearnedDecision,
+    at: float,
+    served: str,
+    *,
+    reward: float | None = None,
+    cost: float | None = None,
+    seconds: float | None = None,
+) -> Decision:
+    """The value of a decision with what came of it; arguments as in `Decision`."""
+    return Decision(
+        at=at,
+        phi=dict(zip(message.kind, message.weight, strict=True)),
+        models=tuple(message.models),
+        propensities=tuple(message.propensities),
+        expected=tuple(message.expected),
+        chosen=message.chosen,
+        served=served,
+        segment=message.segment,
+        reward=reward,
+        cost=cost,
+        seconds=seconds,
+    )
