@@ -45,6 +45,9 @@ class Outcome(_message.Message):
     FAILED_OVER_FIELD_NUMBER: _builtins.int
     LEARNED_FIELD_NUMBER: _builtins.int
     SERVED_MODEL_FIELD_NUMBER: _builtins.int
+    REPEATS_FIELD_NUMBER: _builtins.int
+    USER_HASH_FIELD_NUMBER: _builtins.int
+    UNTRIED_FIELD_NUMBER: _builtins.int
     generation_id: _builtins.str
     """Id of the request."""
     router_id: _builtins.str
@@ -75,6 +78,16 @@ class Outcome(_message.Message):
     """The first target failed, and another one served."""
     served_model: _builtins.str
     """Model that served, "provider/model"; empty: none did."""
+    repeats: _builtins.str
+    """Id of the request that asked the same not a minute before, for the same user or unit: its answer did not do. Only
+    of what the same worker served. Empty: there is none.
+    """
+    user_hash: _builtins.str
+    """The user that the request names, hashed; empty: none, or it was not decided by what was learned. Feedback about a
+    user is joined by it.
+    """
+    untried: _builtins.bool
+    """The model that was chosen by what was learned was set aside, and not tried: the outcome says nothing about it."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
         """When the request arrived."""
@@ -103,10 +116,13 @@ class Outcome(_message.Message):
         failed_over: _builtins.bool = ...,
         learned: _learning_service_pb2.LearnedDecision | None = ...,
         served_model: _builtins.str = ...,
+        repeats: _builtins.str = ...,
+        user_hash: _builtins.str = ...,
+        untried: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "_time_to_first_token_ms", b"_time_to_first_token_ms", "at", b"at", "cost_usd", b"cost_usd", "learned", b"learned", "time_to_first_token_ms", b"time_to_first_token_ms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "_time_to_first_token_ms", b"_time_to_first_token_ms", "at", b"at", "cost_usd", b"cost_usd", "duration_ms", b"duration_ms", "failed_over", b"failed_over", "finish_reason", b"finish_reason", "generation_id", b"generation_id", "input_tokens", b"input_tokens", "learned", b"learned", "outcome", b"outcome", "output_tokens", b"output_tokens", "repeated", b"repeated", "route_id", b"route_id", "router_id", b"router_id", "served_model", b"served_model", "time_to_first_token_ms", b"time_to_first_token_ms", "unit_hash", b"unit_hash", "variant_id", b"variant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "_time_to_first_token_ms", b"_time_to_first_token_ms", "at", b"at", "cost_usd", b"cost_usd", "duration_ms", b"duration_ms", "failed_over", b"failed_over", "finish_reason", b"finish_reason", "generation_id", b"generation_id", "input_tokens", b"input_tokens", "learned", b"learned", "outcome", b"outcome", "output_tokens", b"output_tokens", "repeated", b"repeated", "repeats", b"repeats", "route_id", b"route_id", "router_id", b"router_id", "served_model", b"served_model", "time_to_first_token_ms", b"time_to_first_token_ms", "unit_hash", b"unit_hash", "untried", b"untried", "user_hash", b"user_hash", "variant_id", b"variant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost_usd: _TypeAlias = _typing.Literal["cost_usd"]  # noqa: Y015
     _WhichOneofArgType__cost_usd: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd"]  # noqa: Y015
@@ -153,12 +169,17 @@ class ReportOutcomesResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    REFUSED_FIELD_NUMBER: _builtins.int
+    refused: _builtins.int
+    """Outcomes whose decision by what was learned is malformed; nothing is learned from them."""
     def __init__(
         self,
+        *,
+        refused: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["refused", b"refused"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -237,9 +258,11 @@ class SubmitFeedbackResponse(_message.Message):
     COUNTED_FIELD_NUMBER: _builtins.int
     UNKNOWN_FIELD_NUMBER: _builtins.int
     counted: _builtins.int
-    """Observations that belong to an experiment."""
+    """Observations that belong to an experiment, or to a request that was decided by what was learned."""
     unknown: _builtins.int
-    """Observations that are about no request and no user of an experiment that is known."""
+    """Observations that are about no such request and no such user that is known yet. Of a metric that is learned from
+    they are kept for an hour, since a request becomes known a moment after its answer.
+    """
     def __init__(
         self,
         *,

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*turnout/learning/v1/learning_service.proto\x12\x13turnout.learning.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"&\n\x13StreamTablesRequest\x12\x0f\n\x07node_id\x18\x01 \x01(\t\"W\n\x14StreamTablesResponse\x12\x0c\n\x04\x66ull\x18\x01 \x01(\x08\x12\x31\n\x06tables\x18\x02 \x03(\x0b\x32!.turnout.learning.v1.LearnedTable\"\x83\x02\n\x0cLearnedTable\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x10\n\x08route_id\x18\x02 \x01(\t\x12\x12\n\nvariant_id\x18\x03 \x01(\t\x12\r\n\x05kinds\x18\x04 \x01(\t\x12\x13\n\x0bkinds_count\x18\x05 \x01(\x05\x12\x0f\n\x07version\x18\x06 \x01(\t\x12.\n\nlearned_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tdecisions\x18\x08 \x01(\x03\x12\x10\n\x08rewarded\x18\t \x01(\x03\x12\x30\n\x05\x63\x65lls\x18\n \x03(\x0b\x32!.turnout.learning.v1.LearnedCells\"\x92\x01\n\x0cLearnedCells\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07segment\x18\x02 \x01(\t\x12\x10\n\x08rewarded\x18\x03 \x03(\x01\x12\x0e\n\x06reward\x18\x04 \x03(\x01\x12\x0e\n\x06priced\x18\x05 \x03(\x01\x12\x10\n\x08\x63ost_usd\x18\x06 \x03(\x01\x12\r\n\x05timed\x18\x07 \x03(\x01\x12\x0f\n\x07seconds\x18\x08 \x03(\x01\"\xa6\x01\n\x0fLearnedDecision\x12\r\n\x05kinds\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x03(\x05\x12\x0e\n\x06weight\x18\x03 \x03(\x01\x12\x0f\n\x07segment\x18\x04 \x01(\t\x12\x0e\n\x06models\x18\x05 \x03(\t\x12\x14\n\x0cpropensities\x18\x06 \x03(\x01\x12\x10\n\x08\x65xpected\x18\x07 \x03(\x01\x12\x0e\n\x06\x63hosen\x18\x08 \x01(\t\x12\r\n\x05table\x18\t \x01(\t\"L\n\x11GetLearnedRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x10\n\x08route_id\x18\x02 \x01(\t\x12\x12\n\nvariant_id\x18\x03 \x01(\t\"\x14\n\x12ListLearnedRequest\"H\n\x13ListLearnedResponse\x12\x31\n\x06tables\x18\x01 \x03(\x0b\x32!.turnout.learning.v1.LearnedTable\"\xe0\x01\n\x07Learned\x12\x30\n\x05table\x18\x01 \x01(\x0b\x32!.turnout.learning.v1.LearnedTable\x12\x31\n\x06models\x18\x02 \x03(\x0b\x32!.turnout.learning.v1.LearnedModel\x12.\n\x06greedy\x18\x03 \x01(\x0b\x32\x1e.turnout.learning.v1.OffPolicy\x12/\n\x07singles\x18\x04 \x03(\x0b\x32\x1e.turnout.learning.v1.OffPolicy\x12\x0f\n\x07verdict\x18\x05 \x01(\t\"\x92\x01\n\x0cLearnedModel\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06\x63hosen\x18\x02 \x01(\x03\x12\x0e\n\x06reward\x18\x03 \x01(\x01\x12\x15\n\x08\x63ost_usd\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07seconds\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\r\n\x05share\x18\x06 \x01(\x01\x42\x0b\n\t_cost_usdB\n\n\x08_seconds\"\xaa\x01\n\tOffPolicy\x12\x11\n\tcandidate\x18\x01 \x01(\t\x12\x10\n\x08requests\x18\x02 \x01(\x03\x12\x11\n\teffective\x18\x03 \x01(\x01\x12\x13\n\x06reward\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x03low\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x11\n\x04high\x18\x06 \x01(\x01H\x02\x88\x01\x01\x12\x0f\n\x07refusal\x18\x07 \x01(\tB\t\n\x07_rewardB\x06\n\x04_lowB\x07\n\x05_high2\xb8\x02\n\x0fLearningService\x12\x65\n\x0cStreamTables\x12(.turnout.learning.v1.StreamTablesRequest\x1a).turnout.learning.v1.StreamTablesResponse0\x01\x12W\n\nGetLearned\x12&.turnout.learning.v1.GetLearnedRequest\x1a\x1c.turnout.learning.v1.Learned\"\x03\x90\x02\x01\x12\x65\n\x0bListLearned\x12\'.turnout.learning.v1.ListLearnedRequest\x1a(.turnout.learning.v1.ListLearnedResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*turnout/learning/v1/learning_service.proto\x12\x13turnout.learning.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"5\n\x13StreamTablesRequest\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\r\n\x05relay\x18\x02 \x01(\x08\"W\n\x14StreamTablesResponse\x12\x0c\n\x04\x66ull\x18\x01 \x01(\x08\x12\x31\n\x06tables\x18\x02 \x03(\x0b\x32!.turnout.learning.v1.LearnedTable\"\x83\x02\n\x0cLearnedTable\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x10\n\x08route_id\x18\x02 \x01(\t\x12\x12\n\nvariant_id\x18\x03 \x01(\t\x12\r\n\x05kinds\x18\x04 \x01(\t\x12\x13\n\x0bkinds_count\x18\x05 \x01(\x05\x12\x0f\n\x07version\x18\x06 \x01(\t\x12.\n\nlearned_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tdecisions\x18\x08 \x01(\x03\x12\x10\n\x08rewarded\x18\t \x01(\x03\x12\x30\n\x05\x63\x65lls\x18\n \x03(\x0b\x32!.turnout.learning.v1.LearnedCells\"\x92\x01\n\x0cLearnedCells\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07segment\x18\x02 \x01(\t\x12\x10\n\x08rewarded\x18\x03 \x03(\x01\x12\x0e\n\x06reward\x18\x04 \x03(\x01\x12\x0e\n\x06priced\x18\x05 \x03(\x01\x12\x10\n\x08\x63ost_usd\x18\x06 \x03(\x01\x12\r\n\x05timed\x18\x07 \x03(\x01\x12\x0f\n\x07seconds\x18\x08 \x03(\x01\"\xa6\x01\n\x0fLearnedDecision\x12\r\n\x05kinds\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x03(\x05\x12\x0e\n\x06weight\x18\x03 \x03(\x01\x12\x0f\n\x07segment\x18\x04 \x01(\t\x12\x0e\n\x06models\x18\x05 \x03(\t\x12\x14\n\x0cpropensities\x18\x06 \x03(\x01\x12\x10\n\x08\x65xpected\x18\x07 \x03(\x01\x12\x0e\n\x06\x63hosen\x18\x08 \x01(\t\x12\r\n\x05table\x18\t \x01(\t\"L\n\x11GetLearnedRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x10\n\x08route_id\x18\x02 \x01(\t\x12\x12\n\nvariant_id\x18\x03 \x01(\t\"\x14\n\x12ListLearnedRequest\"H\n\x13ListLearnedResponse\x12\x31\n\x06tables\x18\x01 \x03(\x0b\x32!.turnout.learning.v1.LearnedTable\"\xb3\x02\n\x07Learned\x12\x30\n\x05table\x18\x01 \x01(\x0b\x32!.turnout.learning.v1.LearnedTable\x12\x31\n\x06models\x18\x02 \x03(\x0b\x32!.turnout.learning.v1.LearnedModel\x12.\n\x06greedy\x18\x03 \x01(\x0b\x32\x1e.turnout.learning.v1.OffPolicy\x12/\n\x07singles\x18\x04 \x03(\x0b\x32\x1e.turnout.learning.v1.OffPolicy\x12\x0f\n\x07verdict\x18\x05 \x01(\t\x12\x0e\n\x06metric\x18\x06 \x01(\t\x12\x1a\n\rlogged_reward\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x0bother_kinds\x18\x08 \x01(\x03\x42\x10\n\x0e_logged_reward\"\x92\x01\n\x0cLearnedModel\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06\x63hosen\x18\x02 \x01(\x03\x12\x0e\n\x06reward\x18\x03 \x01(\x01\x12\x15\n\x08\x63ost_usd\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07seconds\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\r\n\x05share\x18\x06 \x01(\x01\x42\x0b\n\t_cost_usdB\n\n\x08_seconds\"\xaa\x01\n\tOffPolicy\x12\x11\n\tcandidate\x18\x01 \x01(\t\x12\x10\n\x08requests\x18\x02 \x01(\x03\x12\x11\n\teffective\x18\x03 \x01(\x01\x12\x13\n\x06reward\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x03low\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x11\n\x04high\x18\x06 \x01(\x01H\x02\x88\x01\x01\x12\x0f\n\x07refusal\x18\x07 \x01(\tB\t\n\x07_rewardB\x06\n\x04_lowB\x07\n\x05_high2\xb8\x02\n\x0fLearningService\x12\x65\n\x0cStreamTables\x12(.turnout.learning.v1.StreamTablesRequest\x1a).turnout.learning.v1.StreamTablesResponse0\x01\x12W\n\nGetLearned\x12&.turnout.learning.v1.GetLearnedRequest\x1a\x1c.turnout.learning.v1.Learned\"\x03\x90\x02\x01\x12\x65\n\x0bListLearned\x12\'.turnout.learning.v1.ListLearnedRequest\x1a(.turnout.learning.v1.ListLearnedResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,27 +37,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LEARNINGSERVICE'].methods_by_name['ListLearned']._loaded_options = None
   _globals['_LEARNINGSERVICE'].methods_by_name['ListLearned']._serialized_options = b'\220\002\001'
   _globals['_STREAMTABLESREQUEST']._serialized_start=100
-  _globals['_STREAMTABLESREQUEST']._serialized_end=138
-  _globals['_STREAMTABLESRESPONSE']._serialized_start=140
-  _globals['_STREAMTABLESRESPONSE']._serialized_end=227
-  _globals['_LEARNEDTABLE']._serialized_start=230
-  _globals['_LEARNEDTABLE']._serialized_end=489
-  _globals['_LEARNEDCELLS']._serialized_start=492
-  _globals['_LEARNEDCELLS']._serialized_end=638
-  _globals['_LEARNEDDECISION']._serialized_start=641
-  _globals['_LEARNEDDECISION']._serialized_end=807
-  _globals['_GETLEARNEDREQUEST']._serialized_start=809
-  _globals['_GETLEARNEDREQUEST']._serialized_end=885
-  _globals['_LISTLEARNEDREQUEST']._serialized_start=887
-  _globals['_LISTLEARNEDREQUEST']._serialized_end=907
-  _globals['_LISTLEARNEDRESPONSE']._serialized_start=909
-  _globals['_LISTLEARNEDRESPONSE']._serialized_end=981
-  _globals['_LEARNED']._serialized_start=984
-  _globals['_LEARNED']._serialized_end=1208
-  _globals['_LEARNEDMODEL']._serialized_start=1211
-  _globals['_LEARNEDMODEL']._serialized_end=1357
-  _globals['_OFFPOLICY']._serialized_start=1360
-  _globals['_OFFPOLICY']._serialized_end=1530
-  _globals['_LEARNINGSERVICE']._serialized_start=1533
-  _globals['_LEARNINGSERVICE']._serialized_end=1845
+  _globals['_STREAMTABLESREQUEST']._serialized_end=153
+  _globals['_STREAMTABLESRESPONSE']._serialized_start=155
+  _globals['_STREAMTABLESRESPONSE']._serialized_end=242
+  _globals['_LEARNEDTABLE']._serialized_start=245
+  _globals['_LEARNEDTABLE']._serialized_end=504
+  _globals['_LEARNEDCELLS']._serialized_start=507
+  _globals['_LEARNEDCELLS']._serialized_end=653
+  _globals['_LEARNEDDECISION']._serialized_start=656
+  _globals['_LEARNEDDECISION']._serialized_end=822
+  _globals['_GETLEARNEDREQUEST']._serialized_start=824
+  _globals['_GETLEARNEDREQUEST']._serialized_end=900
+  _globals['_LISTLEARNEDREQUEST']._serialized_start=902
+  _globals['_LISTLEARNEDREQUEST']._serialized_end=922
+  _globals['_LISTLEARNEDRESPONSE']._serialized_start=924
+  _globals['_LISTLEARNEDRESPONSE']._serialized_end=996
+  _globals['_LEARNED']._serialized_start=999
+  _globals['_LEARNED']._serialized_end=1306
+  _globals['_LEARNEDMODEL']._serialized_start=1309
+  _globals['_LEARNEDMODEL']._serialized_end=1455
+  _globals['_OFFPOLICY']._serialized_start=1458
+  _globals['_OFFPOLICY']._serialized_end=1628
+  _globals['_LEARNINGSERVICE']._serialized_start=1631
+  _globals['_LEARNINGSERVICE']._serialized_end=1943
 # @@protoc_insertion_point(module_scope)

@@ -26,16 +26,20 @@ class StreamTablesRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NODE_ID_FIELD_NUMBER: _builtins.int
+    RELAY_FIELD_NUMBER: _builtins.int
     node_id: _builtins.str
     """Id of the worker; of a replica of the control plane that hands tables on, its address."""
+    relay: _builtins.bool
+    """True: for a replica of the control plane that hands the tables on; refused by one that does not learn itself."""
     def __init__(
         self,
         *,
         node_id: _builtins.str = ...,
+        relay: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["node_id", b"node_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["node_id", b"node_id", "relay", b"relay"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -50,7 +54,9 @@ class StreamTablesResponse(_message.Message):
     FULL_FIELD_NUMBER: _builtins.int
     TABLES_FIELD_NUMBER: _builtins.int
     full: _builtins.bool
-    """True: these are all tables that there are, and others are gone."""
+    """True: these are all tables that there are, and others are gone. False: others stay. A replica that does not know
+    the tables yet begins with an answer that is not full and has none.
+    """
     @_builtins.property
     def tables(self) -> _containers.RepeatedCompositeFieldContainer[Global___LearnedTable]:
         """The tables."""
@@ -339,8 +345,17 @@ class Learned(_message.Message):
     GREEDY_FIELD_NUMBER: _builtins.int
     SINGLES_FIELD_NUMBER: _builtins.int
     VERDICT_FIELD_NUMBER: _builtins.int
+    METRIC_FIELD_NUMBER: _builtins.int
+    LOGGED_REWARD_FIELD_NUMBER: _builtins.int
+    OTHER_KINDS_FIELD_NUMBER: _builtins.int
     verdict: _builtins.str
-    """One sentence: what to believe."""
+    """What to believe."""
+    metric: _builtins.str
+    """Metric of feedback that is the reward; empty: how answers ended."""
+    logged_reward: _builtins.float
+    """Mean reward of the decisions, as they were made; unset: none is known."""
+    other_kinds: _builtins.int
+    """Decisions that are about other kinds of requests, of another release; nothing is learned from them."""
     @_builtins.property
     def table(self) -> Global___LearnedTable:
         """The table."""
@@ -365,12 +380,17 @@ class Learned(_message.Message):
         greedy: Global___OffPolicy | None = ...,
         singles: _abc.Iterable[Global___OffPolicy] | None = ...,
         verdict: _builtins.str = ...,
+        metric: _builtins.str = ...,
+        logged_reward: _builtins.float | None = ...,
+        other_kinds: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["greedy", b"greedy", "table", b"table"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_logged_reward", b"_logged_reward", "greedy", b"greedy", "logged_reward", b"logged_reward", "table", b"table"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["greedy", b"greedy", "models", b"models", "singles", b"singles", "table", b"table", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_logged_reward", b"_logged_reward", "greedy", b"greedy", "logged_reward", b"logged_reward", "metric", b"metric", "models", b"models", "other_kinds", b"other_kinds", "singles", b"singles", "table", b"table", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__logged_reward: _TypeAlias = _typing.Literal["logged_reward"]  # noqa: Y015
+    _WhichOneofArgType__logged_reward: _TypeAlias = _typing.Literal["_logged_reward", b"_logged_reward"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__logged_reward) -> _WhichOneofReturnType__logged_reward | None: ...
 
 Global___Learned: _TypeAlias = Learned  # noqa: Y015
 
