@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from services.controlplane.app import ControlPlaneSettings, serve
+from services.controlplane.learning.learner import LEARN_SECONDS
 from services.controlplane.store.etcd import DEFAULT_PREFIX, EtcdOptions
 from services.runtime.flags import Flag, read_flags
 from services.runtime.logging import configure_logging
@@ -24,7 +25,8 @@ FLAGS = (
     Flag("grace", 5.0, "seconds that running calls get at the end"),
     Flag("replica", "", "name of this replica; default: host and pid"),
     Flag("advertise", "", "HOST:PORT that other replicas reach this one at; default: --listen"),
-    Flag("data-dir", "", "folder for the evidence of experiments; default: kept in memory"),
+    Flag("data-dir", "", "folder for the evidence of experiments and for decisions to learn from; default: in memory"),
+    Flag("learn-seconds", LEARN_SECONDS, "seconds between two looks at what there is to learn"),
 )
 
 
@@ -51,6 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
         replica=values["replica"],
         advertise=values["advertise"],
         data_dir=Path(values["data_dir"]) if values["data_dir"] else None,
+        learn_seconds=values["learn_seconds"],
     )
     return run(lambda stop: serve(settings, stop))
 

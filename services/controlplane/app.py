@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, CollectorRegistry
 from turnout.discovery.v1 import discovery_pb2, discovery_pb2_grpc
 from turnout.experiment.v1 import experiment_service_pb2, experiment_service_pb2_grpc
+from turnout.learning.v1 import learning_service_pb2, learning_service_pb2_grpc
 from turnout.policy.v1 import (
     lifecycle_service_pb2,
     lifecycle_service_pb2_grpc,
@@ -27,6 +28,8 @@ from services.controlplane.evidence.experiments import RAMP_SECONDS, AutoRamps, 
 from services.controlplane.evidence.leader import Leader
 from services.controlplane.evidence.service import ExperimentServicer
 from services.controlplane.evidence.store import DAY, KEPT_DAYS, EvidenceStore
+from services.controlplane.learning.app import Learning, LearningSettings
+from services.controlplane.learning.learner import LEARN_SECONDS
 from services.controlplane.lifecycle import PolicyLifecycle
 from services.controlplane.lifecycle_service import LifecycleServicer
 from services.controlplane.nodes import Nodes
@@ -50,6 +53,7 @@ SERVICES = (
     policy_service_pb2.DESCRIPTOR.services_by_name["PolicyService"].full_name,
     lifecycle_service_pb2.DESCRIPTOR.services_by_name["LifecycleService"].full_name,
     experiment_service_pb2.DESCRIPTOR.services_by_name["ExperimentService"].full_name,
+    learning_service_pb2.DESCRIPTOR.services_by_name["LearningService"].full_name,
     discovery_pb2.DESCRIPTOR.services_by_name["DiscoveryService"].full_name,
 )
 
@@ -64,7 +68,9 @@ class ControlPlaneSettings:
         metrics_port: Port of Prometheus metrics; 0: none.
         grace: Seconds that running calls get at the end.
         advertise: Address that other replicas reach this one at; empty: `listen`.
-        data_dir: Where the evidence of experiments is kept; None: in memory, until the end of the process.
+        data_dir: Where the evidence of experiments, and decisions by what was learned, are kept; None: in memory, until
+            the end of the process.
+        learn_seconds: Seconds between two looks at what there is to learn.
     """
 
     etcd: EtcdOptions
@@ -75,12 +81,23 @@ class ControlPlaneSettings:
     replica: str = ""
     advertise: str = ""
     data_dir: Path | None = None
+    learn_seconds: float = LEARN_SECONDS
 
 
 class ControlPlane:
-    """One replica, around any store."""
+    """One replica, around any store.
 
-    def __init__(self, store: PolicyStore, settings: ControlPlaneSettings, clock: Clock) -> None:
+    Args:
+        registry: Where its metrics are registered; None: in one of its own.
+    """
+
+    def __init__(
+        self,
+        store: PolicyStore,
+        settings: ControlPlaneSettings,
+        clock: Clock,
+        registry: CollectorRegistry | None = None,
+    ) -> None:
         self.board = Board()
         self.publisher = Publisher(store, self.board, clock)
         replica = settings.replica or f"{socket.gethostname()}-{os.getpid()}"
@@ -90,9 +107,18 @@ class ControlPlane:
         self._policy = PolicyServicer(admin, authoriser, self.board, self.nodes, clock)
         lifecycle = PolicyLifecycle(admin, store)
         self.evidence = EvidenceStore(settings.data_dir / "evidence.sqlite" if settings.data_dir is not None else None)
-        self.leader = Leader(store, settings.advertise or settings.listen, clock)
+        address = settings.advertise or settings.listen
+        self.leader = Leader(store, address, clock)
+        self.learning = Learning(
+            self.board,
+            self.leader,
+            authoriser,
+            clock,
+            registry or CollectorRegistry(),
+            LearningSettings(address, settings.data_dir, settings.learn_seconds),
+        )
         experiments = Experiments(admin, lifecycle, self.board, self.evidence)
-        self._experiments = ExperimentServicer(experiments, authoriser, self.leader, clock)
+        self._experiments = ExperimentServicer(experiments, self.learning.decisions, authoriser, self.leader, clock)
         self._ramps = AutoRamps(experiments, admin, clock)
         self._lifecycle = LifecycleServicer(lifecycle, authoriser, self.board, self.nodes, clock)
         self._discovery = DiscoveryServicer(self.board, self.nodes)
@@ -106,6 +132,7 @@ class ControlPlane:
         background.start("nodes", self.nodes.run())
         background.start("leader", self.leader.run())
         background.start("ramps", self._run_ramps())
+        self.learning.start(background)
         background.start("readiness", self._announce(server))
         return server
 
@@ -113,15 +140,18 @@ class ControlPlane:
         """End the policy streams, let running calls finish within the grace, let go."""
         self.publisher.stop()
         self._discovery.stop()
+        self.learning.stop()
         await server.stop(self._settings.grace)
         await background.cancel()
         await self.leader.aclose()
         self.evidence.close()
+        self.learning.close()
 
     def _add(self, server: grpc.aio.Server) -> None:
         policy_service_pb2_grpc.add_PolicyServiceServicer_to_server(self._policy, server)
         lifecycle_service_pb2_grpc.add_LifecycleServiceServicer_to_server(self._lifecycle, server)
         experiment_service_pb2_grpc.add_ExperimentServiceServicer_to_server(self._experiments, server)
+        learning_service_pb2_grpc.add_LearningServiceServicer_to_server(self.learning.servicer, server)
         discovery_pb2_grpc.add_DiscoveryServiceServicer_to_server(self._discovery, server)
 
     async def _run_ramps(self) -> None:
@@ -130,7 +160,9 @@ class ControlPlane:
         while True:
             if self.leader.is_mine:
                 await self._ramps.look_safely()
-                await asyncio.to_thread(self.evidence.forget, self._clock.wall() - KEPT_DAYS * DAY)
+                now = self._clock.wall()
+                await asyncio.to_thread(self.evidence.forget, now - KEPT_DAYS * DAY)
+                await asyncio.to_thread(self.learning.forget, now)
             await self._clock.sleep(RAMP_SECONDS)
 
     async def _announce(self, server: RunningServer) -> None:
@@ -150,7 +182,7 @@ async def serve(settings: ControlPlaneSettings, stop: Stop) -> None:
     clock = SystemClock()
     store = EtcdStore(settings.etcd, clock)
     background = Background(stop)
-    plane = ControlPlane(store, settings, clock)
+    plane = ControlPlane(store, settings, clock, REGISTRY)
     server = await plane.start(background)
     log.info("control plane listens on %s, etcd at %s", settings.listen, ", ".join(settings.etcd.endpoints))
     await stop.wait()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -19,6 +19,7 @@ from turnout.discovery.v1 import discovery_pb2_grpc
 
 from services.controlplane.board import Board
 from services.controlplane.nodes import Nodes
+from services.controlplane.waiting import first_of
 from services.core.discovery.messages import Acknowledgement, Resync, Subscription
 from services.core.discovery.publisher_session import (
     PublisherSession,
@@ -67,7 +68,7 @@ class DiscoveryServicer(discovery_pb2_grpc.DiscoveryServiceServicer):
         subscription = to_request(first) if first is not grpc.aio.EOF else None
         if not isinstance(subscription, Subscription) or not subscription.node_id:
             await abort(context, InvalidRequest("a stream begins with `subscribe` and a node_id", param="subscribe"))
-        await _first_of(self._board.ready.wait(), self._stopping.wait())
+        await first_of(self._board.ready.wait(), self._stopping.wait())
         if self._stopping.is_set():
             return
         stream = _Stream(open_session(subscription, self._board.offered(subscription.node_id)))
@@ -119,14 +120,4 @@ class DiscoveryServicer(discovery_pb2_grpc.DiscoveryServiceServicer):
             if stream.session is not before:
                 # It has caught up without a push: what it refused is no longer news.
                 self._nodes.seen(stream.session, connected=True)
-            await _first_of(self._board.other_than(seen, node), stream.answered.wait(), self._stopping.wait())
-
-
-async def _first_of(*events: Coroutine[Any, Any, object]) -> None:
-    """Return when one of `events` has come. None of them may read from gRPC: the others are cancelled."""
-    tasks = [asyncio.create_task(event) for event in events]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
+            await first_of(self._board.other_than(seen, node), stream.answered.wait(), self._stopping.wait())

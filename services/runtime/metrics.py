@@ -132,6 +132,30 @@ class Metrics:
         return Gauge(name, METRIC_MEANINGS[name], labels, registry=self.registry)
 
 
+class LearningMetrics:
+    """Metrics of a replica of the control plane that learns."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        decisions: Metric = "turnout_learning_decisions_total"
+        self._decisions = _Family(Counter(decisions, METRIC_MEANINGS[decisions], ("result",), registry=registry))
+        duration: Metric = "turnout_learning_duration_seconds"
+        self._duration = Histogram(duration, METRIC_MEANINGS[duration], registry=registry, buckets=SECONDS)
+        tables: Metric = "turnout_learning_tables"
+        self._tables = Gauge(tables, METRIC_MEANINGS[tables], registry=registry)
+
+    def decisions(self, result: str, count: int) -> None:
+        """Count decisions that workers reported: kept or refused."""
+        _add(self._decisions.child(result), count)
+
+    def learned(self, seconds: float) -> None:
+        """Note how long it took to learn a table."""
+        self._duration.observe(seconds)
+
+    def tables(self, count: int) -> None:
+        """Set how many tables are on show."""
+        self._tables.set(count)
+
+
 def serve_metrics(port: int, registry: CollectorRegistry) -> None:
     """Serve a registry to Prometheus at `port`, until the process ends; 0: nowhere.
 

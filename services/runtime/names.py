@@ -80,6 +80,9 @@ Metric = Literal[
     "turnout_outcomes_lost_total",
     "turnout_shadows_total",
     "turnout_shadow_cost_usd_total",
+    "turnout_learning_decisions_total",
+    "turnout_learning_duration_seconds",
+    "turnout_learning_tables",
 ]
 
 METRIC_MEANINGS: dict[Metric, str] = {
@@ -106,6 +109,10 @@ METRIC_MEANINGS: dict[Metric, str] = {
     "turnout_shadows_total": "Shadows by router and result: ok, failed, broken, cancelled, or why it was not sent (rate, "
     "cost, unpriced, busy, ending).",
     "turnout_shadow_cost_usd_total": "Cost of shadows in US dollars by router; in no other counter.",
+    "turnout_learning_decisions_total": "Control plane: decisions by what was learned that workers reported, by what "
+    "became of them: kept, refused (malformed).",
+    "turnout_learning_duration_seconds": "Control plane: how long it took to learn one table.",
+    "turnout_learning_tables": "Control plane: tables on show, at the replica that learns.",
 }
 
 ATTRIBUTE_MEANINGS: dict[Attribute, str] = {

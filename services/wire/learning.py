@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import blake2b
 
 from turnout.learning.v1 import learning_service_pb2 as pb
@@ -20,6 +21,8 @@ _LISTS = (
     ("seconds", "seconds"),
 )
 """Lists of a message, and the sum of a cell that each holds."""
+_SLACK = 1e-6
+"""How far sums of floats may be from 1."""
 
 
 def table_message(table: Table, kinds: str) -> pb.LearnedTable:
@@ -66,6 +69,29 @@ def decision_message(found: LearnedChoice) -> pb.LearnedDecision:
         chosen=found.choice.models[0],
         table=found.table,
     )
+
+
+def problem_of(message: pb.LearnedDecision) -> str:
+    """What is wrong with a decision that somebody sent; empty: nothing, and it can be learned from."""
+    models = list(message.models)
+    if not message.kinds or not models or len(set(models)) != len(models):
+        return "it names no kinds, or no models, or one of them twice"
+    if not len(models) == len(message.propensities) == len(message.expected):
+        return "models, propensities and expected are not equally long"
+    if not 0 < len(message.kind) == len(message.weight) == len(set(message.kind)) or min(message.kind) < 0:
+        return "kind and weight are not equally long, or a kind is there twice or below 0"
+    if message.chosen not in models:
+        return "chosen is none of models"
+    if not (_are_shares(message.propensities) and _are_shares(message.weight)):
+        return "propensities or weights are not shares that sum to 1"
+    if not message.propensities[models.index(message.chosen)] > 0.0:
+        return "what was chosen has no probability"
+    return "" if all(0.0 <= value <= 1.0 for value in message.expected) else "an expected reward is not 0 to 1"
+
+
+def _are_shares(values: Sequence[float]) -> bool:
+    # Written so that a value that is no number is refused.
+    return all(0.0 <= value <= 1.0 + _SLACK for value in values) and abs(sum(values) - 1.0) <= _SLACK
 
 
 def to_decision(

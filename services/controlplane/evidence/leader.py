@@ -6,16 +6,19 @@ that its own disk has; what the dead one had is there again when it comes back a
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from typing import Any
+from functools import wraps
+from typing import Any, Protocol
 
 import grpc
-from turnout.experiment.v1.experiment_service_pb2_grpc import ExperimentServiceStub
 
+from services.controlplane.handlers import Answer, Context, Handler
 from services.controlplane.store.base import PolicyStore
 from services.core.errors import Overloaded, StoreUnavailable
 from services.runtime.clock import Clock
 from services.runtime.grpc_channel import open_channel
+from services.runtime.grpc_server import headers_of
 from services.wire.status import from_rpc_error
 
 log = logging.getLogger(__name__)
@@ -38,6 +41,7 @@ class Leader:
         self._address = address
         self._clock = clock
         self._holder = ""
+        self._changed = asyncio.Event()
         self._channel: grpc.aio.Channel | None = None
         self._channel_to = ""
 
@@ -45,6 +49,17 @@ class Leader:
     def is_mine(self) -> bool:
         """Whether this replica collects."""
         return self._holder == self._address
+
+    @property
+    def holder(self) -> str:
+        """Address of the replica that collects; empty: not known yet."""
+        return self._holder
+
+    async def other_than(self, seen: str) -> str:
+        """The address of the replica that collects as soon as it is not `seen`."""
+        while self._holder == seen:
+            await self._changed.wait()
+        return self._holder
 
     async def run(self) -> None:
         """Claim, and claim again before the lease ends."""
@@ -54,17 +69,23 @@ class Leader:
 
     async def claim(self) -> None:
         """Claim once; who holds it is known afterwards, as far as the store answers."""
-        before = self.is_mine
+        before, holder = self.is_mine, self._holder
         try:
             self._holder = await self._store.claim(CLAIM, self._address, LEASE_SECONDS)
         except StoreUnavailable as error:
             log.debug("the claim on the evidence was not renewed: %s", error.message)
             return
+        if self._holder != holder:
+            changed, self._changed = self._changed, asyncio.Event()
+            changed.set()
         if self.is_mine != before:
             log.info("evidence is collected by %s", "this replica" if self.is_mine else self._holder)
 
-    async def hand_on(self, method: str, request: Any, metadata: tuple[tuple[str, str], ...]) -> Any:
+    async def hand_on(self, stub: Any, method: str, request: Any, metadata: tuple[tuple[str, str], ...]) -> Any:
         """Let the replica that collects answer.
+
+        Args:
+            stub: Class of the service's stub.
 
         Raises:
             RouterError: It refuses, or cannot be reached.
@@ -74,7 +95,7 @@ class Leader:
         if self._channel is None or self._channel_to != self._holder:
             await self.aclose()
             self._channel, self._channel_to = open_channel(self._holder), self._holder
-        call = getattr(ExperimentServiceStub(self._channel), method)
+        call = getattr(stub(self._channel), method)
         try:
             return await call(request, metadata=metadata, timeout=CALL_SECONDS)
         except grpc.aio.AioRpcError as error:
@@ -85,3 +106,25 @@ class Leader:
         channel, self._channel = self._channel, None
         if channel is not None:
             await channel.close()
+
+
+class Collecting(Protocol):
+    """A servicer that only the replica that collects can answer for; `stub` is the class of its service's stub."""
+
+    leader: Leader
+    stub: Any
+
+
+def collected(handler: Handler[Answer]) -> Handler[Answer]:
+    """Let the replica that collects answer; under `authorised`, which turns what that refuses into a status."""
+
+    @wraps(handler)
+    async def handle(self: Collecting, request: Any, context: Context) -> Answer:
+        if self.leader.is_mine:
+            return await handler(self, request, context)
+        headers = headers_of(context)
+        metadata = tuple((n, headers[n]) for n in ("authorization", "x-api-key") if n in headers)
+        handed: Answer = await self.leader.hand_on(self.stub, handler.__name__, request, metadata)
+        return handed
+
+    return handle

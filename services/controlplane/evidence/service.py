@@ -6,22 +6,21 @@ import asyncio
 import math
 import re
 from collections.abc import Iterable
-from functools import wraps
-from typing import Any
 
 from turnout.experiment.v1 import experiment_service_pb2 as pb
 from turnout.experiment.v1 import experiment_service_pb2_grpc
+from turnout.experiment.v1.experiment_service_pb2_grpc import ExperimentServiceStub
 
 from services.controlplane.auth import READ, Authoriser
 from services.controlplane.evidence.experiments import Experiment, Experiments
-from services.controlplane.evidence.leader import Leader
+from services.controlplane.evidence.leader import Leader, collected
 from services.controlplane.evidence.store import Counts, Observed, Seen
-from services.controlplane.handlers import Answer, Context, Handler, authorised
+from services.controlplane.handlers import Context, authorised
+from services.controlplane.learning.intake import Decisions
 from services.core.errors import InvalidRequest
 from services.core.experiments.intervals import Interval
 from services.core.experiments.report import Comparison, Report, value_of
 from services.runtime.clock import Clock
-from services.runtime.grpc_server import headers_of
 from services.wire.lifecycle import seconds_of, timestamp
 from services.wire.records import unit_hash
 
@@ -31,27 +30,17 @@ _METRIC = re.compile(r"\A[A-Za-z0-9_.-]{1,64}\Z")
 _FAILED = {"failed", "broken"}
 
 
-def collected(handler: Handler[Answer]) -> Handler[Answer]:
-    """Let the replica that collects answer; under `authorised`, which turns what that refuses into a status."""
-
-    @wraps(handler)
-    async def handle(self: ExperimentServicer, request: Any, context: Context) -> Answer:
-        if self.leader.is_mine:
-            return await handler(self, request, context)
-        headers = headers_of(context)
-        metadata = tuple((n, headers[n]) for n in ("authorization", "x-api-key") if n in headers)
-        handed: Answer = await self.leader.hand_on(handler.__name__, request, metadata)
-        return handed
-
-    return handle
-
-
 class ExperimentServicer(experiment_service_pb2_grpc.ExperimentServiceServicer):
     """The service."""
 
-    def __init__(self, experiments: Experiments, authoriser: Authoriser, leader: Leader, clock: Clock) -> None:
+    stub = ExperimentServiceStub
+
+    def __init__(
+        self, experiments: Experiments, decisions: Decisions, authoriser: Authoriser, leader: Leader, clock: Clock
+    ) -> None:
         self.authoriser = authoriser
         self._experiments = experiments
+        self._decisions = decisions
         self.leader = leader
         self._clock = clock
 
@@ -59,8 +48,10 @@ class ExperimentServicer(experiment_service_pb2_grpc.ExperimentServiceServicer):
     @authorised(frozenset())
     @collected
     async def ReportOutcomes(self, request: pb.ReportOutcomesRequest, context: Context) -> pb.ReportOutcomesResponse:
-        await asyncio.to_thread(self._experiments.evidence.add, [_seen(o) for o in request.outcomes])
-        return pb.ReportOutcomesResponse()
+        # A request without a unit is in no experiment.
+        seen = [_seen(o) for o in request.outcomes if o.unit_hash]
+        await asyncio.to_thread(self._experiments.evidence.add, seen)
+        return pb.ReportOutcomesResponse(refused=await asyncio.to_thread(self._decisions.add, request.outcomes))
 
     @authorised(FEEDBACK)
     @collected
@@ -69,7 +60,9 @@ class ExperimentServicer(experiment_service_pb2_grpc.ExperimentServiceServicer):
             raise InvalidRequest(f"expected 1 to {MAX_FEEDBACK:,} observations", param="feedback")
         now = self._clock.wall()
         observed = [_observed(f, index, now, self._clock.seed()) for index, f in enumerate(request.feedback)]
-        counted = await asyncio.to_thread(self._experiments.evidence.observe, observed)
+        in_experiments = await asyncio.to_thread(self._experiments.evidence.observe, observed)
+        learned = await asyncio.to_thread(self._decisions.observe, observed)
+        counted = sum(map(max, in_experiments, learned))
         return pb.SubmitFeedbackResponse(counted=counted, unknown=len(observed) - counted)
 
     @authorised(READ)

@@ -103,9 +103,9 @@ class EvidenceStore:
         with self._lock, self._db:
             self._db.executemany(f"INSERT OR IGNORE INTO requests VALUES ({','.join('?' * 14)})", rows)  # noqa: S608 - no text of others
 
-    def observe(self, observations: Iterable[Observed]) -> int:
-        """Keep feedback about requests and units that are known; how many that were."""
-        counted = 0
+    def observe(self, observations: Iterable[Observed]) -> list[bool]:
+        """Keep feedback about requests and units that are known; of each observation whether that is so."""
+        known = []
         with self._lock, self._db:
             for seen in observations:
                 column = "id" if seen.request else "unit"
@@ -115,8 +115,8 @@ class EvidenceStore:
                 ).fetchall()
                 rows = [(f"{seen.id}/{e}", e, arm, unit, seen.at, seen.metric, seen.value) for e, arm, unit in found]
                 self._db.executemany("INSERT OR IGNORE INTO feedback VALUES (?,?,?,?,?,?,?)", rows)
-                counted += bool(found)
-        return counted
+                known.append(bool(found))
+        return known
 
     def counts(self, experiment: str, since: float, weights_since: float) -> dict[str, Counts]:
         """What was seen by arm, without the units that a ramp moved."""

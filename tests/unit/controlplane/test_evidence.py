@@ -118,7 +118,7 @@ def test_what_units_did_before_is_their_covariate() -> None:
 def test_feedback_is_kept_for_requests_and_users_that_are_known() -> None:
     store = EvidenceStore(None)
     store.add([seen(1, "a", "u1"), seen(2, "a", "u2"), seen(3, "b", "u3")])
-    counted = store.observe(
+    known = store.observe(
         [
             Observed("f1", "thumbs", 1.0, 200.0, request="g1"),
             Observed("f2", "thumbs", 0.0, 200.0, request="g3"),
@@ -126,7 +126,7 @@ def test_feedback_is_kept_for_requests_and_users_that_are_known() -> None:
             Observed("f4", "purchase", 5.0, 200.0, unit="nobody"),
         ]
     )
-    assert counted == 3
+    assert known == [True, True, True, False]
     assert store.feedback_names(E) == ["purchase", "thumbs"]
     thumbs = store.sums(E, spec("thumbs", "mean"), 0.0, 0.0)
     assert (thumbs["a"].n, thumbs["a"].y, thumbs["b"].y) == (1, 1.0, 0.0)

@@ -1,0 +1,136 @@
+"""What can be said of a variant that learns: its models, and whether the choice among them is worth it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from turnout.learning.v1 import learning_service_pb2 as pb
+
+from services.controlplane.board import Board
+from services.controlplane.learning.logbook import Logbook
+from services.controlplane.learning.rewards import RewardRule, rule_of
+from services.controlplane.learning.tables import Tables
+from services.controlplane.learning.variants import VariantName, learned_variants
+from services.controlplane.learning.verdict import verdict_of
+from services.core.errors import InvalidRequest, NotFound
+from services.core.experiments.off_policy import OffPolicy
+from services.core.policy.choosing import Learned
+from services.core.routing.learned.decision import Decision
+from services.core.routing.learned.report import report_of
+from services.wire.learning import to_table
+
+LATEST = 1_000
+"""Decisions that shares and expectations are about."""
+
+
+class Reports:
+    """Reports on the variants that learn."""
+
+    def __init__(self, logbook: Logbook, board: Board, tables: Tables) -> None:
+        self._logbook = logbook
+        self._board = board
+        self._tables = tables
+        self._kept: dict[VariantName, tuple[object, pb.Learned]] = {}
+        self._lock = asyncio.Lock()
+
+    def all(self) -> list[pb.LearnedTable]:
+        """The tables of every variant that learns, without their cells; of one without decisions an empty one."""
+        found = []
+        for name in learned_variants(self._board):
+            table = pb.LearnedTable()
+            table.CopyFrom(self._table(name))
+            table.ClearField("cells")
+            found.append(table)
+        return found
+
+    def _table(self, name: VariantName) -> pb.LearnedTable:
+        return (self._tables.current or {}).get(name) or pb.LearnedTable(
+            router_id=name.router, route_id=name.route, variant_id=name.variant, kinds=self._logbook.kinds.version
+        )
+
+    async def report(self, router: str, route: str, variant: str) -> pb.Learned:
+        """The report on a variant; computed in a thread, one at a time, and kept until something new comes.
+
+        Raises:
+            NotFound: No such variant learns.
+            InvalidRequest: No variant is named, and several of the route learn.
+        """
+        name, learned = self._found(router, route, variant)
+        async with self._lock:
+            table = self._table(name)
+            state = (rule_of(learned), self._logbook.mark(name), table.version)
+            known = self._kept.get(name)
+            if known is None or known[0] != state:
+                known = (state, await asyncio.to_thread(self._report, name, rule_of(learned), table))
+                self._kept = {n: found for n, found in self._kept.items() if n in learned_variants(self._board)}
+                self._kept[name] = known
+            return known[1]
+
+    def _found(self, router: str, route: str, variant: str) -> tuple[VariantName, Learned]:
+        learning = learned_variants(self._board)
+        found = {
+            n: v for n, v in learning.items() if (n.router, n.route) == (router, route) and variant in {"", n.variant}
+        }
+        if not found:
+            place = "/".join(part for part in (router, route, variant) if part)
+            raise NotFound(f"nothing learns at {place}: no variant there has model_selection.learned")
+        if len(found) > 1:
+            names = ", ".join(name.variant for name in found)
+            raise InvalidRequest(f"several variants of {router}/{route} learn: {names}; name one", param="variant")
+        return next(iter(found.items()))
+
+    def _report(self, name: VariantName, rule: RewardRule, table: pb.LearnedTable) -> pb.Learned:
+        decisions = self._logbook.decisions(name, rule)
+        message = pb.Learned(table=table, metric=rule.metric, other_kinds=self._logbook.other_kinds(name))
+        message.models.extend(self._models(decisions, table))
+        rewards = [decision.reward for decision in decisions if decision.reward is not None]
+        if not rewards:
+            message.verdict = verdict_of(message, explored=_explored(decisions))
+            return message
+        message.logged_reward = sum(rewards) / len(rewards)
+        report = report_of(decisions, self._logbook.kinds.clusters.count)
+        message.greedy.CopyFrom(_off_policy("greedy", report.greedy))
+        message.singles.extend(_off_policy(model, found) for model, found in sorted(report.singles.items()))
+        message.verdict = verdict_of(message, explored=_explored(decisions))
+        return message
+
+    def _models(self, decisions: Sequence[Decision], table: pb.LearnedTable) -> list[pb.LearnedModel]:
+        """Each model that could be chosen, the most expected first."""
+        chosen, latest = Counter(one.chosen for one in decisions), decisions[-LATEST:]
+        shares = Counter(one.chosen for one in latest)
+        phi = _mixed(latest)
+        known = to_table(table, self._logbook.kinds)
+        found = []
+        for model in sorted({model for one in decisions for model in one.models}):
+            message = pb.LearnedModel(model=model, chosen=chosen[model], share=shares[model] / max(1, len(latest)))
+            if known is not None:
+                estimate = known.estimate(phi, model)
+                message.reward = estimate.reward
+                if estimate.cost is not None:
+                    message.cost_usd = estimate.cost
+                if estimate.seconds is not None:
+                    message.seconds = estimate.seconds
+            found.append(message)
+        return sorted(found, key=lambda one: (-one.reward, one.model))
+
+
+def _explored(decisions: Sequence[Decision]) -> bool:
+    return any(max(one.propensities) < 1.0 for one in decisions)
+
+
+def _mixed(decisions: Sequence[Decision]) -> Mapping[int, float]:
+    """Which kinds the decisions are of, as one request that is like all of them."""
+    sums: dict[int, float] = {}
+    for decision in decisions:
+        for kind, weight in decision.phi.items():
+            sums[kind] = sums.get(kind, 0.0) + weight
+    return {kind: weight / len(decisions) for kind, weight in sums.items()}
+
+
+def _off_policy(candidate: str, found: OffPolicy) -> pb.OffPolicy:
+    message = pb.OffPolicy(candidate=candidate, requests=found.n, effective=found.ess, refusal=found.refusal)
+    if not found.refusal:
+        message.reward, message.low, message.high = found.dr.value, found.dr.low, found.dr.high
+    return message

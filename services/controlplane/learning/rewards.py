@@ -1,0 +1,116 @@
+"""What an answer was worth, from 0 to 1: by how it ended, or by a metric of feedback. Pure.
+
+A reward is about the model that was chosen. If it failed and another one served, that counts as 0 by how answers end; by
+feedback nothing is known, since callers judged another model's answer. If it was set aside and never tried, nothing is
+known either way: an outage elsewhere must not cost a model its reputation.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+
+from services.core.policy.choosing import Learned
+from services.core.values import Value
+
+USER_SECONDS = 86_400.0
+"""How long after a request feedback about its user is about it."""
+
+
+class Kept(Value, frozen=True):
+    """A decision as it is kept, with how its request ended.
+
+    Attributes:
+        at: When the request arrived, seconds since the Unix epoch.
+        user: Its user, hashed; empty: none.
+        served: Model that served; empty: none did.
+        whole: The answer came whole, was not refused and not broken off by its caller.
+        untried: The chosen model was set aside and not tried.
+        repeated: The same was asked again within a minute.
+        cost: US dollars; None: not known.
+        seconds: To the first content; None: there was none.
+        message: `turnout.learning.v1.LearnedDecision` in its wire form.
+    """
+
+    id: str
+    at: float
+    user: str
+    served: str
+    whole: bool
+    untried: bool
+    repeated: bool
+    cost: float | None
+    seconds: float | None
+    message: bytes
+
+
+class Observation(Value, frozen=True):
+    """Feedback about a request, or about a user (hashed); `at` in seconds since the Unix epoch."""
+
+    at: float
+    value: float
+    request: str = ""
+    user: str = ""
+
+
+class RewardRule(Value, frozen=True):
+    """Where rewards come from.
+
+    Attributes:
+        metric: Metric of feedback; empty: how answers ended.
+        worst: Value that is worth 0; `best`: that is worth 1.
+    """
+
+    metric: str = ""
+    worst: float = 0.0
+    best: float = 1.0
+
+    def of(self, value: float) -> float:
+        """The reward of a value, cut to 0 to 1."""
+        if self.worst == self.best:
+            return float(value >= self.best)
+        return min(1.0, max(0.0, (value - self.worst) / (self.best - self.worst)))
+
+
+def rule_of(learned: Learned) -> RewardRule:
+    """The rule that policy says."""
+    return RewardRule(
+        learned.metric,
+        0.0 if learned.worst is None else learned.worst,
+        1.0 if learned.best is None else learned.best,
+    )
+
+
+def implicit(kept: Kept, chosen: str) -> float | None:
+    """The reward by how the answer ended; None: it says nothing about `chosen`."""
+    if kept.untried:
+        return None
+    return float(kept.served == chosen and kept.whole and not kept.repeated)
+
+
+def observed(requests: Sequence[Kept], feedback: Iterable[Observation]) -> Mapping[str, float]:
+    """The value of each request that feedback was given for, by id; of several the latest counts.
+
+    Feedback about a user is about the latest request of that user before it, and about none that is older than a day.
+
+    Args:
+        requests: In order of `at`.
+    """
+    ids = {kept.id for kept in requests}
+    by_user: dict[str, list[Kept]] = {}
+    for kept in requests:
+        if kept.user:
+            by_user.setdefault(kept.user, []).append(kept)
+    found: dict[str, float] = {}
+    for seen in sorted(feedback, key=lambda one: one.at):
+        request = seen.request or _latest(by_user.get(seen.user, ()), seen.at)
+        if request in ids:
+            found[request] = seen.value
+    return found
+
+
+def _latest(requests: Sequence[Kept], at: float) -> str:
+    place = bisect_right(requests, at, key=lambda kept: kept.at)
+    if not place or at - requests[place - 1].at > USER_SECONDS:
+        return ""
+    return requests[place - 1].id

@@ -1,0 +1,176 @@
+"""Decisions in SQLite, with how their requests ended and what callers told of them: all that is learned from.
+
+One file per replica of the control plane that collects (`evidence/leader.py`), beside the evidence of experiments and
+as that without prompts, answers and users' names. Nothing that was learned is kept: a table is made anew of the decisions,
+so that feedback counts whenever it comes.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from services.controlplane.evidence.store import Observed
+from services.controlplane.learning.rewards import Kept, Observation
+from services.core.values import Value
+
+KEPT_PER_VARIANT = 50_000
+"""Decisions of a variant that are kept, the latest; more would fade before they count."""
+ORPHAN_SECONDS = 3_600.0
+"""How long feedback waits for its request to become known."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS decisions (
+  id TEXT PRIMARY KEY, variant TEXT NOT NULL, at REAL NOT NULL, user TEXT NOT NULL, served TEXT NOT NULL,
+  whole INTEGER NOT NULL, untried INTEGER NOT NULL, cost REAL, seconds REAL, kinds TEXT NOT NULL,
+  message BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS decisions_by_variant ON decisions (variant, at);
+CREATE INDEX IF NOT EXISTS decisions_by_user ON decisions (user);
+CREATE TABLE IF NOT EXISTS repeats (id TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS feedback (
+  id TEXT PRIMARY KEY, request TEXT NOT NULL, user TEXT NOT NULL, metric TEXT NOT NULL, at REAL NOT NULL,
+  value REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS feedback_by_request ON feedback (request);
+CREATE INDEX IF NOT EXISTS feedback_by_user ON feedback (user);
+"""
+
+
+class Made(Value, frozen=True):
+    """A decision that a worker reports: what is kept of it, at which variant, by which version of the kinds."""
+
+    variant: str
+    kinds: str
+    kept: Kept
+
+
+class Repeat(Value, frozen=True):
+    """The same was asked again at `at` (seconds since the Unix epoch), after the answer to request `id`."""
+
+    id: str
+    at: float
+
+
+class DecisionStore:
+    """The file. Its methods block; they may be called in any thread, one at a time goes in."""
+
+    def __init__(self, path: Path | None) -> None:
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        self._db = sqlite3.connect(path if path is not None else ":memory:", check_same_thread=False)
+        self._lock = threading.Lock()
+        self._marks: dict[str, int] = {}
+        self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + _SCHEMA)
+
+    def mark(self, variant: str) -> int:
+        """A number that grows whenever something comes that the variant can learn from."""
+        with self._lock:
+            return self._marks.get(variant, 0)
+
+    def add(self, decisions: Iterable[Made], repeats: Iterable[Repeat] = ()) -> None:
+        """Keep decisions, and which answers were asked for again; what is there already stays as it is."""
+        with self._lock, self._db:
+            for made in decisions:
+                kept = made.kept
+                row: tuple[Any, ...] = (
+                    kept.id,
+                    made.variant,
+                    kept.at,
+                    kept.user,
+                    kept.served,
+                    kept.whole,
+                    kept.untried,
+                )
+                row = (*row, kept.cost, kept.seconds, made.kinds, kept.message)
+                done = self._db.execute(f"INSERT OR IGNORE INTO decisions VALUES ({','.join('?' * 11)})", row)  # noqa: S608 - no text of others
+                if done.rowcount:
+                    self._touch([made.variant])
+            for repeat in repeats:
+                done = self._db.execute("INSERT OR IGNORE INTO repeats VALUES (?,?)", (repeat.id, repeat.at))
+                if done.rowcount:
+                    self._touch(self._variants("id", repeat.id))
+
+    def observe(self, observations: Sequence[Observed], metrics: frozenset[str]) -> list[bool]:
+        """Keep feedback; of each observation whether it is about a request or user that is known.
+
+        Args:
+            metrics: Metrics that policy learns from; what comes of them is kept also if its request is not known yet.
+        """
+        known = []
+        with self._lock, self._db:
+            for seen in observations:
+                column, subject = ("id", seen.request) if seen.request else ("user", seen.unit)
+                variants = self._variants(column, subject)
+                known.append(bool(variants))
+                if variants or seen.metric in metrics:
+                    row = (seen.id, seen.request, seen.unit, seen.metric, seen.at, seen.value)
+                    self._db.execute("INSERT OR IGNORE INTO feedback VALUES (?,?,?,?,?,?)", row)
+                    self._touch(variants)
+        return known
+
+    def _variants(self, column: str, subject: str) -> list[str]:
+        sql = f"SELECT DISTINCT variant FROM decisions WHERE {column} = ?"  # noqa: S608 - one of two words
+        return [variant for (variant,) in self._db.execute(sql, (subject,))]
+
+    def _touch(self, variants: Iterable[str]) -> None:
+        for variant in variants:
+            self._marks[variant] = self._marks.get(variant, 0) + 1
+
+    def decisions(self, variant: str, kinds: str) -> list[Kept]:
+        """The decisions of a variant by one version of the kinds, in the order in which they were made."""
+        sql = """
+          SELECT d.id, d.at, user, served, whole, untried, r.id IS NOT NULL, cost, seconds, message
+          FROM decisions d LEFT JOIN repeats r ON r.id = d.id WHERE variant = ? AND kinds = ? ORDER BY d.at, d.id"""
+        return [
+            Kept(i, at, user, served, bool(whole), bool(untried), bool(again), cost, seconds, message)
+            for i, at, user, served, whole, untried, again, cost, seconds, message in self._rows(sql, (variant, kinds))
+        ]
+
+    def other_kinds(self, variant: str, kinds: str) -> int:
+        """How many decisions of a variant were made by other versions of the kinds."""
+        sql = "SELECT COUNT(*) FROM decisions WHERE variant = ? AND kinds != ?"
+        return int(self._rows(sql, (variant, kinds))[0][0])
+
+    def feedback(self, variant: str, metric: str) -> list[Observation]:
+        """What was told by `metric` of a variant's requests and users, in the order in which it came."""
+        columns = "f.rowid, f.at, f.value, f.request, f.user"
+        sql = f"""
+          SELECT {columns} FROM feedback f JOIN decisions d ON d.id = f.request WHERE d.variant = :v AND metric = :m
+          UNION SELECT {columns} FROM feedback f WHERE request = '' AND metric = :m
+            AND user IN (SELECT user FROM decisions WHERE variant = :v AND user != '')
+          ORDER BY 1"""  # noqa: S608 - no text of others
+        return [
+            Observation(at, value, request, user)
+            for _, at, value, request, user in self._rows(sql, {"v": variant, "m": metric})
+        ]
+
+    def _rows(self, sql: str, values: Any) -> list[Any]:
+        with self._lock:
+            return self._db.execute(sql, values).fetchall()
+
+    def forget(self, before: float, now: float, kept: int = KEPT_PER_VARIANT) -> None:
+        """Forget what is older than `before`, all but the latest `kept` of each variant, and feedback without a request.
+
+        Args:
+            before: Seconds since the Unix epoch, as `now`.
+        """
+        with self._lock, self._db:
+            self._db.execute("DELETE FROM decisions WHERE at < ?", (before,))
+            for (variant,) in self._db.execute("SELECT DISTINCT variant FROM decisions").fetchall():
+                sql = """DELETE FROM decisions WHERE id IN
+                  (SELECT id FROM decisions WHERE variant = ? ORDER BY at DESC, id DESC LIMIT -1 OFFSET ?)"""
+                self._db.execute(sql, (variant, kept))
+            orphans = """DELETE FROM feedback WHERE at < ? AND
+              (CASE WHEN request != '' THEN request NOT IN (SELECT id FROM decisions)
+               ELSE user NOT IN (SELECT user FROM decisions) END)"""
+            self._db.execute(orphans, (now - ORPHAN_SECONDS,))
+            self._db.execute("DELETE FROM feedback WHERE at < ?", (before,))
+            self._db.execute(
+                "DELETE FROM repeats WHERE at < ? AND id NOT IN (SELECT id FROM decisions)", (now - ORPHAN_SECONDS,)
+            )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()

@@ -1,0 +1,46 @@
+"""What choosing by the table, and each model alone, would have brought: off-policy, from the decisions themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from services.core.experiments.off_policy import Logged, OffPolicy, evaluated
+from services.core.routing.learned.decision import Decision
+from services.core.routing.learned.learner import learned_table
+from services.core.values import Value
+
+FOLDS = 2
+
+
+class Report(Value, frozen=True):
+    """Candidates against what was done: `greedy` takes the best of the table, `singles` always the same model."""
+
+    greedy: OffPolicy
+    singles: Mapping[str, OffPolicy]
+
+
+def report_of(decisions: Sequence[Decision], count: int) -> Report:
+    """The report; each half is judged by the table of the other one.
+
+    Args:
+        decisions: In order of `at`.
+        count: Number of the kinds of requests.
+    """
+    greedy: list[Logged] = []
+    singles: dict[str, list[Logged]] = {model: [] for one in decisions for model in one.models}
+    for fold in range(FOLDS):
+        table = learned_table((one for i, one in enumerate(decisions) if i % FOLDS != fold), count)
+        for one in decisions[fold::FOLDS]:
+            if one.reward is None:
+                continue
+            expected = {model: table.estimate(one.phi, model, one.segment).reward for model in one.models}
+            best = max(sorted(expected), key=lambda model: expected[model])
+            greedy.append(_logged(one, best, expected))
+            for model in one.models:
+                singles[model].append(_logged(one, model, expected))
+    return Report(evaluated(greedy), {model: evaluated(log) for model, log in singles.items()})
+
+
+def _logged(one: Decision, candidate: str, expected: Mapping[str, float]) -> Logged:
+    assert one.reward is not None, "only decisions with a reward are judged"
+    return Logged(one.chosen, one.propensities[one.models.index(one.chosen)], one.reward, {candidate: 1.0}, expected)
