@@ -1,4 +1,4 @@
-"""`turnout learn`: whether a learned choice would pay, measured on one's own rows before anything is switched on."""
+"""`turnout learn`: whether a learned choice would pay, measured on one's own rows, and what a deployment has learned."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ from typing import TypeVar
 import msgspec
 from cyclopts import App
 
+from services.cli.learned import list_learned, show_learned
 from services.cli.output import Fail, escape, out, show_table
 from services.core.experiments.off_policy import Estimated, Logged
 from services.core.experiments.off_policy import evaluated as off_policy
 from services.core.routing.learned.choice import OBJECTIVES
 from services.core.routing.learned.evaluate import CLUSTERS, Row, evaluated
 
-learn = App(name="learn", help="Whether a learned choice of models would pay; measured on files, nothing is changed.")
+learn = App(
+    name="learn", help="Whether a learned choice of models would pay, and what was learned of them. Nothing is changed."
+)
+learn.command(list_learned, name="list")
+learn.command(show_learned, name="show")
 _Read = TypeVar("_Read")
 
 

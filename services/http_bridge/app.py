@@ -23,6 +23,7 @@ from services.http_bridge.grpc_backend import GrpcBackend
 from services.http_bridge.health import HealthRoutes
 from services.http_bridge.http import Application, Request, Response, StreamingResponse, json_response
 from services.http_bridge.inference import InferenceRoutes
+from services.http_bridge.learned import LearnedRoutes
 from services.http_bridge.models import ModelRoutes
 from services.http_bridge.observe import Observer, TracingObserver
 from services.http_bridge.routers import RouterRoutes
@@ -116,6 +117,7 @@ class Bridge:
                 Route("GET", "/admin/v1/health", health.get),
                 *AdminRoutes(policy).routes(),
                 *ExperimentRoutes(policy).routes(),
+                *LearnedRoutes(policy).routes(),
                 *self._own_routes(),
             ]
         )

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import msgspec
 from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
 
 from services.core.errors import InvalidRequest, Overloaded, RouterError
 from services.http_bridge.http import Request, Response, json_response
@@ -40,6 +41,12 @@ async def call(method: Any, message: Any, request: Request) -> Any:
         (n, request.headers[n]) for n in ("authorization", "x-api-key", "x-goog-api-key") if n in request.headers
     )
     return await method(message, metadata=metadata, timeout=CALL_SECONDS)
+
+
+def answer(message: Message) -> Response:
+    """A message as JSON, with all of its fields."""
+    form = MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+    return json_response(200, form)
 
 
 def _told(error: grpc.aio.AioRpcError) -> RouterError:

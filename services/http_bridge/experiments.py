@@ -7,14 +7,12 @@ from datetime import datetime
 from typing import Any
 
 import grpc
-from google.protobuf.json_format import MessageToDict
-from google.protobuf.message import Message
 from turnout.experiment.v1 import experiment_service_pb2 as pb
 from turnout.experiment.v1.experiment_service_pb2_grpc import ExperimentServiceStub
 
 from services.core.errors import InvalidRequest
 from services.http_bridge.admin_form import object_of
-from services.http_bridge.control import call, handler, json_body
+from services.http_bridge.control import answer, call, handler, json_body
 from services.http_bridge.http import Request, Response, json_response
 from services.http_bridge.routing import Route
 
@@ -49,7 +47,7 @@ class ExperimentRoutes:
     async def list(self, request: Request, parameters: Parameters) -> Response:
         """GET /admin/v1/experiments."""
         del parameters
-        return _answer(await call(self._stub.ListExperiments, pb.ListExperimentsRequest(), request))
+        return answer(await call(self._stub.ListExperiments, pb.ListExperimentsRequest(), request))
 
     async def report(self, request: Request, parameters: Parameters) -> Response:
         """GET /admin/v1/experiments/{router}/{route}?control=…&since=…&alpha=…&fixed_horizon=true"""
@@ -63,12 +61,7 @@ class ExperimentRoutes:
         )
         if query.get("since"):
             message.since.FromDatetime(_instant(query["since"], "since"))
-        return _answer(await call(self._stub.GetReport, message, request))
-
-
-def _answer(message: Message) -> Response:
-    form = MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
-    return json_response(200, form)
+        return answer(await call(self._stub.GetReport, message, request))
 
 
 def _feedback(row: Mapping[str, Any]) -> pb.Feedback:
