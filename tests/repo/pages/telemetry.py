@@ -14,7 +14,7 @@ from turnout.record.v1.record_pb2 import AttemptRecord, RequestRecord, Usage
 from services.core.attempts.effects import Outcome
 from services.http_bridge.observe import TracingObserver
 from services.runtime import spans, telemetry
-from services.runtime.metrics import Metrics
+from services.runtime.metrics import LearningMetrics, Metrics
 from services.runtime.names import ATTRIBUTE_MEANINGS, ATTRIBUTES, METRIC_MEANINGS, METRICS
 from services.runtime.telemetry import SpanMaker, SpanQueue
 from services.runtime.testing import FakeClock
@@ -176,6 +176,7 @@ def collectors() -> dict[str, Any]:
     """The metrics that the code registers, by the name under which Prometheus sees them."""
     registry = CollectorRegistry()
     Metrics(registry)
+    LearningMetrics(registry)
     return {name: found for name, found in registry._names_to_collectors.items() if name in METRICS}
 
 
