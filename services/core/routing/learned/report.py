@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from services.core.experiments.off_policy import Logged, OffPolicy, evaluated
+from services.core.routing.draw import uniform
 from services.core.routing.learned.decision import Decision
 from services.core.routing.learned.learner import learned_table
 from services.core.values import Value
@@ -28,10 +29,12 @@ def report_of(decisions: Sequence[Decision], count: int) -> Report:
     """
     greedy: list[Logged] = []
     singles: dict[str, list[Logged]] = {model: [] for one in decisions for model in one.models}
+    # Drawn, so that no rhythm of the requests can be that of the folds.
+    folds = [int(uniform(i, "fold") * FOLDS) for i in range(len(decisions))]
     for fold in range(FOLDS):
-        table = learned_table((one for i, one in enumerate(decisions) if i % FOLDS != fold), count)
-        for one in decisions[fold::FOLDS]:
-            if one.reward is None:
+        table = learned_table((one for i, one in zip(folds, decisions, strict=True) if i != fold), count)
+        for place, one in zip(folds, decisions, strict=True):
+            if one.reward is None or place != fold:
                 continue
             expected = {model: table.estimate(one.phi, model, one.segment).reward for model in one.models}
             best = max(sorted(expected), key=lambda model: expected[model])
