@@ -242,7 +242,7 @@ class Engine:
         if spoken is not None:
             voice = voiced(spoken, plan, changed(context, messages=inbound.condition_messages()), snapshot, ask)
         trail.plan = plan
-        if plan.exposed:
+        if plan.exposed or plan.learned is not None:
             trail.prompt_hash = blake2b(call.body, digest_size=8).digest()
         trail.warnings.extend(plan.warnings)
         return Work(inbound, plan, voice)

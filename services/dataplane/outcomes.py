@@ -1,4 +1,4 @@
-"""Outcomes of requests that are in an experiment, on their way to the control plane.
+"""Outcomes of requests that are in an experiment or were decided by what was learned, on their way to the control plane.
 
 The sink only appends; a task sends what has come together. While the control plane is away the newest outcomes are
 kept, up to a bound, and the others counted as lost: an experiment may lose evidence, a worker never its memory.
@@ -20,6 +20,7 @@ from services.core.routing.draw import uniform
 from services.dataplane.trail import Trail
 from services.runtime.clock import Clock
 from services.runtime.grpc_channel import open_channel
+from services.wire.learning import decision_message
 from services.wire.records import unit_hash
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ EVERY_SECONDS = 1.0
 CALL_SECONDS = 5.0
 MAX_WAIT_SECONDS = 30.0
 REPEAT_SECONDS = 60.0
+NEVER = (-REPEAT_SECONDS, "")
 
 
 class Outcomes:
@@ -48,14 +50,14 @@ class Outcomes:
         self._clock = clock
         self._lost = lost
         self._waiting: deque[pb.Outcome] = deque()
-        self._last: dict[tuple[str, bytes], float] = {}
+        self._last: dict[tuple[str, bytes], tuple[float, str]] = {}
         self._stopped = asyncio.Event()
         self._some = asyncio.Event()
 
     def sink(self, trail: Trail) -> None:
-        """Take a finished trail, if it is in an experiment."""
+        """Take a finished trail, if it is in an experiment or was decided by what was learned."""
         plan = trail.plan
-        if plan is None or not plan.exposed or not trail.attempts:
+        if plan is None or not (plan.exposed or plan.learned is not None) or not trail.attempts:
             return
         if len(self._waiting) >= KEPT:
             self._waiting.popleft()
@@ -67,7 +69,8 @@ class Outcomes:
         plan = trail.plan
         assert plan is not None, "only decided requests are in an experiment"
         micros = round(trail.started_wall * 1e6)
-        unit = unit_hash(plan.unit)
+        unit = unit_hash(plan.unit) if plan.exposed else ""
+        repeats = self._repeats(unit or trail.user_hash, trail)
         outcome = pb.Outcome(
             generation_id=trail.generation_id,
             router_id=plan.router_id,
@@ -79,8 +82,15 @@ class Outcomes:
             duration_ms=(trail.ended - trail.started) * 1000.0,
             finish_reason=trail.finish_reason,
             failed_over=trail.model not in {"", plan.candidates[0].target.model},
-            repeated=self._is_repeated(unit, trail),
+            repeated=bool(unit and repeats),
+            repeats=repeats,
+            served_model=trail.model,
         )
+        if plan.learned is not None:
+            chosen = plan.learned.choice.models[0]
+            outcome.learned.CopyFrom(decision_message(plan.learned))
+            outcome.user_hash = trail.user_hash
+            outcome.untried = all(attempt.candidate.target.model != chosen for attempt in trail.attempts)
         if trail.cost_usd is not None:
             outcome.cost_usd = trail.cost_usd
         if trail.content_at:
@@ -89,15 +99,18 @@ class Outcomes:
             outcome.input_tokens, outcome.output_tokens = trail.usage.input_tokens, trail.usage.output_tokens
         return outcome
 
-    def _is_repeated(self, unit: str, trail: Trail) -> bool:
-        """Whether the unit asked the same again within a minute: somebody pressed "regenerate"."""
-        if not trail.prompt_hash:
-            return False
+    def _repeats(self, unit: str, trail: Trail) -> str:
+        """The request of the unit that asked the same less than a minute before: somebody pressed "regenerate".
+
+        Empty: there is none, or nobody is known who could have asked it.
+        """
+        if not (unit and trail.prompt_hash):
+            return ""
         key = (unit, trail.prompt_hash)
-        before, self._last[key] = self._last.get(key, -REPEAT_SECONDS), trail.started
+        (before, request), self._last[key] = self._last.get(key, NEVER), (trail.started, trail.generation_id)
         if len(self._last) > KEPT:
-            self._last = {k: at for k, at in self._last.items() if trail.started - at < REPEAT_SECONDS}
-        return trail.started - before < REPEAT_SECONDS
+            self._last = {k: seen for k, seen in self._last.items() if trail.started - seen[0] < REPEAT_SECONDS}
+        return request if trail.started - before < REPEAT_SECONDS else ""
 
     async def run(self) -> None:
         """Send until `stop`."""

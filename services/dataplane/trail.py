@@ -97,7 +97,7 @@ class Trail:
     """Name of the provider that answered."""
     native_finish_reason: str = ""
     prompt_hash: bytes = b""
-    """Of the body of a request in an experiment, to tell when the same comes again; leaves the worker never."""
+    """Of the body of a request in an experiment or decided by what was learned, to tell when the same comes again; leaves the worker never."""
     app_title: str = ""
     referer: str = ""
     user_agent: str = ""

@@ -1,0 +1,95 @@
+"""Outcomes: which requests have one, and what it says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from turnout.experiment.v1.experiment_service_pb2 import Outcome
+
+from services.core.routing.learned.choice import Choice, Scored
+from services.core.routing.plan import LearnedChoice
+from services.dataplane.outcomes import Outcomes
+from services.runtime.testing import FakeClock
+from services.wire.records import unit_hash
+from tests.unit.dataplane.build import attempt, candidate, plan, trail
+
+GOOD, OTHER = "openai/gpt-5", "anthropic/claude"
+LEARNED = LearnedChoice(
+    Choice((GOOD, OTHER), (0.9, 0.1), (Scored(GOOD, 0.8, 0.8, 0.0, 0.0), Scored(OTHER, 0.5, 0.5, 0.0, 0.0))),
+    kinds="k",
+    phi={3: 0.25, 1: 0.75},
+    table="t",
+)
+NAMES = {"router_id": "r", "route_id": "d", "variant_id": "v"}
+
+
+def ended(outcomes: Outcomes, number: int = 1, *, learned: bool = True, **more: Any) -> Outcome | None:
+    """The outcome of a request that has ended; None: there is none."""
+    decided = plan(**NAMES, learned=LEARNED if learned else None, **more.pop("plan", {}))
+    values = {"attempts": [attempt(success=True)], "outcome": "ok", "model": GOOD, "prompt_hash": b"p", **more}
+    before = len(outcomes._waiting)
+    outcomes.sink(trail(generation_id=f"g{number}", plan=decided, **values))
+    return outcomes._waiting[-1] if len(outcomes._waiting) > before else None
+
+
+def some() -> Outcomes:
+    return Outcomes("w", ("127.0.0.1:1",), FakeClock())
+
+
+def test_a_request_that_was_decided_by_what_was_learned_has_an_outcome_without_a_unit() -> None:
+    found = ended(some(), user_hash=unit_hash("user-1"))
+    assert found is not None
+    assert (found.unit_hash, found.user_hash, found.served_model) == ("", unit_hash("user-1"), GOOD)
+    learned = found.learned
+    assert (learned.kinds, learned.table, learned.chosen) == ("k", "t", GOOD)
+    assert (list(learned.kind), list(learned.weight)) == ([1, 3], [0.75, 0.25])
+    assert (list(learned.models), list(learned.propensities)) == ([GOOD, OTHER], [0.9, 0.1])
+    assert not found.untried
+
+
+def test_a_request_in_an_experiment_tells_its_unit_and_no_user() -> None:
+    found = ended(some(), learned=False, plan={"exposed": True, "unit": "session-1"}, user_hash=unit_hash("user-1"))
+    assert found is not None
+    assert (found.unit_hash, found.user_hash) == (unit_hash("session-1"), "")
+    assert not found.HasField("learned")
+
+
+def test_a_request_in_neither_has_no_outcome() -> None:
+    assert ended(some(), learned=False) is None
+    assert ended(some(), attempts=[]) is None
+
+
+def test_a_chosen_model_that_was_set_aside_was_not_tried() -> None:
+    other = attempt(candidate=candidate(OTHER), success=True)
+    found = ended(some(), attempts=[other], model=OTHER)
+    assert found is not None
+    assert (found.untried, found.served_model) == (True, OTHER)
+    tried = ended(some(), attempts=[attempt(), other], model=OTHER)
+    assert tried is not None
+    assert not tried.untried
+
+
+def test_who_asks_the_same_again_within_a_minute_repeats_the_request_before() -> None:
+    outcomes, user = some(), unit_hash("user-1")
+    asked = [
+        ended(outcomes, number, user_hash=user, started=started)
+        for number, started in ((1, 100.0), (2, 159.0), (3, 200.0), (4, 260.0))
+    ]
+    assert [one.repeats for one in asked if one is not None] == ["", "g1", "g2", ""]
+
+
+def test_others_other_prompts_and_nobody_repeat_nothing() -> None:
+    outcomes = some()
+    first = ended(outcomes, 1, user_hash="a")
+    other, elsewhere = ended(outcomes, 2, user_hash="b"), ended(outcomes, 3, user_hash="a", prompt_hash=b"q")
+    nobody = [ended(outcomes, number) for number in (4, 5)]
+    assert [one.repeats for one in (first, other, elsewhere, *nobody) if one is not None] == [""] * 5
+
+
+def test_a_repetition_counts_for_an_experiment_only_if_it_is_in_one() -> None:
+    outcomes = some()
+    inside = {"exposed": True, "unit": "u"}
+    found = [ended(outcomes, number, plan=inside) for number in (1, 2)]
+    assert [(one.repeated, one.repeats) for one in found if one is not None] == [(False, ""), (True, "g1")]
+    outside = [ended(outcomes, number, user_hash="x") for number in (3, 4)]
+    assert [(one.repeated, one.repeats) for one in outside if one is not None] == [(False, ""), (False, "g3")]
