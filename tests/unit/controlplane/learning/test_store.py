@@ -158,6 +158,16 @@ def test_an_outcome_without_a_decision_can_repeat_one_with_it() -> None:
     assert intake.store.mark(str(VARIANT)) > mark, "there is something to learn"
 
 
+def test_the_order_in_which_outcomes_come_in_changes_nothing() -> None:
+    outcomes = [outcome(n, at=1_000.0 + n % 5, chosen=f"{'ab'[n % 2]}/m") for n in range(12)]
+    one, other = Intake(), Intake()
+    one.decisions.add(outcomes)
+    for late in reversed(outcomes):
+        other.decisions.add([late])
+    assert one.learned() == other.learned()
+    assert [found.at for found in one.learned()] == sorted(found.at for found in one.learned())
+
+
 def test_feedback_about_a_request_is_its_reward_and_late_feedback_counts() -> None:
     intake = Intake()
     intake.decisions.add([outcome(1), outcome(2, at=1_001.0)])
