@@ -160,9 +160,7 @@ class ControlPlane:
         while True:
             if self.leader.is_mine:
                 await self._ramps.look_safely()
-                now = self._clock.wall()
-                await asyncio.to_thread(self.evidence.forget, now - KEPT_DAYS * DAY)
-                await asyncio.to_thread(self.learning.forget, now)
+                await asyncio.to_thread(self.evidence.forget, self._clock.wall() - KEPT_DAYS * DAY)
             await self._clock.sleep(RAMP_SECONDS)
 
     async def _announce(self, server: RunningServer) -> None:

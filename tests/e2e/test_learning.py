@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import subprocess
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -140,7 +141,7 @@ class Chooser:
             router_id="r",
             route_id="d",
             variant_id="v",
-            at=Timestamp(seconds=1_000 + self._asked),
+            at=Timestamp(seconds=int(time.time()) - 3_600 + self._asked),
             outcome="ok",
             served_model=choice.models[0],
             learned=learned,

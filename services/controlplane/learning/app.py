@@ -10,7 +10,6 @@ from prometheus_client import CollectorRegistry
 from services.controlplane.auth import Authoriser
 from services.controlplane.board import Board
 from services.controlplane.evidence.leader import Leader
-from services.controlplane.evidence.store import DAY, KEPT_DAYS
 from services.controlplane.learning.intake import Decisions
 from services.controlplane.learning.learner import Learner
 from services.controlplane.learning.logbook import Logbook
@@ -69,17 +68,13 @@ class Learning:
             learn=learned_table,
             seconds=settings.seconds,
         )
-        self.servicer = LearningServicer(self.tables, Reports(logbook, board, self.tables), authoriser, leader)
+        self.servicer = LearningServicer(self.tables, Reports(logbook, board, self.tables, clock), authoriser, leader)
         self._relay = Relay(leader, self.tables, settings.address, clock)
 
     def start(self, background: Background) -> None:
         """Learn, or hear what another replica has learned."""
         background.start("learner", self.learner.run())
         background.start("relay", self._relay.run())
-
-    def forget(self, now: float) -> None:
-        """Forget what is old or too much. Blocks."""
-        self.store.forget(now - KEPT_DAYS * DAY, now)
 
     def stop(self) -> None:
         """End all streams."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping
 
@@ -75,12 +76,20 @@ class Learner:
         await self._board.ready.wait()
         while True:
             if self._leader.is_mine:
-                await self.look()
+                await self._look_safely()
                 await first_of(self._clock.sleep(self._seconds), self._leader.other_than(self._leader.holder))
             else:
                 self._own, self._states = {}, {}
                 await self._leader.other_than(self._leader.holder)
                 self._taken_over = self._tables.current or {}
+
+    async def _look_safely(self) -> None:
+        """Look, and forget what is old; a disk that fails is told in the log, since policy goes on without it."""
+        try:
+            await self.look()
+            await asyncio.to_thread(self._logbook.forget, self._clock.wall())
+        except sqlite3.Error as error:
+            log.error("nothing can be learned: %s", error)
 
     async def look(self) -> None:
         """Learn what there is to learn, and show it."""

@@ -7,6 +7,7 @@ so that feedback counts whenever it comes.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
@@ -17,10 +18,14 @@ from services.controlplane.evidence.store import Observed
 from services.controlplane.learning.rewards import Kept, Observation
 from services.core.values import Value
 
+log = logging.getLogger(__name__)
+
 KEPT_PER_VARIANT = 50_000
 """Decisions of a variant that are kept, the latest; more would fade before they count."""
 ORPHAN_SECONDS = 3_600.0
 """How long feedback waits for its request to become known."""
+ORPHANS = 100_000
+"""Feedback that waits at most; the latest."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS decisions (
@@ -36,6 +41,11 @@ CREATE TABLE IF NOT EXISTS feedback (
 CREATE INDEX IF NOT EXISTS feedback_by_request ON feedback (request);
 CREATE INDEX IF NOT EXISTS feedback_by_user ON feedback (user);
 """
+
+_OBSERVE = """INSERT INTO feedback VALUES (?,?,?,?,?,?)
+  ON CONFLICT (id) DO UPDATE SET at = excluded.at, value = excluded.value WHERE excluded.at >= feedback.at"""
+_ORPHANS = """(CASE WHEN request != '' THEN request NOT IN (SELECT id FROM decisions)
+  ELSE user NOT IN (SELECT user FROM decisions) END)"""
 
 
 class Made(Value, frozen=True):
@@ -57,17 +67,13 @@ class DecisionStore:
     """The file. Its methods block; they may be called in any thread, one at a time goes in."""
 
     def __init__(self, path: Path | None) -> None:
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path if path is not None else ":memory:", check_same_thread=False)
+        self._db = _opened(path)
         self._lock = threading.Lock()
         self._marks: dict[str, int] = {}
-        self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + _SCHEMA)
 
     def mark(self, variant: str) -> int:
-        """A number that grows whenever something comes that the variant can learn from."""
-        with self._lock:
-            return self._marks.get(variant, 0)
+        """A number that grows whenever something comes that the variant can learn from. Does not block."""
+        return self._marks.get(variant, 0)
 
     def add(self, decisions: Iterable[Made], repeats: Iterable[Repeat] = ()) -> None:
         """Keep decisions, and which answers were asked for again; what is there already stays as it is."""
@@ -105,8 +111,10 @@ class DecisionStore:
                 variants = self._variants(column, subject)
                 known.append(bool(variants))
                 if variants or seen.metric in metrics:
-                    row = (seen.id, seen.request, seen.unit, seen.metric, seen.at, seen.value)
-                    self._db.execute("INSERT OR IGNORE INTO feedback VALUES (?,?,?,?,?,?)", row)
+                    # One row per request and metric, so that who tells it for ever fills no disk.
+                    name = f"{seen.request}/{seen.metric}" if seen.request else seen.id
+                    row = (name, seen.request, seen.unit, seen.metric, seen.at, seen.value)
+                    self._db.execute(_OBSERVE, row)
                     self._touch(variants)
         return known
 
@@ -162,10 +170,10 @@ class DecisionStore:
                 sql = """DELETE FROM decisions WHERE id IN
                   (SELECT id FROM decisions WHERE variant = ? ORDER BY at DESC, id DESC LIMIT -1 OFFSET ?)"""
                 self._db.execute(sql, (variant, kept))
-            orphans = """DELETE FROM feedback WHERE at < ? AND
-              (CASE WHEN request != '' THEN request NOT IN (SELECT id FROM decisions)
-               ELSE user NOT IN (SELECT user FROM decisions) END)"""
-            self._db.execute(orphans, (now - ORPHAN_SECONDS,))
+            orphans = f"SELECT rowid FROM feedback WHERE {_ORPHANS}"  # noqa: S608 - no text of others
+            self._db.execute(f"DELETE FROM feedback WHERE at < ? AND {_ORPHANS}", (now - ORPHAN_SECONDS,))  # noqa: S608
+            sql = f"DELETE FROM feedback WHERE rowid IN ({orphans} ORDER BY rowid DESC LIMIT -1 OFFSET ?)"  # noqa: S608
+            self._db.execute(sql, (ORPHANS,))
             self._db.execute("DELETE FROM feedback WHERE at < ?", (before,))
             self._db.execute(
                 "DELETE FROM repeats WHERE at < ? AND id NOT IN (SELECT id FROM decisions)", (now - ORPHAN_SECONDS,)
@@ -174,3 +182,30 @@ class DecisionStore:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+
+def _opened(path: Path | None) -> sqlite3.Connection:
+    """The file, made anew if what is there is none: policy must not wait for what is only learned."""
+    if path is None:
+        return _connected(":memory:")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return _connected(path)
+    except sqlite3.DatabaseError as error:
+        # Its subclasses say that the file cannot be reached; that is for people.
+        if type(error) is not sqlite3.DatabaseError:
+            raise
+        aside = path.with_name(f"{path.name}.broken")
+        path.replace(aside)
+        log.error("%s is broken (%s) and was moved to %s: what to learn from begins anew", path, error, aside.name)
+        return _connected(path)
+
+
+def _connected(path: Path | str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, check_same_thread=False)
+    try:
+        connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + _SCHEMA)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
+from turnout.experiment.v1.experiment_service_pb2 import Outcome
 from turnout.learning.v1 import learning_service_pb2 as pb
 
 from services.controlplane.board import Board
@@ -30,7 +31,13 @@ from services.runtime.testing import FakeClock
 from services.wire.document_form import read_form
 from services.wire.policy import to_document
 from tests.support.inprocess import eventually
-from tests.unit.controlplane.learning.made import KINDS, VARIANT, outcome
+from tests.unit.controlplane.learning.made import KINDS, VARIANT
+from tests.unit.controlplane.learning.made import outcome as old
+
+
+def outcome(number: int) -> Outcome:
+    """An outcome of the day on which the clock stands."""
+    return old(number, FakeClock().wall() + number / 1_000)
 
 
 def counted(decisions: Iterable[Decision], count: int) -> Table:
@@ -171,6 +178,15 @@ async def test_it_looks_every_so_often(running: Bench) -> None:
     running.decisions.add([outcome(1)])
     running.clock.advance(60.0)
     await eventually(lambda: "v" in running.shown)
+
+
+async def test_a_disk_that_fails_ends_nothing(running: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    await eventually(lambda: running.tables.current == {})
+    running.decisions.add([outcome(1)])
+    running.store.close()
+    running.clock.advance(60.0)
+    await eventually(lambda: "nothing can be learned" in caplog.text)
+    await eventually(lambda: bool(running.clock._sleepers))
 
 
 def taken(decisions: int, rewarded: int, **more: Any) -> pb.LearnedTable:
