@@ -42,6 +42,9 @@ class Tabled(Value, frozen=True):
     learned_at: float = 0.0
 
 
+TOLD = "learned choice by"
+"""What the line of reasons begins with."""
+
 VariantKey = tuple[str, str, str]
 """Router, route and variant."""
 Tables = Mapping[VariantKey, Tabled]
@@ -79,7 +82,7 @@ def learned_order(
     table, why = _table(learner, [c.target for c in own])
     segment = segment_of(learner.rule, learner.context.metadata)
     choice = _choice(first, table, learner, segment)
-    tell(f"learned choice by {learner.rule.objective}, {why}{_about(learner, segment)}: {_told(choice)}")
+    tell(f"{TOLD} {learner.rule.objective}, {why}{_about(learner, segment)}: {_told(choice)}")
     places = {model: place for place, model in enumerate(choice.models)}
     rest = [c for c in own if c.target.model not in places]
     for one in _choice(rest, table, learner, segment).scored if rest else ():
