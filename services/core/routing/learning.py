@@ -82,7 +82,8 @@ def learned_order(
     table, why = _table(learner, [c.target for c in own])
     segment = segment_of(learner.rule, learner.context.metadata)
     choice = _choice(first, table, learner, segment)
-    tell(f"{TOLD} {learner.rule.objective}, {why}{_about(learner, segment)}: {_told(choice)}")
+    why += _about(learner, segment)
+    tell(f"{TOLD} {learner.rule.objective}: {choice.models[0]} ({why}; {_told(choice)})")
     places = {model: place for place, model in enumerate(choice.models)}
     rest = [c for c in own if c.target.model not in places]
     for one in _choice(rest, table, learner, segment).scored if rest else ():
@@ -166,4 +167,4 @@ def _about(learner: Learner, segment: str) -> str:
 
 def _told(choice: Choice) -> str:
     chances = zip(choice.scored, choice.propensities, strict=True)
-    return f"{choice.models[0]} of " + "; ".join(f"{one}, p {p:.3f}" for one, p in chances)
+    return "; ".join(f"{one}, p {p:.3f}" for one, p in chances)
