@@ -152,7 +152,8 @@ def _choice(first: Sequence[Candidate], table: Table, learner: Learner, segment:
         learner.seed,
         objective=rule.objective,
         segment=segment,
-        floor=rule.explore,
+        # What cannot be logged is not explored either.
+        floor=rule.explore if learner.context.phi else 0.0,
         # Where nothing was learned, no more is explored than has to be: the priors are all that there is.
         max_regret=rule.max_regret if table.cells else 0.0,
     )
