@@ -30,7 +30,7 @@ ORPHANS = 100_000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS decisions (
   id TEXT PRIMARY KEY, variant TEXT NOT NULL, at REAL NOT NULL, user TEXT NOT NULL, served TEXT NOT NULL,
-  whole INTEGER NOT NULL, untried INTEGER NOT NULL, cost REAL, seconds REAL, kinds TEXT NOT NULL,
+  whole INTEGER NOT NULL, cost REAL, seconds REAL, kinds TEXT NOT NULL,
   message BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS decisions_by_variant ON decisions (variant, at);
 CREATE INDEX IF NOT EXISTS decisions_by_user ON decisions (user);
@@ -42,6 +42,7 @@ CREATE INDEX IF NOT EXISTS feedback_by_request ON feedback (request);
 CREATE INDEX IF NOT EXISTS feedback_by_user ON feedback (user);
 """
 
+_ADD = "INSERT OR IGNORE INTO decisions VALUES (?,?,?,?,?,?,?,?,?,?)"
 _OBSERVE = """INSERT INTO feedback VALUES (?,?,?,?,?,?)
   ON CONFLICT (id) DO UPDATE SET at = excluded.at, value = excluded.value WHERE excluded.at >= feedback.at"""
 _ORPHANS = """(CASE WHEN request != '' THEN request NOT IN (SELECT id FROM decisions)
@@ -80,17 +81,8 @@ class DecisionStore:
         with self._lock, self._db:
             for made in decisions:
                 kept = made.kept
-                row: tuple[Any, ...] = (
-                    kept.id,
-                    made.variant,
-                    kept.at,
-                    kept.user,
-                    kept.served,
-                    kept.whole,
-                    kept.untried,
-                )
-                row = (*row, kept.cost, kept.seconds, made.kinds, kept.message)
-                done = self._db.execute(f"INSERT OR IGNORE INTO decisions VALUES ({','.join('?' * 11)})", row)  # noqa: S608 - no text of others
+                row = [kept.id, made.variant, kept.at, kept.user, kept.served, kept.whole, kept.cost, kept.seconds]
+                done = self._db.execute(_ADD, [*row, made.kinds, kept.message])
                 if done.rowcount:
                     self._touch([made.variant])
             for repeat in repeats:
@@ -129,11 +121,11 @@ class DecisionStore:
     def decisions(self, variant: str, kinds: str) -> list[Kept]:
         """The decisions of a variant by one version of the kinds, in the order in which they were made."""
         sql = """
-          SELECT d.id, d.at, user, served, whole, untried, r.id IS NOT NULL, cost, seconds, message
+          SELECT d.id, d.at, user, served, whole, r.id IS NOT NULL, cost, seconds, message
           FROM decisions d LEFT JOIN repeats r ON r.id = d.id WHERE variant = ? AND kinds = ? ORDER BY d.at, d.id"""
         return [
-            Kept(i, at, user, served, bool(whole), bool(untried), bool(again), cost, seconds, message)
-            for i, at, user, served, whole, untried, again, cost, seconds, message in self._rows(sql, (variant, kinds))
+            Kept(i, at, user, served, bool(whole), bool(again), cost, seconds, message)
+            for i, at, user, served, whole, again, cost, seconds, message in self._rows(sql, (variant, kinds))
         ]
 
     def other_kinds(self, variant: str, kinds: str) -> int:
