@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 KEPT_PER_VARIANT = 50_000
 """Decisions of a variant that are kept, the latest; more would fade before they count."""
+KEPT_BYTES = 32_000_000
+"""Bytes of the decisions of a variant: fewer are kept of one that chooses among hundreds of models."""
 ORPHAN_SECONDS = 3_600.0
 """How long feedback waits for its request to become known."""
 ORPHANS = 100_000
@@ -45,6 +47,10 @@ CREATE INDEX IF NOT EXISTS feedback_by_user ON feedback (user);
 _ADD = "INSERT OR IGNORE INTO decisions VALUES (?,?,?,?,?,?,?,?,?,?)"
 _OBSERVE = """INSERT INTO feedback VALUES (?,?,?,?,?,?)
   ON CONFLICT (id) DO UPDATE SET at = excluded.at, value = excluded.value WHERE excluded.at >= feedback.at"""
+_TOO_MUCH = """DELETE FROM decisions WHERE id IN (SELECT id FROM
+  (SELECT id, ROW_NUMBER() OVER latest AS place, SUM(LENGTH(message)) OVER latest AS size
+   FROM decisions WHERE variant = ? WINDOW latest AS (ORDER BY at DESC, id DESC))
+  WHERE place > ? OR size > ?)"""
 _ORPHANS = """(CASE WHEN request != '' THEN request NOT IN (SELECT id FROM decisions)
   ELSE user NOT IN (SELECT user FROM decisions) END)"""
 
@@ -150,18 +156,17 @@ class DecisionStore:
         with self._lock:
             return self._db.execute(sql, values).fetchall()
 
-    def forget(self, before: float, now: float, kept: int = KEPT_PER_VARIANT) -> None:
-        """Forget what is older than `before`, all but the latest `kept` of each variant, and feedback without a request.
+    def forget(self, before: float, now: float, kept: int = KEPT_PER_VARIANT, size: int = KEPT_BYTES) -> None:
+        """Forget what is older than `before`, all but the latest of each variant, and feedback without a request.
 
         Args:
             before: Seconds since the Unix epoch, as `now`.
+            kept: Decisions of a variant that stay, and `size`: their bytes.
         """
         with self._lock, self._db:
             self._db.execute("DELETE FROM decisions WHERE at < ?", (before,))
             for (variant,) in self._db.execute("SELECT DISTINCT variant FROM decisions").fetchall():
-                sql = """DELETE FROM decisions WHERE id IN
-                  (SELECT id FROM decisions WHERE variant = ? ORDER BY at DESC, id DESC LIMIT -1 OFFSET ?)"""
-                self._db.execute(sql, (variant, kept))
+                self._db.execute(_TOO_MUCH, (variant, kept, size))
             orphans = f"SELECT rowid FROM feedback WHERE {_ORPHANS}"  # noqa: S608 - no text of others
             self._db.execute(f"DELETE FROM feedback WHERE at < ? AND {_ORPHANS}", (now - ORPHAN_SECONDS,))  # noqa: S608
             sql = f"DELETE FROM feedback WHERE rowid IN ({orphans} ORDER BY rowid DESC LIMIT -1 OFFSET ?)"  # noqa: S608
