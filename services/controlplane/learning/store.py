@@ -177,8 +177,9 @@ class DecisionStore:
             )
 
     def close(self) -> None:
-        """Close the file."""
-        self._db.close()
+        """Close the file, once whoever reads it in a thread has read it."""
+        with self._lock:
+            self._db.close()
 
 
 def _opened(path: Path | None) -> sqlite3.Connection:
