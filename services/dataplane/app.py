@@ -25,6 +25,7 @@ from services.dataplane.health_service import HealthServicer
 from services.dataplane.health_tracker import HealthTracker
 from services.dataplane.inference_service import InferenceServicer, LocalInference
 from services.dataplane.joining import JoiningEngine
+from services.dataplane.learned_tables import TableHolder, TablesFile
 from services.dataplane.outcomes import Outcomes
 from services.dataplane.policy_client import NodeIdentity, PolicyClient
 from services.dataplane.policy_holder import PolicyHolder
@@ -36,6 +37,7 @@ from services.dataplane.runner import Runner
 from services.dataplane.shadows import Shadows
 from services.dataplane.sinks import metrics_sink, spans_sink
 from services.dataplane.snapshot_file import SnapshotFile
+from services.dataplane.tables_client import TablesClient
 from services.dataplane.token_sources import source_of
 from services.dataplane.tokens import Tokens
 from services.dataplane.transport.aiohttp_transport import AiohttpTransport
@@ -43,6 +45,7 @@ from services.runtime.catalogue.shipped import ShippedCatalogue
 from services.runtime.clock import SystemClock
 from services.runtime.conditions import CelCompiler
 from services.runtime.grpc_server import RunningServer, start_server
+from services.runtime.kinds import shipped_kinds
 from services.runtime.listening import check_address
 from services.runtime.metrics import Metrics, serve_metrics
 from services.runtime.supervise import Background, Stop
@@ -99,6 +102,14 @@ class Worker:
             SnapshotFile(settings.data_dir / "policy.snapshot"),
             clock,
         )
+        self.tables = TableHolder(shipped_kinds())
+        self.learning = TablesClient(
+            settings.controlplane,
+            settings.node_id,
+            self.tables,
+            TablesFile(settings.data_dir / "learned.tables"),
+            clock,
+        )
         exporter = exporter_from(settings.environment)
         self.spans = None
         if exporter is not None:
@@ -126,7 +137,13 @@ class Worker:
         )
         sampler = sampler_from(settings.environment)
         self.engine = Engine(
-            self.holder, self.runner, self.records, clock, sampler, comments_after=settings.comments_after
+            self.holder,
+            self.runner,
+            self.records,
+            clock,
+            sampler,
+            comments_after=settings.comments_after,
+            tables=self.tables,
         )
         self.engine.on_answered = self.shadows.offer
         self.serving = JoiningEngine(self.engine)
@@ -136,7 +153,12 @@ class Worker:
         self._clock = clock
         self.holder.on_change = self._changed
         metrics.in_flight.set_function(lambda: self.engine.in_flight)
+        metrics.tables.set_function(lambda: len(self.tables.current))
+        metrics.tables_age.set_function(lambda: self._tables_age(clock.wall()))
         self.holder.on_nack = metrics.policy_nacks.inc
+
+    def _tables_age(self, now: float) -> float:
+        return max(0.0, now - self.tables.learned_at) if self.tables.learned_at else 0.0
 
     def _changed(self, snapshot: Snapshot) -> None:
         self._metrics.policy_revision.set(snapshot.revision)
@@ -150,8 +172,10 @@ class Worker:
     async def start(self, background: Background) -> RunningServer:
         """Start serving. The health service says SERVING once a policy is in force, old or new."""
         self.policy.load_file()
+        self.learning.load_file()
         server = await start_server(self.settings.listen, self._add, SERVICES)
         background.start("policy", self.policy.run())
+        background.start("tables", self.learning.run())
         background.start("outcomes", self.outcomes.run())
         background.start("readiness", self._announce(server))
         return server
@@ -173,6 +197,7 @@ class Worker:
         if self.settings.drain:
             await asyncio.sleep(self.settings.drain)
         self.policy.stop()
+        self.learning.stop()
         self.outcomes.stop()
         ends = self._clock.monotonic() + self.settings.grace
         await server.stop(self.settings.grace)
