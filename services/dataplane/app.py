@@ -42,7 +42,7 @@ from services.dataplane.token_sources import source_of
 from services.dataplane.tokens import Tokens
 from services.dataplane.transport.aiohttp_transport import AiohttpTransport
 from services.runtime.catalogue.shipped import ShippedCatalogue
-from services.runtime.clock import SystemClock
+from services.runtime.clock import Clock, SystemClock
 from services.runtime.conditions import CelCompiler
 from services.runtime.grpc_server import RunningServer, start_server
 from services.runtime.kinds import shipped_kinds
@@ -88,6 +88,11 @@ class WorkerSettings:
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
 
 
+def _policy_client(settings: WorkerSettings, holder: PolicyHolder, clock: Clock) -> PolicyClient:
+    node = NodeIdentity(settings.node_id, settings.advertise or settings.listen)
+    return PolicyClient(settings.controlplane, node, holder, SnapshotFile(settings.data_dir / "policy.snapshot"), clock)
+
+
 class Worker:
     """One worker. Make it inside the running loop."""
 
@@ -95,21 +100,10 @@ class Worker:
         self.settings = settings
         clock = SystemClock()
         self.holder = PolicyHolder(CelCompiler(), ShippedCatalogue())
-        self.policy = PolicyClient(
-            settings.controlplane,
-            NodeIdentity(settings.node_id, settings.advertise or settings.listen),
-            self.holder,
-            SnapshotFile(settings.data_dir / "policy.snapshot"),
-            clock,
-        )
+        self.policy = _policy_client(settings, self.holder, clock)
         self.tables = TableHolder(shipped_kinds())
-        self.learning = TablesClient(
-            settings.controlplane,
-            settings.node_id,
-            self.tables,
-            TablesFile(settings.data_dir / "learned.tables"),
-            clock,
-        )
+        file = TablesFile(settings.data_dir / "learned.tables")
+        self.learning = TablesClient(settings.controlplane, settings.node_id, self.tables, file, clock)
         exporter = exporter_from(settings.environment)
         self.spans = None
         if exporter is not None:
@@ -129,12 +123,8 @@ class Worker:
         self.runner.health.on_event = self.health_events.publish
         self.runner.health.on_refused = self._breakers.refused
         self.health_events.sink = self._breakers.changed
-        self.shadows = Shadows(
-            Runner(self.transport, self.credentials, HealthTracker(), clock, self.rehearsals),
-            self.records,
-            clock,
-            metrics.shadow,
-        )
+        unseen = Runner(self.transport, self.credentials, HealthTracker(), clock, self.rehearsals)
+        self.shadows = Shadows(unseen, self.records, clock, metrics.shadow)
         sampler = sampler_from(settings.environment)
         self.engine = Engine(
             self.holder,
@@ -152,13 +142,14 @@ class Worker:
         self._metrics = metrics
         self._clock = clock
         self.holder.on_change = self._changed
+        self._show(metrics)
+
+    def _show(self, metrics: Metrics) -> None:
+        """Gauges read what is there when they are asked."""
         metrics.in_flight.set_function(lambda: self.engine.in_flight)
         metrics.tables.set_function(lambda: len(self.tables.current))
-        metrics.tables_age.set_function(lambda: self._tables_age(clock.wall()))
+        metrics.tables_age.set_function(lambda: self.tables.age(self._clock.wall()))
         self.holder.on_nack = metrics.policy_nacks.inc
-
-    def _tables_age(self, now: float) -> float:
-        return max(0.0, now - self.tables.learned_at) if self.tables.learned_at else 0.0
 
     def _changed(self, snapshot: Snapshot) -> None:
         self._metrics.policy_revision.set(snapshot.revision)

@@ -32,10 +32,9 @@ class TableHolder:
         """Never changed in place; a request takes it once and keeps it."""
         self._messages: dict[VariantKey, pb.LearnedTable] = {}
 
-    @property
-    def learned_at(self) -> float:
-        """When the newest of the tables was learned, seconds since the Unix epoch; 0.0: there is none."""
-        return max((tabled.learned_at for tabled in self.current.values()), default=0.0)
+    def age(self, now: float) -> float:
+        """Seconds since the newest of the tables was learned; `now` since the Unix epoch. 0.0: there is none."""
+        return max(0.0, now - max((tabled.learned_at for tabled in self.current.values()), default=now))
 
     def put(self, response: pb.StreamTablesResponse) -> bool:
         """Put tables in force: these only, or these beside those that are there; whether anything has changed."""

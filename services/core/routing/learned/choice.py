@@ -63,7 +63,7 @@ class Choice(Value, frozen=True):
 
 
 def scored(estimates: Mapping[str, Estimate], objective: str) -> tuple[Scored, ...]:
-    """The models by score, best first; equal scores by name. What was never seen of a model costs the mean.
+    """The models by score, best first; equals as they came. What was never seen of a model costs the mean.
 
     Raises:
         KeyError: `objective` is none of `OBJECTIVES`.
@@ -75,7 +75,7 @@ def scored(estimates: Mapping[str, Estimate], objective: str) -> tuple[Scored, .
         Scored(m, e.reward - by_cost * costs[m] - by_time * times[m], e.reward, by_cost * costs[m], by_time * times[m])
         for m, e in estimates.items()
     ]
-    return tuple(sorted(found, key=lambda one: (-one.score, one.model)))
+    return tuple(sorted(found, key=lambda one: -one.score))
 
 
 def _relative(values: Mapping[str, float | None]) -> dict[str, float]:
@@ -92,11 +92,13 @@ def propensities(
     Args:
         scores: At least one, the best first.
         seen: Observations that the scores rest on.
-        floor: Least probability, 0 to 1; at most an equal share each.
+        floor: Least probability, 0 to 1; at most an equal share each. 0.0: nothing is explored, the best one is certain.
         max_regret: Most that exploring may cost in expectation, in units of the score; the floor comes first.
     """
     count = len(scores)
-    floor = min(max(floor, 0.0), 1.0 / count)
+    if floor <= 0.0:
+        return (1.0, *(0.0 for _ in scores[1:]))
+    floor = min(floor, 1.0 / count)
     free = 1.0 - floor * count
     gamma = SHARPNESS * max(seen, 0.0) ** 0.5
     gaps = [scores[0] - score for score in scores[1:]]
