@@ -67,7 +67,6 @@ def _made(outcome: pb.Outcome) -> Made:
         user=outcome.user_hash,
         served=outcome.served_model,
         whole=outcome.outcome == "ok" and outcome.finish_reason != "content_filter",
-        untried=outcome.untried,
         repeated=False,
         cost=outcome.cost_usd if outcome.HasField("cost_usd") else None,
         seconds=outcome.time_to_first_token_ms / 1e3 if outcome.HasField("time_to_first_token_ms") else None,

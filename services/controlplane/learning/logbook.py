@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 from turnout.learning.v1 import learning_service_pb2 as pb
 
@@ -12,7 +13,11 @@ from services.controlplane.learning.store import DecisionStore
 from services.controlplane.learning.variants import VariantName
 from services.core.routing.learned.clusters import Kinds
 from services.core.routing.learned.decision import Decision
+from services.core.routing.learned.table import EVERYBODY
 from services.wire.learning import to_decision
+
+SEGMENTS = 50
+"""Segments that are told apart, the most frequent ones: a table must not grow with the values that callers send."""
 
 
 class Logbook:
@@ -38,9 +43,12 @@ class Logbook:
         """The decisions in the order in which they were made, each with its reward as far as it is known."""
         kept = self._store.decisions(str(variant), self.kinds.version)
         values = observed(kept, self._store.feedback(str(variant), rule.metric)) if rule.metric else None
+        messages = [pb.LearnedDecision.FromString(one.message) for one in kept]
+        segments = _frequent(message.segment for message in messages)
         found = []
-        for one in kept:
-            message = pb.LearnedDecision.FromString(one.message)
+        for one, message in zip(kept, messages, strict=True):
+            if message.segment not in segments:
+                message.segment = EVERYBODY
             # A kind that this version does not have cannot be one of it.
             if max(message.kind) < self.kinds.clusters.count:
                 reward = implicit(one, message.chosen) if values is None else _told(one, message.chosen, values, rule)
@@ -48,6 +56,11 @@ class Logbook:
                     to_decision(message, one.at, one.served, reward=reward, cost=one.cost, seconds=one.seconds)
                 )
         return found
+
+
+def _frequent(segments: Iterable[str]) -> frozenset[str]:
+    ranked = sorted(Counter(segments).items(), key=lambda pair: (-pair[1], pair[0]))
+    return frozenset(segment for segment, _ in ranked[:SEGMENTS])
 
 
 def _told(kept: Kept, chosen: str, values: Mapping[str, float], rule: RewardRule) -> float | None:

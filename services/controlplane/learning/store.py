@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 KEPT_PER_VARIANT = 50_000
 """Decisions of a variant that are kept, the latest; more would fade before they count."""
+KEPT_BYTES = 32_000_000
+"""Bytes of the decisions of a variant: fewer are kept of one that chooses among hundreds of models."""
 ORPHAN_SECONDS = 3_600.0
 """How long feedback waits for its request to become known."""
 ORPHANS = 100_000
@@ -30,7 +32,7 @@ ORPHANS = 100_000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS decisions (
   id TEXT PRIMARY KEY, variant TEXT NOT NULL, at REAL NOT NULL, user TEXT NOT NULL, served TEXT NOT NULL,
-  whole INTEGER NOT NULL, untried INTEGER NOT NULL, cost REAL, seconds REAL, kinds TEXT NOT NULL,
+  whole INTEGER NOT NULL, cost REAL, seconds REAL, kinds TEXT NOT NULL,
   message BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS decisions_by_variant ON decisions (variant, at);
 CREATE INDEX IF NOT EXISTS decisions_by_user ON decisions (user);
@@ -42,8 +44,13 @@ CREATE INDEX IF NOT EXISTS feedback_by_request ON feedback (request);
 CREATE INDEX IF NOT EXISTS feedback_by_user ON feedback (user);
 """
 
+_ADD = "INSERT OR IGNORE INTO decisions VALUES (?,?,?,?,?,?,?,?,?,?)"
 _OBSERVE = """INSERT INTO feedback VALUES (?,?,?,?,?,?)
   ON CONFLICT (id) DO UPDATE SET at = excluded.at, value = excluded.value WHERE excluded.at >= feedback.at"""
+_TOO_MUCH = """DELETE FROM decisions WHERE id IN (SELECT id FROM
+  (SELECT id, ROW_NUMBER() OVER latest AS place, SUM(LENGTH(message)) OVER latest AS size
+   FROM decisions WHERE variant = ? WINDOW latest AS (ORDER BY at DESC, id DESC))
+  WHERE place > ? OR size > ?)"""
 _ORPHANS = """(CASE WHEN request != '' THEN request NOT IN (SELECT id FROM decisions)
   ELSE user NOT IN (SELECT user FROM decisions) END)"""
 
@@ -80,17 +87,8 @@ class DecisionStore:
         with self._lock, self._db:
             for made in decisions:
                 kept = made.kept
-                row: tuple[Any, ...] = (
-                    kept.id,
-                    made.variant,
-                    kept.at,
-                    kept.user,
-                    kept.served,
-                    kept.whole,
-                    kept.untried,
-                )
-                row = (*row, kept.cost, kept.seconds, made.kinds, kept.message)
-                done = self._db.execute(f"INSERT OR IGNORE INTO decisions VALUES ({','.join('?' * 11)})", row)  # noqa: S608 - no text of others
+                row = [kept.id, made.variant, kept.at, kept.user, kept.served, kept.whole, kept.cost, kept.seconds]
+                done = self._db.execute(_ADD, [*row, made.kinds, kept.message])
                 if done.rowcount:
                     self._touch([made.variant])
             for repeat in repeats:
@@ -129,11 +127,11 @@ class DecisionStore:
     def decisions(self, variant: str, kinds: str) -> list[Kept]:
         """The decisions of a variant by one version of the kinds, in the order in which they were made."""
         sql = """
-          SELECT d.id, d.at, user, served, whole, untried, r.id IS NOT NULL, cost, seconds, message
+          SELECT d.id, d.at, user, served, whole, r.id IS NOT NULL, cost, seconds, message
           FROM decisions d LEFT JOIN repeats r ON r.id = d.id WHERE variant = ? AND kinds = ? ORDER BY d.at, d.id"""
         return [
-            Kept(i, at, user, served, bool(whole), bool(untried), bool(again), cost, seconds, message)
-            for i, at, user, served, whole, untried, again, cost, seconds, message in self._rows(sql, (variant, kinds))
+            Kept(i, at, user, served, bool(whole), bool(again), cost, seconds, message)
+            for i, at, user, served, whole, again, cost, seconds, message in self._rows(sql, (variant, kinds))
         ]
 
     def other_kinds(self, variant: str, kinds: str) -> int:
@@ -158,18 +156,17 @@ class DecisionStore:
         with self._lock:
             return self._db.execute(sql, values).fetchall()
 
-    def forget(self, before: float, now: float, kept: int = KEPT_PER_VARIANT) -> None:
-        """Forget what is older than `before`, all but the latest `kept` of each variant, and feedback without a request.
+    def forget(self, before: float, now: float, kept: int = KEPT_PER_VARIANT, size: int = KEPT_BYTES) -> None:
+        """Forget what is older than `before`, all but the latest of each variant, and feedback without a request.
 
         Args:
             before: Seconds since the Unix epoch, as `now`.
+            kept: Decisions of a variant that stay, and `size`: their bytes.
         """
         with self._lock, self._db:
             self._db.execute("DELETE FROM decisions WHERE at < ?", (before,))
             for (variant,) in self._db.execute("SELECT DISTINCT variant FROM decisions").fetchall():
-                sql = """DELETE FROM decisions WHERE id IN
-                  (SELECT id FROM decisions WHERE variant = ? ORDER BY at DESC, id DESC LIMIT -1 OFFSET ?)"""
-                self._db.execute(sql, (variant, kept))
+                self._db.execute(_TOO_MUCH, (variant, kept, size))
             orphans = f"SELECT rowid FROM feedback WHERE {_ORPHANS}"  # noqa: S608 - no text of others
             self._db.execute(f"DELETE FROM feedback WHERE at < ? AND {_ORPHANS}", (now - ORPHAN_SECONDS,))  # noqa: S608
             sql = f"DELETE FROM feedback WHERE rowid IN ({orphans} ORDER BY rowid DESC LIMIT -1 OFFSET ?)"  # noqa: S608
@@ -180,8 +177,9 @@ class DecisionStore:
             )
 
     def close(self) -> None:
-        """Close the file."""
-        self._db.close()
+        """Close the file, once whoever reads it in a thread has read it."""
+        with self._lock:
+            self._db.close()
 
 
 def _opened(path: Path | None) -> sqlite3.Connection:

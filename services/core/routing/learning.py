@@ -3,7 +3,7 @@
 Chosen is only among models of the variant that may serve the request anyway: fitness, labels, prices and `ignore` have
 had their say, and so have the providers that come first by `order` and the limits on speed. The assignment to a variant
 is older than the choice and never changed by it. Health is not asked: what is set aside is moved back by the attempt
-chain, and the outcome says that the chosen model was not tried.
+chain, and the outcome says which model served.
 """
 
 from __future__ import annotations

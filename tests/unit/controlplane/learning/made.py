@@ -59,7 +59,6 @@ def recent(number: int, **more: Any) -> pb.Outcome:
 def kept(number: int, at: float, user: str = "", served: str = "a/m", **more: Any) -> Kept:
     values: dict[str, Any] = {
         "whole": True,
-        "untried": False,
         "repeated": False,
         "cost": None,
         "seconds": None,

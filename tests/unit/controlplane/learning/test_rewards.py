@@ -15,13 +15,11 @@ from tests.unit.controlplane.learning.made import kept
         ({}, 1.0),
         ({"whole": False}, 0.0),
         ({"repeated": True}, 0.0),
-        ({"served": "b/m"}, 0.0),
-        ({"served": ""}, 0.0),
-        ({"served": "b/m", "untried": True}, None),
-        ({"served": "", "untried": True}, None),
+        ({"served": "b/m"}, None),
+        ({"served": ""}, None),
     ],
 )
-def test_an_answer_is_worth_one_if_the_chosen_model_gave_all_of_it_and_it_did(
+def test_an_answer_of_the_chosen_model_is_worth_one_if_it_came_whole_and_did(
     more: dict[str, object], reward: float | None
 ) -> None:
     assert implicit(kept(1, 0.0, **more), "a/m") == reward  # type: ignore[arg-type]

@@ -13,10 +13,11 @@ from turnout.learning.v1.learning_service_pb2 import LearnedDecision
 from services.controlplane.board import Board
 from services.controlplane.evidence.store import Observed
 from services.controlplane.learning.intake import Decisions
-from services.controlplane.learning.logbook import Logbook
+from services.controlplane.learning.logbook import SEGMENTS, Logbook
 from services.controlplane.learning.rewards import RewardRule
 from services.controlplane.learning.store import ORPHAN_SECONDS, DecisionStore
 from services.core.routing.learned.decision import Decision
+from services.core.routing.learned.table import EVERYBODY
 from services.runtime.kinds import shipped_kinds
 from services.runtime.metrics import LearningMetrics
 from tests.unit.controlplane.learning.made import KINDS, VARIANT, decided, outcome
@@ -257,6 +258,24 @@ def test_a_file_that_is_broken_is_moved_aside(tmp_path: Path, caplog: pytest.Log
 def test_a_file_that_cannot_be_reached_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.OperationalError):
         DecisionStore(tmp_path)
+
+
+def test_fewer_decisions_are_kept_of_a_variant_that_chooses_among_many() -> None:
+    intake = Intake()
+    intake.decisions.add([outcome(n, at=1_000.0 + n) for n in range(10)])
+    size = len(intake.store.decisions(str(VARIANT), KINDS)[0].message)
+    intake.store.forget(before=0.0, now=1_100.0, size=4 * size)
+    assert [one.at for one in intake.learned()] == [1_006.0, 1_007.0, 1_008.0, 1_009.0]
+
+
+def test_only_the_most_frequent_segments_are_told_apart() -> None:
+    intake = Intake()
+    often = [outcome(n, learned=decided(segment=f"s{n % SEGMENTS:02}")) for n in range(2 * SEGMENTS)]
+    rarely = [outcome(1_000 + n, at=2_000.0 + n, learned=decided(segment=f"user-{n}")) for n in range(5)]
+    intake.decisions.add([*often, *rarely])
+    found = [one.segment for one in intake.learned()]
+    assert sorted(set(found[:-5])) == [f"s{n:02}" for n in range(SEGMENTS)]
+    assert found[-5:] == [EVERYBODY] * 5
 
 
 def test_feedback_waits_an_hour_for_its_request() -> None:
