@@ -92,11 +92,13 @@ def propensities(
     Args:
         scores: At least one, the best first.
         seen: Observations that the scores rest on.
-        floor: Least probability, 0 to 1; at most an equal share each.
+        floor: Least probability, 0 to 1; at most an equal share each. 0.0: nothing is explored, the best one is certain.
         max_regret: Most that exploring may cost in expectation, in units of the score; the floor comes first.
     """
     count = len(scores)
-    floor = min(max(floor, 0.0), 1.0 / count)
+    if floor <= 0.0:
+        return (1.0, *(0.0 for _ in scores[1:]))
+    floor = min(floor, 1.0 / count)
     free = 1.0 - floor * count
     gamma = SHARPNESS * max(seen, 0.0) ** 0.5
     gaps = [scores[0] - score for score in scores[1:]]
