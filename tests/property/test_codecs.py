@@ -14,7 +14,7 @@ from services.core.errors import Failure
 from services.dataplane.codec import ProviderCodec
 from services.dataplane.exchange import ChatAnswer, Failed
 from services.dataplane.providers.registry import codec_of
-from tests.golden.translation.harness import wire_stream
+from tests.golden.translation.harness import told_request, wire_stream
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "translation" / "answers"
 SIDES = sorted(folder.name for folder in GOLDEN.iterdir())
@@ -116,3 +116,12 @@ def test_no_stream_crashes_its_codec(side: str) -> None:
         decoder = codec(side).decoder()
         events = [*decoder.feed(wire_stream(side, stream)), *decoder.end()]
         assert not any(isinstance(event, Failed) for event in events[:-1]), stream
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "bedrock", "cohere", "google", "mistral", "openai", "responses"])
+@pytest.mark.parametrize("odd", [True, -1, "odd", ["odd"], {"ttl": 5}, {"odd": 1}])
+def test_a_mark_for_the_cache_that_is_none_crashes_no_request(provider: str, odd: Any) -> None:
+    part = {"type": "text", "text": "hi", "cache_control": odd}
+    body = {"model": "provider/model", "max_tokens": 9, "messages": [{"role": "user", "content": [part]}]}
+    for api in ("chat", "messages"):
+        assert told_request(api, provider, {"request": body}).keys() & {"upstream", "invalid"}
