@@ -1,4 +1,9 @@
-"""What choosing by the table, and each model alone, would have brought: off-policy, from the decisions themselves."""
+"""What choosing by the table, and each model alone, would have brought: off-policy, from the decisions themselves.
+
+Each part of the decisions is judged by a table of the other ones, so that no request says what was expected of itself: the
+doubly robust estimate is unbiased then, and its interval as wide as it must be. For expectations nothing fades, for they
+are about the whole time; what would have been chosen is what the table that is in force would choose, learned with fading.
+"""
 
 from __future__ import annotations
 
