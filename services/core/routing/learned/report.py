@@ -1,8 +1,7 @@
 """What choosing by the table, and each model alone, would have brought: off-policy, from the decisions themselves.
 
-Each part of the decisions is judged by a table of the other ones, so that no request says what was expected of itself: the
-doubly robust estimate is unbiased then, and its interval as wide as it must be. For expectations nothing fades, for they
-are about the whole time; what would have been chosen is what the table that is in force would choose, learned with fading.
+Each half of the decisions is judged by the table of the other one, so that no request says what was expected of itself:
+without that the doubly robust estimate would praise whatever was learned.
 """
 
 from __future__ import annotations
