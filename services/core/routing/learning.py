@@ -82,7 +82,8 @@ def learned_order(
     table, why = _table(learner, [c.target for c in own])
     segment = segment_of(learner.rule, learner.context.metadata)
     choice = _choice(first, table, learner, segment)
-    tell(f"{TOLD} {learner.rule.objective}, {why}{_about(learner, segment)}: {_told(choice)}")
+    why += _about(learner, segment)
+    tell(f"{TOLD} {learner.rule.objective}: {choice.models[0]} ({why}; {_told(choice)})")
     places = {model: place for place, model in enumerate(choice.models)}
     rest = [c for c in own if c.target.model not in places]
     for one in _choice(rest, table, learner, segment).scored if rest else ():
@@ -151,7 +152,8 @@ def _choice(first: Sequence[Candidate], table: Table, learner: Learner, segment:
         learner.seed,
         objective=rule.objective,
         segment=segment,
-        floor=rule.explore,
+        # What cannot be logged is not explored either.
+        floor=rule.explore if learner.context.phi else 0.0,
         # Where nothing was learned, no more is explored than has to be: the priors are all that there is.
         max_regret=rule.max_regret if table.cells else 0.0,
     )
@@ -166,4 +168,4 @@ def _about(learner: Learner, segment: str) -> str:
 
 def _told(choice: Choice) -> str:
     chances = zip(choice.scored, choice.propensities, strict=True)
-    return f"{choice.models[0]} of " + "; ".join(f"{one}, p {p:.3f}" for one, p in chances)
+    return "; ".join(f"{one}, p {p:.3f}" for one, p in chances)

@@ -1,26 +1,82 @@
-"""The table that decisions teach."""
+"""The table that decisions teach: a pure function of them, so that what comes late counts as if it had come in time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from math import exp, log
 
+from services.core.routing.learned.changes import ALL, Changes, changes
 from services.core.routing.learned.clusters import Clusters
 from services.core.routing.learned.decision import Decision
-from services.core.routing.learned.table import Table
+from services.core.routing.learned.table import DISCOUNT, EVERYBODY, Cell, Table
 
 
-def learned_table(decisions: Iterable[Decision], count: int, priors: Mapping[str, float] = {}) -> Table:
+def learned_table(
+    decisions: Iterable[Decision], count: int, priors: Mapping[str, float] = {}, *, discount: float = DISCOUNT
+) -> Table:
     """The table of `decisions`; equal arguments give an equal one.
 
-    A reward is about the model that was chosen, and only if it served; cost and time are about the one that served.
+    A reward is about the chosen model, and only if it served: what another one answered says nothing about it, and
+    whether it can be reached is the business of breakers. Costs and times are about the model that served. Evidence
+    fades by evidence of the same sort and kind, whichever model it is about; where a model has changed, its rewards
+    from before count no more.
 
     Args:
         decisions: In order of `at`.
-        count: Number of the kinds of requests.
+        count: Number of the kinds of requests, at least 1; kinds of decisions are below it.
+        priors: Reward expected of a model before any was seen, 0 to 1.
+        discount: Of what a kind knows, for each request of it.
+
+    Raises:
+        IndexError: A decision is of a kind that there is not.
     """
+    known = list(decisions)
+    rewards = [rewarded(one) for one in known]
+    changed = changes((d.phi, d.served, r) for d, r in zip(known, rewards, strict=True) if r is not None)
     table = Table(Clusters(count), priors)
-    for one in decisions:
-        reward = one.reward if one.served == one.chosen else None
-        if one.served:
-            table.observe(one.phi, one.served, reward, one.cost, one.seconds, one.segment)
+    _Fading(table, count, discount).add(known, rewards, changed)
     return table
+
+
+def rewarded(decision: Decision) -> float | None:
+    """The reward that says something about the model that served; None: none does."""
+    return decision.reward if decision.served == decision.chosen else None
+
+
+class _Fading:
+    """Adds decisions from the latest to the oldest, so that each is weighed once by how old it is, and nothing is faded.
+
+    How old is counted by home (everybody, or a segment) and kind: in rewards for rewards, in requests for the rest.
+    """
+
+    def __init__(self, table: Table, count: int, discount: float) -> None:
+        self._table = table
+        self._count = count
+        self._fade = log(discount)
+        self._ages: dict[str, tuple[list[float], list[float]]] = {}
+
+    def add(self, decisions: Sequence[Decision], rewards: Sequence[float | None], changed: Changes) -> None:
+        place = sum(reward is not None for reward in rewards)
+        for one, reward in zip(reversed(decisions), reversed(rewards), strict=True):
+            place -= reward is not None
+            if one.served:
+                for home in {EVERYBODY, one.segment}:
+                    self._one(one, home, reward, place, changed)
+
+    def _one(self, one: Decision, home: str, reward: float | None, place: int, changed: Changes) -> None:
+        rewards, requests = self._ages.setdefault(home, ([0.0] * self._count, [0.0] * self._count))
+        cells = self._cells(one.served, home)
+        since = changed.get((one.served, ALL), 0)
+        for kind, weight in one.phi.items():
+            cells[kind].add(weight * exp(self._fade * requests[kind]), None, one.cost, one.seconds)
+            requests[kind] += weight
+            if reward is not None:
+                if place >= since and place >= changed.get((one.served, kind), 0):
+                    cells[kind].add(weight * exp(self._fade * rewards[kind]), reward, None, None)
+                rewards[kind] += weight
+
+    def _cells(self, model: str, home: str) -> list[Cell]:
+        key = (model, home)
+        if key not in self._table.cells:
+            self._table.cells[key] = [Cell() for _ in range(self._count)]
+        return self._table.cells[key]

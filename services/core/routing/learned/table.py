@@ -17,8 +17,9 @@ SHRINK = 10.0
 """Observations that a level above counts for."""
 PRIOR = 0.5
 """Reward that is expected of a model of which nothing is known."""
-DISCOUNT = 0.999
-"""Of what a cluster knows, for each request that belongs to it: about the last thousand requests count."""
+DISCOUNT = 0.9997
+"""Of what a cluster knows, for each request that belongs to it: about the last three thousand count. It is for slow drift;
+what changes at once is seen by `changes`."""
 EVERYBODY = ""
 """The segment of all requests."""
 

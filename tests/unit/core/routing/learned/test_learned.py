@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.core.routing.learned.choice import Choice, choose, drawn, propensities
+from services.core.routing.learned.choice import choose, drawn, propensities
 from services.core.routing.learned.clusters import ONE, trained, weights
 from services.core.routing.learned.evaluate import Row, evaluated
 from services.core.routing.learned.features import WIDTH, features
@@ -32,6 +31,7 @@ def test_probabilities_sum_to_one_and_none_is_below_the_floor(
     ordered = sorted(scores, reverse=True)
     found = propensities(ordered, seen=seen, floor=floor, max_regret=budget)
     least = min(floor, 1 / len(scores))
+    assert floor > 0.0 or found == (1.0, *(0.0 for _ in scores[1:]))
     assert sum(found) == pytest.approx(1.0)
     assert all(p >= least - 1e-12 for p in found)
     assert found[0] == pytest.approx(max(found))
@@ -88,57 +88,6 @@ def test_kinds_of_requests_are_told_apart() -> None:
     assert len(set(homes[:40])) == len(set(homes[40:])) == 1
     assert homes[0] != homes[-1]
     assert sum(weights(clusters, {}).values()) == pytest.approx(1.0)
-
-
-Truth = Callable[[int, str], float]
-
-
-def run(
-    truth: Truth, models: tuple[str, ...], turns: int, seed: int, newcomer: int = 0
-) -> tuple[list[Choice], list[float]]:
-    """Choices and regrets of a bandit; the last model is there from turn `newcomer` on."""
-    table, random = Table(), Random(seed)
-    choices, regrets = [], []
-    for turn in range(turns):
-        there = models if turn >= newcomer else models[:-1]
-        found = choose(table, {0: 1.0}, there, random.getrandbits(64))
-        rates = {m: truth(turn, m) for m in there}
-        model = found.models[0]
-        table.observe({0: 1.0}, model, float(random.random() < rates[model]))
-        choices.append(found)
-        regrets.append(max(rates.values()) - rates[model])
-    return choices, regrets
-
-
-def share(choices: list[Choice], model: str) -> float:
-    return sum(c.models[0] == model for c in choices) / len(choices)
-
-
-RATES = {"good": 0.8, "cheap": 0.6, "bad": 0.3}
-
-
-def test_regret_grows_slower_than_time_above_the_floor() -> None:
-    for seed in range(3):
-        _, regrets = run(lambda _, m: RATES[m], MODELS, 4_000, seed)
-        assert sum(regrets[2_000:]) < 0.6 * sum(regrets[:2_000]) + 0.01 * 0.7 * 2_000
-        assert sum(regrets[3_000:]) / 1_000 < 0.04
-
-
-def test_a_model_that_gets_worse_loses_its_traffic_within_two_thousand_requests() -> None:
-    def truth(turn: int, model: str) -> float:
-        return {**RATES, "cheap": 0.7}[model] - (0.3 if model == "good" and turn >= 2_000 else 0.0)
-
-    for seed in range(3):
-        choices, _ = run(truth, MODELS, 4_000, seed)
-        assert share(choices[1_500:2_000], "good") > 0.8
-        assert share(choices[3_700:], "good") < 0.1
-
-
-def test_a_better_newcomer_is_found() -> None:
-    rates = {"cheap": 0.6, "bad": 0.3, "new": 0.85}
-    for seed in range(3):
-        choices, _ = run(lambda _, m: rates[m], ("cheap", "bad", "new"), 4_000, seed, newcomer=2_000)
-        assert share(choices[3_500:], "new") > 0.8
 
 
 def test_a_segment_without_evidence_gets_the_choice_of_everybody_and_with_it_its_own() -> None:
