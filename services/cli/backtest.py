@@ -26,7 +26,7 @@ from services.cli.workers import addresses_of, follow_all
 from services.core.experiments.ramps import with_slots
 from services.core.policy.documents import Document, ResourceKey, Router, key_of
 from services.core.policy.snapshot import Snapshot
-from services.core.routing.backtest import Past, Place, Replayed, replay
+from services.core.routing.backtest import LEARNED, Past, Place, Replayed, replay
 from services.wire.policy import to_document, to_key
 from services.wire.records import past_of
 
@@ -254,10 +254,14 @@ def _show(result: Result) -> None:
 
 def _notes(result: Result) -> Iterator[str]:
     """What the numbers do not hold."""
-    if result.undecidable:
-        keys = ", ".join(f"{name} ({count:,})" for name, count in result.missing.most_common())
+    learned = result.missing[LEARNED]
+    if learned:
+        yield f"not decidable: {learned:,}; their variant chooses by what was learned, and records hold no tables"
+    if result.undecidable > learned:
+        facts = ((name, count) for name, count in result.missing.most_common() if name != LEARNED)
+        keys = ", ".join(f"{name} ({count:,})" for name, count in facts)
         yield (
-            f"not decidable: {result.undecidable:,}; their records lack what conditions read: {keys}. "
+            f"not decidable: {result.undecidable - learned:,}; their records lack what conditions read: {keys}. "
             "`record_facts` of the settings lets keys of the metadata be kept; messages never are"
         )
     if result.without_facts:

@@ -111,11 +111,12 @@ class ControlPlane:
         self.leader = Leader(store, address, clock)
         self.learning = Learning(
             self.board,
+            admin.compile,
             self.leader,
             authoriser,
-            clock,
-            registry or CollectorRegistry(),
-            LearningSettings(address, settings.data_dir, settings.learn_seconds),
+            clock=clock,
+            registry=registry or CollectorRegistry(),
+            settings=LearningSettings(address, settings.data_dir, settings.learn_seconds),
         )
         experiments = Experiments(admin, lifecycle, self.board, self.evidence)
         self._experiments = ExperimentServicer(experiments, self.learning.decisions, authoriser, self.leader, clock)
@@ -160,9 +161,7 @@ class ControlPlane:
         while True:
             if self.leader.is_mine:
                 await self._ramps.look_safely()
-                now = self._clock.wall()
-                await asyncio.to_thread(self.evidence.forget, now - KEPT_DAYS * DAY)
-                await asyncio.to_thread(self.learning.forget, now)
+                await asyncio.to_thread(self.evidence.forget, self._clock.wall() - KEPT_DAYS * DAY)
             await self._clock.sleep(RAMP_SECONDS)
 
     async def _announce(self, server: RunningServer) -> None:

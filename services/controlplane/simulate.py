@@ -12,12 +12,15 @@ from services.core.errors import InvalidRequest
 from services.core.policy.preferences import MEASURED
 from services.core.policy.snapshot import Snapshot
 from services.core.routing.context import RequestContext
-from services.core.routing.decide import decide
+from services.core.routing.decide import decide, router_named
 from services.core.routing.health import HEALTHY
+from services.core.routing.learning import TOLD
 from services.core.routing.plan import Plan, Scored, Undecided
 from services.core.values import changed
+from services.runtime.kinds import shipped_kinds
 from services.wire.chat_facts import condition_messages, read_facts
 from services.wire.needs import body_needs
+from services.wire.request_kinds import with_kinds
 from services.wire.structs import plain_struct
 
 
@@ -27,7 +30,11 @@ def simulate(snapshot: Snapshot, request: SimulateRequest) -> SimulateResponse:
     Raises:
         InvalidRequest: The body cannot be read.
     """
-    decision = decide(snapshot, _context(request), HEALTHY, 0.0, request.seed)
+    context = _context(request)
+    router = router_named(snapshot, context.model)
+    if router is not None and router.learns:
+        context = with_kinds(context, context.messages, shipped_kinds())
+    decision = decide(snapshot, context, HEALTHY, 0.0, request.seed)
     answer = SimulateResponse(policy_version=snapshot.version, reasons=decision.reasons)
     answer.skipped.extend(SkippedModel(model=s.model, why=s.why) for s in decision.skipped)
     if isinstance(decision, Undecided):
@@ -61,6 +68,8 @@ def _unknown(decision: Plan) -> Iterator[str]:
     blind = sorted(metrics.intersection(MEASURED))
     if blind:
         yield f"{' and '.join(blind)}: workers sort by what they measured of late, and a simulation has no readings"
+    if any(reason.startswith(TOLD) for reason in decision.reasons):
+        yield "what was learned: workers choose by their tables, and a simulation has priors only"
     yield "health: workers try targets later that are set aside just now"
 
 

@@ -25,6 +25,7 @@ from services.dataplane.health_service import HealthServicer
 from services.dataplane.health_tracker import HealthTracker
 from services.dataplane.inference_service import InferenceServicer, LocalInference
 from services.dataplane.joining import JoiningEngine
+from services.dataplane.learned_tables import TableHolder, TablesFile
 from services.dataplane.outcomes import Outcomes
 from services.dataplane.policy_client import NodeIdentity, PolicyClient
 from services.dataplane.policy_holder import PolicyHolder
@@ -36,13 +37,15 @@ from services.dataplane.runner import Runner
 from services.dataplane.shadows import Shadows
 from services.dataplane.sinks import metrics_sink, spans_sink
 from services.dataplane.snapshot_file import SnapshotFile
+from services.dataplane.tables_client import TablesClient
 from services.dataplane.token_sources import source_of
 from services.dataplane.tokens import Tokens
 from services.dataplane.transport.aiohttp_transport import AiohttpTransport
 from services.runtime.catalogue.shipped import ShippedCatalogue
-from services.runtime.clock import SystemClock
+from services.runtime.clock import Clock, SystemClock
 from services.runtime.conditions import CelCompiler
 from services.runtime.grpc_server import RunningServer, start_server
+from services.runtime.kinds import shipped_kinds
 from services.runtime.listening import check_address
 from services.runtime.metrics import Metrics, serve_metrics
 from services.runtime.supervise import Background, Stop
@@ -85,6 +88,11 @@ class WorkerSettings:
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
 
 
+def _policy_client(settings: WorkerSettings, holder: PolicyHolder, clock: Clock) -> PolicyClient:
+    node = NodeIdentity(settings.node_id, settings.advertise or settings.listen)
+    return PolicyClient(settings.controlplane, node, holder, SnapshotFile(settings.data_dir / "policy.snapshot"), clock)
+
+
 class Worker:
     """One worker. Make it inside the running loop."""
 
@@ -92,13 +100,10 @@ class Worker:
         self.settings = settings
         clock = SystemClock()
         self.holder = PolicyHolder(CelCompiler(), ShippedCatalogue())
-        self.policy = PolicyClient(
-            settings.controlplane,
-            NodeIdentity(settings.node_id, settings.advertise or settings.listen),
-            self.holder,
-            SnapshotFile(settings.data_dir / "policy.snapshot"),
-            clock,
-        )
+        self.policy = _policy_client(settings, self.holder, clock)
+        self.tables = TableHolder(shipped_kinds())
+        file = TablesFile(settings.data_dir / "learned.tables")
+        self.learning = TablesClient(settings.controlplane, settings.node_id, self.tables, file, clock)
         exporter = exporter_from(settings.environment)
         self.spans = None
         if exporter is not None:
@@ -118,15 +123,17 @@ class Worker:
         self.runner.health.on_event = self.health_events.publish
         self.runner.health.on_refused = self._breakers.refused
         self.health_events.sink = self._breakers.changed
-        self.shadows = Shadows(
-            Runner(self.transport, self.credentials, HealthTracker(), clock, self.rehearsals),
-            self.records,
-            clock,
-            metrics.shadow,
-        )
+        unseen = Runner(self.transport, self.credentials, HealthTracker(), clock, self.rehearsals)
+        self.shadows = Shadows(unseen, self.records, clock, metrics.shadow)
         sampler = sampler_from(settings.environment)
         self.engine = Engine(
-            self.holder, self.runner, self.records, clock, sampler, comments_after=settings.comments_after
+            self.holder,
+            self.runner,
+            self.records,
+            clock,
+            sampler,
+            comments_after=settings.comments_after,
+            tables=self.tables,
         )
         self.engine.on_answered = self.shadows.offer
         self.serving = JoiningEngine(self.engine)
@@ -135,7 +142,13 @@ class Worker:
         self._metrics = metrics
         self._clock = clock
         self.holder.on_change = self._changed
+        self._show(metrics)
+
+    def _show(self, metrics: Metrics) -> None:
+        """Gauges read what is there when they are asked."""
         metrics.in_flight.set_function(lambda: self.engine.in_flight)
+        metrics.tables.set_function(lambda: len(self.tables.current))
+        metrics.tables_age.set_function(lambda: self.tables.age(self._clock.wall()))
         self.holder.on_nack = metrics.policy_nacks.inc
 
     def _changed(self, snapshot: Snapshot) -> None:
@@ -150,8 +163,10 @@ class Worker:
     async def start(self, background: Background) -> RunningServer:
         """Start serving. The health service says SERVING once a policy is in force, old or new."""
         self.policy.load_file()
+        self.learning.load_file()
         server = await start_server(self.settings.listen, self._add, SERVICES)
         background.start("policy", self.policy.run())
+        background.start("tables", self.learning.run())
         background.start("outcomes", self.outcomes.run())
         background.start("readiness", self._announce(server))
         return server
@@ -173,6 +188,7 @@ class Worker:
         if self.settings.drain:
             await asyncio.sleep(self.settings.drain)
         self.policy.stop()
+        self.learning.stop()
         self.outcomes.stop()
         ends = self._clock.monotonic() + self.settings.grace
         await server.stop(self.settings.grace)

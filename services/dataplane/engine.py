@@ -18,12 +18,14 @@ from services.core.errors import NoProvider, NoRoute, RouterError, UnknownModel
 from services.core.policy.snapshot import Snapshot
 from services.core.routing.context import RequestContext
 from services.core.routing.decide import decide, router_named
+from services.core.routing.learned.clusters import ONE_KIND, Kinds
 from services.core.routing.plan import Plan, Undecided
 from services.core.values import changed
 from services.dataplane.auth import INFERENCE, authenticate
 from services.dataplane.decision import asks_explanation
 from services.dataplane.keepalive import kept_alive
 from services.dataplane.kept_facts import kept_facts
+from services.dataplane.learned_tables import TableHolder
 from services.dataplane.policy_holder import PolicyHolder
 from services.dataplane.records import RecordLog
 from services.dataplane.rehearsal import FAULT_HEADER
@@ -36,6 +38,7 @@ from services.dataplane.voice.wish import Speakable
 from services.runtime.clock import Clock
 from services.runtime.trace_context import Sampler, begin_span
 from services.wire.records import unit_hash
+from services.wire.request_kinds import with_kinds
 
 MAX_TOLD = 256
 """Characters of a caller's header that a record keeps."""
@@ -88,14 +91,17 @@ class Engine:
         sampler: Sampler,
         *,
         comments_after: float = 0.0,
+        tables: TableHolder | None = None,
     ) -> None:
         """Make an engine.
 
         Args:
             comments_after: Seconds of silence after which streams of a `TalkingDialect` get a comment; 0.0: never.
+            tables: What was learned; None: nothing ever is.
         """
         self.comments_after = comments_after
         self.policy = policy
+        self.tables = tables or TableHolder(ONE_KIND)
         self.runner = runner
         self.records = records
         self.clock = clock
@@ -223,19 +229,21 @@ class Engine:
         trail.policy_version, trail.policy_revision = snapshot.version, snapshot.revision
         trail.api_key_name = authenticate(snapshot, call.headers, INFERENCE).name
         inbound = dialect.read(call.body, call.headers)
-        context = _context(inbound, snapshot, call.timeout)
+        kinds = self.tables.kinds
+        context = _context(inbound, snapshot, call.timeout, kinds)
         trail.stream = inbound.stream
         trail.requested_model = context.model
         trail.facts = kept_facts(context, snapshot.kept_metadata)
         if context.user:
             trail.user_hash = unit_hash(context.user)
         view = self.runner.health.view(trail.started)
-        ask = partial(decide, snapshot, health=view, now=trail.started, seed=trail.seed)
+        tables = self.tables.current
+        ask = partial(decide, snapshot, health=view, now=trail.started, seed=trail.seed, tables=tables)
         plan = ask(context)
         spoken: Speakable | None = None
         if isinstance(inbound, Speakable) and not speaks_itself(inbound, plan):
             spoken, inbound = inbound, inbound.as_text()
-            plan = ask(_context(inbound, snapshot, call.timeout))
+            plan = ask(_context(inbound, snapshot, call.timeout, kinds))
         if isinstance(plan, Undecided):
             raise _UNDECIDED[plan.reason](plan.message)
         voice: Voiced | None = None
@@ -286,12 +294,14 @@ def _told(call: Call, header: str) -> str:
     return call.headers.get(header, "")[:MAX_TOLD]
 
 
-def _context(inbound: InboundRequest, snapshot: Snapshot, timeout: float | None) -> RequestContext:
-    """The request's facts, with the messages only if a condition of its router reads them."""
+def _context(inbound: InboundRequest, snapshot: Snapshot, timeout: float | None, kinds: Kinds) -> RequestContext:
+    """The request's facts; messages and kinds only if its router reads them."""
     context = inbound.context
     router = router_named(snapshot, context.model)
     if router is not None and router.reads_messages:
         context = changed(context, messages=inbound.condition_messages())
+    if router is not None and router.learns:
+        context = with_kinds(context, context.messages or inbound.condition_messages(), kinds)
     if timeout is not None and (context.deadline is None or timeout < context.deadline):
         context = changed(context, deadline=timeout)
     return context

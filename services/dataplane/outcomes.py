@@ -87,10 +87,8 @@ class Outcomes:
             served_model=trail.model,
         )
         if plan.learned is not None:
-            chosen = plan.learned.choice.models[0]
             outcome.learned.CopyFrom(decision_message(plan.learned))
             outcome.user_hash = trail.user_hash
-            outcome.untried = all(attempt.candidate.target.model != chosen for attempt in trail.attempts)
         if trail.cost_usd is not None:
             outcome.cost_usd = trail.cost_usd
         if trail.content_at:

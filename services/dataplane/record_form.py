@@ -9,6 +9,7 @@ from services.core.policy.snapshot import CompiledProvider
 from services.core.routing.plan import Plan
 from services.dataplane.kept_facts import KeptFacts
 from services.dataplane.trail import AttemptTrail, Trail, reasoning_of
+from services.wire.learning import decision_message
 from services.wire.records import unit_hash
 
 
@@ -55,6 +56,8 @@ def record_of(trail: Trail, node_id: str) -> RequestRecord:
         for read in plan.measured:
             record.measurements.add(model=read.model, metric=read.metric, percentile=read.p, value=read.value)
         record.router_id, record.route_id, record.variant_id = plan.router_id, plan.route_id, plan.variant_id
+        if plan.learned is not None:
+            record.learned.CopyFrom(decision_message(plan.learned))
     _fill_times(record, trail)
     if trail.facts is not None:
         _fill_facts(record.facts, trail.facts, plan)

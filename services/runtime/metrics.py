@@ -52,6 +52,8 @@ class Metrics:
         self._with_breakers: set[str] = set()
         self.in_flight = self._gauge("turnout_requests_in_flight")
         self.policy_revision = self._gauge("turnout_policy_revision")
+        self.tables = self._gauge("turnout_learned_tables")
+        self.tables_age = self._gauge("turnout_learned_tables_age_seconds")
         nacks: Metric = "turnout_policy_nacks_total"
         self.policy_nacks = Counter(nacks, METRIC_MEANINGS[nacks], registry=registry)
         lost: Metric = "turnout_outcomes_lost_total"

@@ -20,6 +20,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, TraceFlags, TraceState
 from opentelemetry.trace.status import Status, StatusCode
+from turnout.learning.v1.learning_service_pb2 import LearnedDecision
 from turnout.record.v1.record_pb2 import AttemptRecord, RequestRecord, Usage
 
 from services.runtime.names import Attribute
@@ -112,6 +113,12 @@ def operation_of(api: str) -> str:
     return api if api in _OPERATIONS else "chat"
 
 
+def _put_learned(attributes: dict[Attribute, Any], learned: LearnedDecision) -> None:
+    attributes["turnout.learned.table"] = learned.table
+    attributes["turnout.learned.kind"] = learned.kind[0]
+    attributes["turnout.learned.propensity"] = learned.propensities[list(learned.models).index(learned.chosen)]
+
+
 def _chat_attributes(record: RequestRecord) -> Attributes:
     attributes: dict[Attribute, Any] = {
         "gen_ai.operation.name": operation_of(record.api),
@@ -131,6 +138,8 @@ def _chat_attributes(record: RequestRecord) -> Attributes:
     _put(attributes, "turnout.router", record.router_id)
     _put(attributes, "turnout.route", record.route_id)
     _put(attributes, "turnout.variant", record.variant_id)
+    if record.HasField("learned"):
+        _put_learned(attributes, record.learned)
     _put(attributes, "error.type", record.error_reason)
     if record.finish_reason:
         attributes["gen_ai.response.finish_reasons"] = (record.finish_reason,)

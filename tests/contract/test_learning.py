@@ -32,7 +32,7 @@ from services.wire.document_form import read_form
 from services.wire.policy import to_document
 from services.wire.status import from_rpc_error
 from tests.support.ports import free_port
-from tests.unit.controlplane.learning.made import decided, outcome
+from tests.unit.controlplane.learning.made import decided, recent
 
 ADMIN = (("authorization", "Bearer to-admin"),)
 CALLER = (("authorization", "Bearer to-call"),)
@@ -180,7 +180,7 @@ async def test_a_worker_hears_everything_first_and_then_changes(suite: Suite) ->
     early = await suite.worker(replica)
     await until(lambda: bool(early.heard) and early.heard[-1].full)
     assert early.decisions() == 0
-    await replica.report(outcome(1))
+    await replica.report(recent(1))
     await until(lambda: early.decisions() == 1)
     assert not early.heard[-1].full
     late = await suite.worker(replica)
@@ -192,7 +192,7 @@ async def test_a_worker_hears_everything_first_and_then_changes(suite: Suite) ->
 async def test_a_table_goes_when_policy_drops_its_variant(suite: Suite) -> None:
     replica = await suite.replica()
     worker = await suite.worker(replica)
-    await replica.report(outcome(1))
+    await replica.report(recent(1))
     await until(lambda: worker.decisions() == 1)
     await suite.put(router("other"))
     await until(lambda: worker.decisions() == 0)
@@ -202,7 +202,7 @@ async def test_a_table_goes_when_policy_drops_its_variant(suite: Suite) -> None:
 async def test_replicas_that_do_not_learn_hand_outcomes_tables_and_questions_on(suite: Suite) -> None:
     first, second = await suite.replica(), await suite.replica()
     worker = await suite.worker(second)
-    assert await second.report(outcome(1), outcome(2, learned=decided(chosen="nobody"))) == 1
+    assert await second.report(recent(1), recent(2, learned=decided(chosen="nobody"))) == 1
     await until(lambda: worker.decisions() == 1)
     assert second.plane.learning.store.decisions("r/d/v", decided().kinds) == []
     assert [m.model for m in (await second.learned()).models] == [m.model for m in (await first.learned()).models]
@@ -213,7 +213,7 @@ async def test_replicas_that_do_not_learn_hand_outcomes_tables_and_questions_on(
 async def test_when_the_one_that_learns_dies_workers_keep_their_tables_and_another_goes_on(suite: Suite) -> None:
     first, second, third = [await suite.replica() for _ in range(3)]
     workers = [await suite.worker(second), await suite.worker(third)]
-    await first.report(*(outcome(n) for n in range(100)))
+    await first.report(*(recent(n) for n in range(100)))
     await until(lambda: [w.decisions() for w in workers] == [100, 100])
     heard = [len(w.heard) for w in workers]
     await first.stop()
@@ -222,7 +222,7 @@ async def test_when_the_one_that_learns_dies_workers_keep_their_tables_and_anoth
     await third.plane.leader.claim()
     await second.plane.leader.claim()
     assert second.plane.leader.is_mine
-    await second.report(outcome(1_000))
+    await second.report(recent(1_000))
     await until(lambda: second.plane.learning.store.mark("r/d/v") == 1)
     learned = second.plane.learning.learner
     await until(lambda: any(t.decisions == 1 for t in learned._own.values()))
@@ -230,17 +230,17 @@ async def test_when_the_one_that_learns_dies_workers_keep_their_tables_and_anoth
     assert shown.decisions == 100
     assert [w.decisions() for w in workers] == [100, 100], "what was known is worth more than one decision"
     assert [len(w.heard) for w in workers] == heard
-    await second.report(*(outcome(n) for n in range(2_000, 2_099)))
+    await second.report(*(recent(n) for n in range(2_000, 2_099)))
     # The second one knows as much by now, and the third one hears it from there.
     await until(lambda: second.plane.learning.store.mark("r/d/v") == 100)
-    await second.report(outcome(3_000))
+    await second.report(recent(3_000))
     await until(lambda: [w.decisions() for w in workers] == [101, 101])
 
 
 async def test_after_a_restart_the_table_is_there_again(suite: Suite) -> None:
     first = await suite.replica("disk")
     worker = await suite.worker(first)
-    await first.report(*(outcome(n, at=1_000.0 + n) for n in range(20)))
+    await first.report(*(recent(n) for n in range(20)))
     await until(lambda: worker.decisions() == 20)
     version = worker.heard[-1].tables[0].version
     await first.stop()
@@ -291,7 +291,7 @@ async def test_reports_need_a_key_and_a_variant_that_learns(suite: Suite) -> Non
 
 async def test_outcomes_without_a_unit_are_in_no_experiment(suite: Suite) -> None:
     replica = await suite.replica()
-    await replica.report(outcome(1), outcome(2, unit_hash="u"))
+    await replica.report(recent(1), recent(2, unit_hash="u"))
     counts = replica.plane.evidence.counts("r/d", 0.0, 0.0)
     assert {arm: (c.units, c.requests) for arm, c in counts.items()} == {"v": (1, 1)}
     assert len(replica.plane.learning.store.decisions("r/d/v", decided().kinds)) == 2
@@ -301,7 +301,7 @@ async def test_feedback_finds_decisions_that_are_in_no_experiment(suite: Suite) 
     await suite.put(router("v", metric="thumbs"))
     replica = await suite.replica()
     await until(lambda: "thumbs" in str(replica.plane.board.current))
-    await replica.report(outcome(1), outcome(2, unit_hash="u"))
+    await replica.report(recent(1), recent(2, unit_hash="u"))
     feedback = [
         experiment.Feedback(generation_id=name, metric="thumbs", value=1.0) for name in ("g1", "g2", "nobody's")
     ]

@@ -169,7 +169,9 @@ def base() -> dict[str, dict[str, Any]]:
     config: dict[str, Any] = {"max_tokens": 1, "reasoning": {"effort": "low"}}
     variant = {"model_id": "p/m", "text_generation_config": config, "message_templates": [template]}
     variant["model_selection"] = {"quality_floor": {"metric": "math"}}
-    rule = {"condition": {"cel_expression": "x"}, "route": {"variants": [{"weight": 100, "variant": variant}]}}
+    learning = {"model_id": "p/m", "model_selection": {"models": ["p/n"], "learned": {}}}
+    variants = [{"weight": 100, "variant": variant}, {"weight": 0, "variant": learning}]
+    rule = {"condition": {"cel_expression": "x"}, "route": {"variants": variants}}
     return {
         "Settings": {"kind": "Settings", "name": "default", **settings},
         "Provider": {"kind": "Provider", "name": "p", "type": "openai", "endpoints": [endpoint], "fault": fault},
@@ -204,6 +206,7 @@ def place(forms: dict[str, dict[str, Any]], message: str) -> dict[str, Any]:
         "PricePeriod": forms["Model"]["price_periods"][0],
         "Scores": forms["Model"]["scores"],
         "QualityFloor": weighted["variant"]["model_selection"]["quality_floor"],
+        "Learned": rule["route"]["variants"][1]["variant"]["model_selection"]["learned"],
         "ConditionalRoute": rule,
         "Condition": rule["condition"],
         "Route": rule["route"],

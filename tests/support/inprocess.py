@@ -73,12 +73,13 @@ async def running_suite(
     *forms: Mapping[str, Any],
     environment: Mapping[str, str] | None = None,
     allow_faults: bool = False,
+    controlplane: str = "127.0.0.1:1",
 ) -> AsyncIterator[Running]:
-    """Serve `forms` as policy; the control plane is away, as it may be."""
+    """Serve `forms` as policy; the control plane is away, as it may be, unless its address is given."""
     background = Background(Stop())
     settings = WorkerSettings(
         node_id="worker",
-        controlplane=("127.0.0.1:1",),
+        controlplane=(controlplane,),
         data_dir=folder / "worker",
         listen="127.0.0.1:0",
         grace=2.0,

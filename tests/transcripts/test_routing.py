@@ -9,10 +9,12 @@ Commands
     seen MODEL [latency=S,S] [throughput=R,R]
                         What the worker has measured of a model: seconds to first content, tokens per second.
     bench NAME until=T  A target or credential is benched until T.
+    learned ROUTER/ROUTE/VARIANT [kinds=V] [MODEL=N*REWARD,N*REWARD]
+                        What was learned there: for each model the requests and mean rewards of each kind.
     decide [model=M] [models=A,B] [user=U] [ignore=A,B] [order=P,Q] [fallbacks=no] [needs=tools,vision]
            [provider=JSON] [sort=A,B] [parameters=A,B]
-           [seed=1] [at=0] [deadline=SECONDS] [clock.NAME=SECONDS] [KEY=VALUE]
-                        A request. Any other KEY is metadata; a VALUE that is JSON is read as such.
+           [kinds=0,1] [seed=1] [at=0] [deadline=SECONDS] [clock.NAME=SECONDS] [KEY=VALUE]
+                        A request. `kinds` are those it belongs to, by halves or thirds. Any other KEY is metadata; a VALUE that is JSON is read as such.
                         Input: its messages, `role: content` a line.
     clocks ...          As decide; says the clocks of each candidate instead, a star at those that somebody set,
                         and what else somebody set about them.
@@ -38,6 +40,9 @@ from services.core.policy.snapshot import Snapshot
 from services.core.routing.context import RequestContext
 from services.core.routing.decide import decide
 from services.core.routing.health import HealthView, Speed
+from services.core.routing.learned.clusters import Clusters
+from services.core.routing.learned.table import Cell, Table
+from services.core.routing.learning import Tabled
 from services.core.routing.plan import Plan, Undecided
 from services.core.values import changed
 from services.wire.preference_facts import PreferenceReader
@@ -48,6 +53,8 @@ from tests.support.transcript import Arguments, Command, run_transcript
 
 SCENARIOS = Path(__file__).parent / "routing"
 CLOCKS = frozenset(Clock)
+KINDS = "k1"
+"""Version of the kinds of requests that there are."""
 PROVIDERS = """
 - {kind: Provider, name: openai, type: openai}
 - {kind: Provider, name: anthropic, type: anthropic}
@@ -63,10 +70,12 @@ class Scenario:
         self.benched: dict[str, float] = {}
         self.speeds: dict[str, Speed] = {}
         self.rates: dict[str, Speed] = {}
+        self.tables: dict[tuple[str, str, str], Tabled] = {}
         self.commands: dict[str, Command] = {
             "policy": self.policy,
             "bench": self.bench,
             "seen": self.seen,
+            "learned": self.learned,
             "decide": self.decide,
             "clocks": self.clocks,
             "bounds": self.bounds,
@@ -91,6 +100,16 @@ class Scenario:
             values = arguments.listed(name)
             if values:
                 kept[model] = Speed(tuple(sorted(map(float, values))))
+        return ""
+
+    def learned(self, arguments: Arguments) -> str:
+        router, route, variant = arguments.word().split("/")
+        version = arguments.text("kinds", KINDS)
+        known = {model: [_cell(each) for each in told.split(",")] for model, told in sorted(arguments.rest().items())}
+        count = len(next(iter(known.values())))
+        table = Table(Clusters(count), cells={(model, ""): cells for model, cells in known.items()})
+        decisions = round(sum(cell.rewarded for cells in known.values() for cell in cells))
+        self.tables[router, route, variant] = Tabled("t1", version, table, decisions)
         return ""
 
     def decide(self, arguments: Arguments) -> str:
@@ -143,10 +162,10 @@ class Scenario:
         assert self.snapshot is not None, "policy comes first"
         now, seed = arguments.number("at", 0.0), int(arguments.number("seed", 1))
         context, health = _context(arguments), HealthView(self.benched, speeds=self.speeds, rates=self.rates)
-        found = decide(self.snapshot, context, health, now, seed)
-        assert found == decide(self.snapshot, context, health, now, seed)
+        found = decide(self.snapshot, context, health, now, seed, self.tables)
+        assert found == decide(self.snapshot, context, health, now, seed, self.tables)
         if isinstance(found, Plan):
-            replayed = decide(self.snapshot, context, HealthView.replaying(found.measured), now, seed)
+            replayed = decide(self.snapshot, context, HealthView.replaying(found.measured), now, seed, self.tables)
             assert isinstance(replayed, Plan)
             assert replayed.candidates == found.candidates, "what the record keeps does not make the same plan"
         return found
@@ -154,6 +173,7 @@ class Scenario:
 
 def _context(arguments: Arguments) -> RequestContext:
     deadline = arguments.optional_number("deadline")
+    kinds = arguments.listed("kinds")
     context = RequestContext(
         model=arguments.text("model", ""),
         models=arguments.listed("models"),
@@ -164,8 +184,16 @@ def _context(arguments: Arguments) -> RequestContext:
         needs=frozenset(arguments.listed("needs")),
         clocks={name: float(value) for name, value in arguments.under("clock.").items()},
         deadline=deadline,
+        phi={int(kind): 1.0 / len(kinds) for kind in kinds},
+        kinds=KINDS if kinds else "",
     )
     return changed(context, metadata={key: _value(text) for key, text in arguments.rest().items()})
+
+
+def _cell(told: str) -> Cell:
+    """What is known of a model for one kind: "100*0.8" are 100 requests of a mean reward of 0.8."""
+    count, _, reward = told.partition("*")
+    return Cell(rewarded=float(count), reward=float(count) * float(reward))
 
 
 def _preferences(arguments: Arguments) -> Preferences:

@@ -10,7 +10,6 @@ from prometheus_client import CollectorRegistry
 from services.controlplane.auth import Authoriser
 from services.controlplane.board import Board
 from services.controlplane.evidence.leader import Leader
-from services.controlplane.evidence.store import DAY, KEPT_DAYS
 from services.controlplane.learning.intake import Decisions
 from services.controlplane.learning.learner import Learner
 from services.controlplane.learning.logbook import Logbook
@@ -19,6 +18,7 @@ from services.controlplane.learning.report import Reports
 from services.controlplane.learning.service import LearningServicer
 from services.controlplane.learning.store import DecisionStore
 from services.controlplane.learning.tables import Tables
+from services.controlplane.learning.variants import Compile, Variants
 from services.core.routing.learned.learner import learned_table
 from services.runtime.clock import Clock
 from services.runtime.kinds import shipped_kinds
@@ -42,13 +42,19 @@ class LearningSettings:
 
 
 class Learning:
-    """Everything of it, in one replica."""
+    """Everything of it, in one replica.
+
+    Args:
+        compile_: The compiler of the policy.
+    """
 
     def __init__(
         self,
         board: Board,
+        compile_: Compile,
         leader: Leader,
         authoriser: Authoriser,
+        *,
         clock: Clock,
         registry: CollectorRegistry,
         settings: LearningSettings,
@@ -58,28 +64,26 @@ class Learning:
         self.store = DecisionStore(folder / "decisions.sqlite" if folder is not None else None)
         self.tables = Tables()
         logbook = Logbook(self.store, shipped_kinds())
-        self.decisions = Decisions(self.store, board, metrics)
+        variants = Variants(board, compile_)
+        self.decisions = Decisions(self.store, variants, metrics)
         self.learner = Learner(
             logbook,
-            board,
+            variants,
             self.tables,
-            leader,
+            leader=leader,
             clock=clock,
             metrics=metrics,
             learn=learned_table,
             seconds=settings.seconds,
         )
-        self.servicer = LearningServicer(self.tables, Reports(logbook, board, self.tables), authoriser, leader)
+        reports = Reports(logbook, variants, self.tables, clock)
+        self.servicer = LearningServicer(self.tables, reports, authoriser, leader)
         self._relay = Relay(leader, self.tables, settings.address, clock)
 
     def start(self, background: Background) -> None:
         """Learn, or hear what another replica has learned."""
         background.start("learner", self.learner.run())
         background.start("relay", self._relay.run())
-
-    def forget(self, now: float) -> None:
-        """Forget what is old or too much. Blocks."""
-        self.store.forget(now - KEPT_DAYS * DAY, now)
 
     def stop(self) -> None:
         """End all streams."""

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping
 
 from turnout.learning.v1 import learning_service_pb2 as pb
 
-from services.controlplane.board import Board
 from services.controlplane.evidence.leader import Leader
 from services.controlplane.learning.logbook import Logbook
 from services.controlplane.learning.rewards import RewardRule, rule_of
 from services.controlplane.learning.tables import Tabled, Tables
-from services.controlplane.learning.variants import VariantName, learned_variants
+from services.controlplane.learning.variants import VariantName, Variants
 from services.controlplane.waiting import first_of
 from services.core.routing.learned.decision import Decision
 from services.core.routing.learned.table import Table
@@ -49,17 +49,17 @@ class Learner:
     def __init__(
         self,
         logbook: Logbook,
-        board: Board,
+        variants: Variants,
         tables: Tables,
-        leader: Leader,
         *,
+        leader: Leader,
         clock: Clock,
         metrics: LearningMetrics,
         learn: Learn,
         seconds: float = LEARN_SECONDS,
     ) -> None:
         self._logbook = logbook
-        self._board = board
+        self._variants = variants
         self._tables = tables
         self._leader = leader
         self._clock = clock
@@ -72,19 +72,27 @@ class Learner:
 
     async def run(self) -> None:
         """Look for ever."""
-        await self._board.ready.wait()
+        await self._variants.ready()
         while True:
             if self._leader.is_mine:
-                await self.look()
+                await self._look_safely()
                 await first_of(self._clock.sleep(self._seconds), self._leader.other_than(self._leader.holder))
             else:
                 self._own, self._states = {}, {}
                 await self._leader.other_than(self._leader.holder)
                 self._taken_over = self._tables.current or {}
 
+    async def _look_safely(self) -> None:
+        """Look, and forget what is old; a disk that fails is told in the log, since policy goes on without it."""
+        try:
+            await self.look()
+            await asyncio.to_thread(self._logbook.forget, self._clock.wall())
+        except sqlite3.Error as error:
+            log.error("nothing can be learned: %s", error)
+
     async def look(self) -> None:
         """Learn what there is to learn, and show it."""
-        variants = learned_variants(self._board)
+        variants = self._variants.learning()
         for gone in self._own.keys() - variants.keys():
             del self._own[gone], self._states[gone]
         for name, learned in variants.items():

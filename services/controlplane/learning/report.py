@@ -5,40 +5,58 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from turnout.learning.v1 import learning_service_pb2 as pb
 
-from services.controlplane.board import Board
 from services.controlplane.learning.logbook import Logbook
 from services.controlplane.learning.rewards import RewardRule, rule_of
 from services.controlplane.learning.tables import Tables
-from services.controlplane.learning.variants import VariantName, learned_variants
+from services.controlplane.learning.variants import VariantName, Variants
 from services.controlplane.learning.verdict import verdict_of
 from services.core.errors import InvalidRequest, NotFound
 from services.core.experiments.off_policy import OffPolicy
-from services.core.policy.choosing import Learned
+from services.core.policy.preferences import LearnedRule
 from services.core.routing.learned.decision import Decision
 from services.core.routing.learned.report import report_of
+from services.runtime.clock import Clock
 from services.wire.learning import to_table
 
+KEPT_SECONDS = 10.0
+"""How long a report stays although something new has come; a newer table replaces it at once."""
 LATEST = 1_000
 """Decisions that shares and expectations are about."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A report, and what it was made of; `at` in monotonic seconds."""
+
+    rule: RewardRule
+    table: str
+    mark: int
+    at: float
+    report: pb.Learned
+
+    def is_old(self, mark: int, now: float) -> bool:
+        return mark != self.mark and now - self.at >= KEPT_SECONDS
 
 
 class Reports:
     """Reports on the variants that learn."""
 
-    def __init__(self, logbook: Logbook, board: Board, tables: Tables) -> None:
+    def __init__(self, logbook: Logbook, variants: Variants, tables: Tables, clock: Clock) -> None:
         self._logbook = logbook
-        self._board = board
+        self._variants = variants
         self._tables = tables
-        self._kept: dict[VariantName, tuple[object, pb.Learned]] = {}
+        self._clock = clock
+        self._kept: dict[VariantName, _Kept] = {}
         self._lock = asyncio.Lock()
 
     def all(self) -> list[pb.LearnedTable]:
         """The tables of every variant that learns, without their cells; of one without decisions an empty one."""
         found = []
-        for name in learned_variants(self._board):
+        for name in self._variants.learning():
             table = pb.LearnedTable()
             table.CopyFrom(self._table(name))
             table.ClearField("cells")
@@ -51,7 +69,7 @@ class Reports:
         )
 
     async def report(self, router: str, route: str, variant: str) -> pb.Learned:
-        """The report on a variant; computed in a thread, one at a time, and kept until something new comes.
+        """The report on a variant; computed in a thread, one at a time, and kept for a while.
 
         Raises:
             NotFound: No such variant learns.
@@ -59,17 +77,18 @@ class Reports:
         """
         name, learned = self._found(router, route, variant)
         async with self._lock:
-            table = self._table(name)
-            state = (rule_of(learned), self._logbook.mark(name), table.version)
-            known = self._kept.get(name)
-            if known is None or known[0] != state:
-                known = (state, await asyncio.to_thread(self._report, name, rule_of(learned), table))
-                self._kept = {n: found for n, found in self._kept.items() if n in learned_variants(self._board)}
-                self._kept[name] = known
-            return known[1]
+            table, rule = self._table(name), rule_of(learned)
+            now, mark = self._clock.monotonic(), self._logbook.mark(name)
+            kept = self._kept.get(name)
+            if kept is None or (kept.rule, kept.table) != (rule, table.version) or kept.is_old(mark, now):
+                report = await asyncio.to_thread(self._report, name, rule, table)
+                kept = _Kept(rule, table.version, mark, now, report)
+                self._kept = {n: found for n, found in self._kept.items() if n in self._variants.learning()}
+                self._kept[name] = kept
+            return kept.report
 
-    def _found(self, router: str, route: str, variant: str) -> tuple[VariantName, Learned]:
-        learning = learned_variants(self._board)
+    def _found(self, router: str, route: str, variant: str) -> tuple[VariantName, LearnedRule]:
+        learning = self._variants.learning()
         found = {
             n: v for n, v in learning.items() if (n.router, n.route) == (router, route) and variant in {"", n.variant}
         }

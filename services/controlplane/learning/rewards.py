@@ -1,8 +1,8 @@
 """What an answer was worth, from 0 to 1: by how it ended, or by a metric of feedback. Pure.
 
-A reward is about the model that was chosen. If it failed and another one served, that counts as 0 by how answers end; by
-feedback nothing is known, since callers judged another model's answer. If it was set aside and never tried, nothing is
-known either way: an outage elsewhere must not cost a model its reputation.
+A reward is about the model that was chosen, and there is one only if that model served. If it failed, or was set aside, and
+another one served, callers judged another model's answer; and whether a model can be reached is the business of breakers and
+failover: an outage must not cost it its good name for longer than it lasts.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 
-from services.core.policy.choosing import Learned
+from services.core.policy.preferences import LearnedRule
 from services.core.values import Value
 
 USER_SECONDS = 86_400.0
@@ -25,7 +25,6 @@ class Kept(Value, frozen=True):
         user: Its user, hashed; empty: none.
         served: Model that served; empty: none did.
         whole: The answer came whole, was not refused and not broken off by its caller.
-        untried: The chosen model was set aside and not tried.
         repeated: The same was asked again within a minute.
         cost: US dollars; None: not known.
         seconds: To the first content; None: there was none.
@@ -37,7 +36,6 @@ class Kept(Value, frozen=True):
     user: str
     served: str
     whole: bool
-    untried: bool
     repeated: bool
     cost: float | None
     seconds: float | None
@@ -72,20 +70,14 @@ class RewardRule(Value, frozen=True):
         return min(1.0, max(0.0, (value - self.worst) / (self.best - self.worst)))
 
 
-def rule_of(learned: Learned) -> RewardRule:
-    """The rule that policy says."""
-    return RewardRule(
-        learned.metric,
-        0.0 if learned.worst is None else learned.worst,
-        1.0 if learned.best is None else learned.best,
-    )
+def rule_of(learned: LearnedRule) -> RewardRule:
+    """The part of what policy says that rewards come from."""
+    return RewardRule(learned.metric, learned.worst, learned.best)
 
 
 def implicit(kept: Kept, chosen: str) -> float | None:
     """The reward by how the answer ended; None: it says nothing about `chosen`."""
-    if kept.untried:
-        return None
-    return float(kept.served == chosen and kept.whole and not kept.repeated)
+    return float(kept.whole and not kept.repeated) if kept.served == chosen else None
 
 
 def observed(requests: Sequence[Kept], feedback: Iterable[Observation]) -> Mapping[str, float]:

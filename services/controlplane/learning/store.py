@@ -7,6 +7,7 @@ so that feedback counts whenever it comes.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
@@ -17,15 +18,21 @@ from services.controlplane.evidence.store import Observed
 from services.controlplane.learning.rewards import Kept, Observation
 from services.core.values import Value
 
+log = logging.getLogger(__name__)
+
 KEPT_PER_VARIANT = 50_000
 """Decisions of a variant that are kept, the latest; more would fade before they count."""
+KEPT_BYTES = 32_000_000
+"""Bytes of the decisions of a variant: fewer are kept of one that chooses among hundreds of models."""
 ORPHAN_SECONDS = 3_600.0
 """How long feedback waits for its request to become known."""
+ORPHANS = 100_000
+"""Feedback that waits at most; the latest."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS decisions (
   id TEXT PRIMARY KEY, variant TEXT NOT NULL, at REAL NOT NULL, user TEXT NOT NULL, served TEXT NOT NULL,
-  whole INTEGER NOT NULL, untried INTEGER NOT NULL, cost REAL, seconds REAL, kinds TEXT NOT NULL,
+  whole INTEGER NOT NULL, cost REAL, seconds REAL, kinds TEXT NOT NULL,
   message BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS decisions_by_variant ON decisions (variant, at);
 CREATE INDEX IF NOT EXISTS decisions_by_user ON decisions (user);
@@ -36,6 +43,16 @@ CREATE TABLE IF NOT EXISTS feedback (
 CREATE INDEX IF NOT EXISTS feedback_by_request ON feedback (request);
 CREATE INDEX IF NOT EXISTS feedback_by_user ON feedback (user);
 """
+
+_ADD = "INSERT OR IGNORE INTO decisions VALUES (?,?,?,?,?,?,?,?,?,?)"
+_OBSERVE = """INSERT INTO feedback VALUES (?,?,?,?,?,?)
+  ON CONFLICT (id) DO UPDATE SET at = excluded.at, value = excluded.value WHERE excluded.at >= feedback.at"""
+_TOO_MUCH = """DELETE FROM decisions WHERE id IN (SELECT id FROM
+  (SELECT id, ROW_NUMBER() OVER latest AS place, SUM(LENGTH(message)) OVER latest AS size
+   FROM decisions WHERE variant = ? WINDOW latest AS (ORDER BY at DESC, id DESC))
+  WHERE place > ? OR size > ?)"""
+_ORPHANS = """(CASE WHEN request != '' THEN request NOT IN (SELECT id FROM decisions)
+  ELSE user NOT IN (SELECT user FROM decisions) END)"""
 
 
 class Made(Value, frozen=True):
@@ -57,34 +74,21 @@ class DecisionStore:
     """The file. Its methods block; they may be called in any thread, one at a time goes in."""
 
     def __init__(self, path: Path | None) -> None:
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path if path is not None else ":memory:", check_same_thread=False)
+        self._db = _opened(path)
         self._lock = threading.Lock()
         self._marks: dict[str, int] = {}
-        self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + _SCHEMA)
 
     def mark(self, variant: str) -> int:
-        """A number that grows whenever something comes that the variant can learn from."""
-        with self._lock:
-            return self._marks.get(variant, 0)
+        """A number that grows whenever something comes that the variant can learn from. Does not block."""
+        return self._marks.get(variant, 0)
 
     def add(self, decisions: Iterable[Made], repeats: Iterable[Repeat] = ()) -> None:
         """Keep decisions, and which answers were asked for again; what is there already stays as it is."""
         with self._lock, self._db:
             for made in decisions:
                 kept = made.kept
-                row: tuple[Any, ...] = (
-                    kept.id,
-                    made.variant,
-                    kept.at,
-                    kept.user,
-                    kept.served,
-                    kept.whole,
-                    kept.untried,
-                )
-                row = (*row, kept.cost, kept.seconds, made.kinds, kept.message)
-                done = self._db.execute(f"INSERT OR IGNORE INTO decisions VALUES ({','.join('?' * 11)})", row)  # noqa: S608 - no text of others
+                row = [kept.id, made.variant, kept.at, kept.user, kept.served, kept.whole, kept.cost, kept.seconds]
+                done = self._db.execute(_ADD, [*row, made.kinds, kept.message])
                 if done.rowcount:
                     self._touch([made.variant])
             for repeat in repeats:
@@ -105,8 +109,10 @@ class DecisionStore:
                 variants = self._variants(column, subject)
                 known.append(bool(variants))
                 if variants or seen.metric in metrics:
-                    row = (seen.id, seen.request, seen.unit, seen.metric, seen.at, seen.value)
-                    self._db.execute("INSERT OR IGNORE INTO feedback VALUES (?,?,?,?,?,?)", row)
+                    # One row per request and metric, so that who tells it for ever fills no disk.
+                    name = f"{seen.request}/{seen.metric}" if seen.request else seen.id
+                    row = (name, seen.request, seen.unit, seen.metric, seen.at, seen.value)
+                    self._db.execute(_OBSERVE, row)
                     self._touch(variants)
         return known
 
@@ -121,11 +127,11 @@ class DecisionStore:
     def decisions(self, variant: str, kinds: str) -> list[Kept]:
         """The decisions of a variant by one version of the kinds, in the order in which they were made."""
         sql = """
-          SELECT d.id, d.at, user, served, whole, untried, r.id IS NOT NULL, cost, seconds, message
+          SELECT d.id, d.at, user, served, whole, r.id IS NOT NULL, cost, seconds, message
           FROM decisions d LEFT JOIN repeats r ON r.id = d.id WHERE variant = ? AND kinds = ? ORDER BY d.at, d.id"""
         return [
-            Kept(i, at, user, served, bool(whole), bool(untried), bool(again), cost, seconds, message)
-            for i, at, user, served, whole, untried, again, cost, seconds, message in self._rows(sql, (variant, kinds))
+            Kept(i, at, user, served, bool(whole), bool(again), cost, seconds, message)
+            for i, at, user, served, whole, again, cost, seconds, message in self._rows(sql, (variant, kinds))
         ]
 
     def other_kinds(self, variant: str, kinds: str) -> int:
@@ -150,27 +156,54 @@ class DecisionStore:
         with self._lock:
             return self._db.execute(sql, values).fetchall()
 
-    def forget(self, before: float, now: float, kept: int = KEPT_PER_VARIANT) -> None:
-        """Forget what is older than `before`, all but the latest `kept` of each variant, and feedback without a request.
+    def forget(self, before: float, now: float, kept: int = KEPT_PER_VARIANT, size: int = KEPT_BYTES) -> None:
+        """Forget what is older than `before`, all but the latest of each variant, and feedback without a request.
 
         Args:
             before: Seconds since the Unix epoch, as `now`.
+            kept: Decisions of a variant that stay, and `size`: their bytes.
         """
         with self._lock, self._db:
             self._db.execute("DELETE FROM decisions WHERE at < ?", (before,))
             for (variant,) in self._db.execute("SELECT DISTINCT variant FROM decisions").fetchall():
-                sql = """DELETE FROM decisions WHERE id IN
-                  (SELECT id FROM decisions WHERE variant = ? ORDER BY at DESC, id DESC LIMIT -1 OFFSET ?)"""
-                self._db.execute(sql, (variant, kept))
-            orphans = """DELETE FROM feedback WHERE at < ? AND
-              (CASE WHEN request != '' THEN request NOT IN (SELECT id FROM decisions)
-               ELSE user NOT IN (SELECT user FROM decisions) END)"""
-            self._db.execute(orphans, (now - ORPHAN_SECONDS,))
+                self._db.execute(_TOO_MUCH, (variant, kept, size))
+            orphans = f"SELECT rowid FROM feedback WHERE {_ORPHANS}"  # noqa: S608 - no text of others
+            self._db.execute(f"DELETE FROM feedback WHERE at < ? AND {_ORPHANS}", (now - ORPHAN_SECONDS,))  # noqa: S608
+            sql = f"DELETE FROM feedback WHERE rowid IN ({orphans} ORDER BY rowid DESC LIMIT -1 OFFSET ?)"  # noqa: S608
+            self._db.execute(sql, (ORPHANS,))
             self._db.execute("DELETE FROM feedback WHERE at < ?", (before,))
             self._db.execute(
                 "DELETE FROM repeats WHERE at < ? AND id NOT IN (SELECT id FROM decisions)", (now - ORPHAN_SECONDS,)
             )
 
     def close(self) -> None:
-        """Close the file."""
-        self._db.close()
+        """Close the file, once whoever reads it in a thread has read it."""
+        with self._lock:
+            self._db.close()
+
+
+def _opened(path: Path | None) -> sqlite3.Connection:
+    """The file, made anew if what is there is none: policy must not wait for what is only learned."""
+    if path is None:
+        return _connected(":memory:")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return _connected(path)
+    except sqlite3.DatabaseError as error:
+        # Its subclasses say that the file cannot be reached; that is for people.
+        if type(error) is not sqlite3.DatabaseError:
+            raise
+        aside = path.with_name(f"{path.name}.broken")
+        path.replace(aside)
+        log.error("%s is broken (%s) and was moved to %s: what to learn from begins anew", path, error, aside.name)
+        return _connected(path)
+
+
+def _connected(path: Path | str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, check_same_thread=False)
+    try:
+        connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + _SCHEMA)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection

@@ -32,8 +32,9 @@ from services.core.policy.documents import (
     key_of,
 )
 from services.core.policy.experiments import check_experiment
+from services.core.policy.learned_rules import check_learned
 from services.core.policy.model_checks import check_facts
-from services.core.policy.names import ID, PROVIDER, ROUTER, URL, split_model, valid_model
+from services.core.policy.names import ID, PROVIDER, ROUTER, URL, VARIABLE, split_model, valid_model
 from services.core.policy.ports import METADATA_TYPES
 from services.core.policy.preferences import METRICS, QUALITY, is_direction, metric_of
 from services.core.policy.provider_types import PROVIDER_TYPES, base_url_of
@@ -42,7 +43,6 @@ from services.core.policy.shadows import check_shadow
 SCOPES = ("inference", "read", "admin")
 ROLES = ("system", "developer", "user", "assistant")
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
-_VARIABLE = re.compile(r"\A[A-Za-z_][A-Za-z0-9_]*\Z")
 _HASH = re.compile(r"\Ablake2b:[0-9a-f]{64}\Z")
 _HEADER = re.compile(r"\A[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
 _SECRET_HEADERS = {"authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "proxy-authorization"}
@@ -100,7 +100,7 @@ def _catalogue(document: Catalogue) -> Found:
 
 def _metadata(metadata: Mapping[str, str]) -> Found:
     for name, kind in sorted(metadata.items()):
-        if not _VARIABLE.match(name) or name == "messages":
+        if not VARIABLE.match(name) or name == "messages":
             yield f"metadata.{name}", "expected a name that a condition can read: letters, digits and underscores"
         if kind not in METADATA_TYPES:
             yield f"metadata.{name}", f"expected one of {', '.join(METADATA_TYPES)}, got {kind!r}"
@@ -191,6 +191,7 @@ def _selection(selection: ModelSelection | None, path: str) -> Found:
         yield f"{path}.quality_floor.metric", f"expected one of {', '.join(QUALITY)}, got {floor.metric!r}"
     if floor is not None and floor.delta is not None and not 0 <= floor.delta <= 1:
         yield f"{path}.quality_floor.delta", "expected a number from 0 to 1"
+    yield from check_learned(selection, path)
     limit = selection.provider.max_price if selection.provider is not None else None
     for field in fields(limit) if limit is not None else ():
         value = getattr(limit, field.name)
@@ -251,7 +252,7 @@ def _settings(document: Settings) -> Found:
         if not name.strip() or not value.strip():
             yield f"require_labels.{name}", "expected a label and its value, such as region: eu"
     for index, key in enumerate(document.record_facts.metadata_keys if document.record_facts is not None else ()):
-        if not _VARIABLE.match(key) or key == "messages":
+        if not VARIABLE.match(key) or key == "messages":
             yield f"record_facts.metadata_keys[{index}]", "expected a key that a condition can read, such as language"
 
 

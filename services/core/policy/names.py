@@ -7,6 +7,8 @@ import re
 ROUTER = re.compile(r"\A[a-z0-9][a-z0-9-]{0,62}\Z")
 PROVIDER = re.compile(r"\A[a-z0-9][a-z0-9._-]{0,62}\Z")
 ID = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
+VARIABLE = re.compile(r"\A[A-Za-z_][A-Za-z0-9_]*\Z")
+"""What a condition can read."""
 URL = re.compile(r"\Ahttps?://[A-Za-z0-9.\-\[\]:_]+(/[^\s?#]*)?\Z")
 STORED = r"env:[A-Za-z_][A-Za-z0-9_]*|file:/\S+"
 """References whose secret is read as it is."""

@@ -18,6 +18,7 @@ from services.core.policy.documents import (
     Variant,
 )
 from services.core.policy.experiments import rule_of, table_of
+from services.core.policy.learned_rules import learned_rule
 from services.core.policy.names import AUTO_NAMES, split_model
 from services.core.policy.ports import Condition, ConditionCompiler, ConditionProblem
 from services.core.policy.preferences import (
@@ -79,6 +80,7 @@ class RouterCompiler:
         default = None
         if router.default_route is not None:
             default = self._route(router.default_route, "default_route", "default", None)
+        every = [*routes, *([default] if default is not None else [])]
         reads = any(r.condition is not None and r.condition.reads_messages for r in routes)
         return CompiledRouter(
             name=router.name,
@@ -88,7 +90,8 @@ class RouterCompiler:
             reads_messages=reads,
             types=self._types,
             index=index_of([r.condition.source if r.condition is not None else "" for r in routes]),
-            named=_named([*routes, *([default] if default is not None else [])]),
+            named=_named(every),
+            learns=any(v.preferences.learned is not None for route in every for v in route.variants),
         )
 
     def _condition(self, expression: str, path: str) -> Condition | None:
@@ -160,6 +163,10 @@ class RouterCompiler:
         found = {} if auto else self._targets(variant, path, preferences, left_out)
         if auto:
             self._check_entries(variant, path, preferences)
+        elif preferences.learned is not None and len(found) < 2:
+            told = "has no choice: the variant has one model; name more of them in models"
+            where = f"{path}.model_selection.learned"
+            self.problems.append(Problem("Router", self._router.name, where, told, warning=True))
         return CompiledVariant(
             variant_id=variant.variant_id or default_id,
             weight=weight,
@@ -198,7 +205,8 @@ class RouterCompiler:
             self._wrong(f"{path}.model_selection", f"leaves no model ({told})")
         if preferences.order:
             found.sort(key=lambda pair: rank_of(pair[0].provider, preferences.order))
-        if not preferences.allow_fallbacks and not preferences.sort and preferences.floor is None:
+        chosen_later = preferences.sort or preferences.floor is not None or preferences.learned is not None
+        if not preferences.allow_fallbacks and not chosen_later:
             listed = [pair for pair in found if names_any(preferences.order, pair[0].provider)]
             found = listed or found[:1]
         return {target.model: (target, place) for target, place in found}
@@ -272,6 +280,7 @@ def preferences_of(selection: ModelSelection | None) -> Preferences:
         sort=tuple(key for key in keys if key is not None),
         together=BY_FALLBACKS,
         floor=_floor(selection.quality_floor),
+        learned=learned_rule(selection.learned),
     )
     return found if found != Preferences(together=BY_FALLBACKS) else NO_PREFERENCES
 

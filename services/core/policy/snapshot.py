@@ -170,6 +170,8 @@ class CompiledRouter:
     """True: some condition reads `messages`, so callers of `decide` must provide them."""
     types: Mapping[str, str] = field(default_factory=dict)
     """Declared types of metadata, by name: the settings' and its own."""
+    learns: bool = False
+    """True: some variant chooses by what was learned, so callers of `decide` must say what the request is like."""
     index: RouteIndex | None = None
     """Which routes a request can match at all; None: there are too few to be worth it."""
     named: Mapping[str, Target] = field(default_factory=dict, repr=False, compare=False)

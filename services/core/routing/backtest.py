@@ -14,8 +14,11 @@ from services.core.routing.assign import METADATA, USER
 from services.core.routing.context import RequestContext
 from services.core.routing.decide import decide, router_named
 from services.core.routing.health import HealthView
-from services.core.routing.plan import Undecided
+from services.core.routing.plan import Plan, Undecided
 from services.core.values import Value, changed
+
+LEARNED = "what was learned"
+"""What is missing where a model would be chosen by it."""
 
 
 class Place(Value, frozen=True):
@@ -55,7 +58,7 @@ class Replayed(Value, frozen=True):
 
     Attributes:
         place: Where it goes now; None: nowhere, or nobody can say.
-        missing: Facts that a condition reads and the record lacks; empty: the decision could be made.
+        missing: Facts that the record lacks and a condition reads, or `LEARNED`; empty: the decision could be made.
         refusal: Why nothing would serve it.
         redrawn: The variant was assigned by the hash of a unit, so another one of equal share may be right.
         cost_usd: What the same tokens cost there, in US dollars; None: not known.
@@ -83,9 +86,26 @@ def replay(past: Past, policy: Snapshot, present: Snapshot | None = None) -> Rep
     plan = decide(policy, context, past.health, 0.0, past.seed)
     if isinstance(plan, Undecided):
         return Replayed(refusal=plan.message)
+    if _is_learned(policy, plan):
+        return Replayed(missing=(LEARNED,))
     target = plan.candidates[0].target
     place = Place(plan.router_id, plan.route_id, plan.variant_id, target.model)
     return Replayed(place, redrawn=redrawn, cost_usd=_cost(past, target))
+
+
+def _is_learned(policy: Snapshot, plan: Plan) -> bool:
+    """Whether it would be chosen by what was learned: a record has no prompt, and of then there are no tables."""
+    variants = [
+        variant
+        for route in (_routes(policy.routers[plan.router_id]) if plan.router_id else ())
+        if route.route_id == plan.route_id
+        for variant in route.variants
+    ]
+    return any(v.preferences.learned is not None and v.variant_id == plan.variant_id for v in variants)
+
+
+def _routes(router: CompiledRouter) -> tuple[CompiledRoute, ...]:
+    return (*router.routes, *((router.default_route,) if router.default_route is not None else ()))
 
 
 def _route(
@@ -110,8 +130,7 @@ def _keeps_slot(past: Past, router: CompiledRouter, route: CompiledRoute, presen
     before = present.routers.get(router.name) if present is not None else None
     if before is None:
         return present is None
-    routes = (*before.routes, *((before.default_route,) if before.default_route is not None else ()))
-    rules = [r.experiment for r in routes if r.route_id == route.route_id]
+    rules = [r.experiment for r in _routes(before) if r.route_id == route.route_id]
     now = route.experiment
     return any((rule.salt, rule.unit, rule.layer) == (now.salt, now.unit, now.layer) for rule in rules)
 

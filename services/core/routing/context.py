@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.core.policy.preferences import NO_PREFERENCES, Preferences
+from services.core.routing.learned.clusters import NO_KINDS, Weights
 from services.core.values import Value
 
 
@@ -28,6 +29,8 @@ class RequestContext(Value, frozen=True):
         default_clocks: Clocks that the called API brings along, in seconds, for those that nobody set.
         deadline: Seconds that the caller will wait; None: no bound of its own.
         slot: The unit's slot in an earlier decision of the same route, for replays of it; -1: it is worked out.
+        phi: Kinds of requests that it belongs to, filled only if `CompiledRouter.learns`; empty: not known.
+        kinds: Version of those kinds.
         warnings: Routing fields that were understood and cannot be acted on, one sentence each.
     """
 
@@ -45,4 +48,6 @@ class RequestContext(Value, frozen=True):
     default_clocks: Mapping[str, float] = {}
     deadline: float | None = None
     slot: int = -1
+    phi: Weights = NO_KINDS
+    kinds: str = ""
     warnings: tuple[str, ...] = ()

@@ -11,17 +11,12 @@ and never change the assignment. What names mean, with their suffixes, is in `na
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from services.core.policy.ports import ConditionProblem
-from services.core.policy.preferences import (
-    BY_MODEL,
-    NO_PREFERENCES,
-    Preferences,
-    SortKey,
-)
+from services.core.policy.preferences import BY_MODEL, NO_PREFERENCES, Preferences, SortKey
 from services.core.policy.refusals import not_taken
 from services.core.policy.rules import Recovery, Resilience
 from services.core.policy.selection import unlabelled, unpriced, unwanted
@@ -41,10 +36,11 @@ from services.core.routing.draw import uniform
 from services.core.routing.fitness import roomy, too_small, unable
 from services.core.routing.floor import automatic, quality_sort
 from services.core.routing.health import HealthView, target_name
+from services.core.routing.learning import NO_TABLES, Learner, Tables, learned_order
 from services.core.routing.measures import Readings
-from services.core.routing.named import Named, named
+from services.core.routing.named import Named, named, unknown
 from services.core.routing.ordering import Place, half_scored, ordered, unscored
-from services.core.routing.plan import Candidate, Plan, Scored, Shadowing, Skipped, Undecided
+from services.core.routing.plan import Candidate, LearnedChoice, Plan, Scored, Shadowing, Skipped, Undecided
 from services.core.values import changed
 
 NO_ROUTE = "No route matched. Configure a default route or adjust conditions."
@@ -82,6 +78,7 @@ class _Draft:
         self.condition = ""
         self.shadow: ShadowRule | None = None
         self.scores: list[Scored] = []
+        self.learned: LearnedChoice | None = None
 
     def add(self, targets: Iterable[Target], place: Place, variant: CompiledVariant | None = None) -> None:
         """Add targets in order; one that is there already, ignored or known to be incapable is left out.
@@ -157,6 +154,7 @@ class _Draft:
             own,
             sort=() if self.automatic else sort,
             floor=None if self.automatic or own.sort or self.suffix_sort else policy.floor,
+            learned=None if own.sort or self.suffix_sort else policy.learned,
             together=together,
             order=own.order or policy.order,
             allow_fallbacks=own.allow_fallbacks and policy.allow_fallbacks,
@@ -168,8 +166,15 @@ def router_named(snapshot: Snapshot, model: str) -> CompiledRouter | None:
     return named(snapshot, model).router
 
 
-def decide(snapshot: Snapshot, context: RequestContext, health: HealthView, now: float, seed: int) -> Plan | Undecided:
-    """The plan for a request; equal arguments give an equal plan."""
+def decide(
+    snapshot: Snapshot,
+    context: RequestContext,
+    health: HealthView,
+    now: float,
+    seed: int,
+    tables: Tables = NO_TABLES,
+) -> Plan | Undecided:
+    """The plan for a request; equal arguments give an equal plan. `tables` are read by variants that learn."""
     draft = _Draft(snapshot, context, health)
     found = named(snapshot, context.model) if context.model else Named("")
     draft.suffix_sort = found.sort
@@ -187,13 +192,13 @@ def decide(snapshot: Snapshot, context: RequestContext, health: HealthView, now:
         draft.add_automatic(context.models, changed(context.preferences, sort=sort), None)
     elif context.model:
         if not found.targets and not context.models:
-            told = found.refusal or _unknown(snapshot, context.model)
+            told = found.refusal or unknown(snapshot, context.model)
             return Undecided("UNKNOWN_MODEL", told, tuple(draft.reasons))
         draft.reasons.append(f"model {context.model!r} is served by {_listed(found.targets)}")
         draft.add_named(found, (0, 0))
     for index, model in enumerate(() if found.auto else context.models, 1):
         draft.add_named(named(snapshot, model), (1 if router is not None else 0, index))
-    candidates = _candidates(draft)
+    candidates = _candidates(draft, tables, seed)
     if not candidates:
         reason = "NO_PROVIDER" if draft.ruled_out else "UNKNOWN_MODEL"
         return Undecided(reason, _nothing_left(draft), tuple(draft.reasons), tuple(draft.skipped))
@@ -229,6 +234,7 @@ def _plan(draft: _Draft, candidates: tuple[Candidate, ...], seed: int) -> Plan:
         unit_kind=draft.assigned.kind if draft.assigned is not None else "",
         scores=tuple(draft.scores),
         shadow=_shadow(draft, seed) if draft.shadow is not None else None,
+        learned=draft.learned,
     )
 
 
@@ -241,7 +247,7 @@ def _add_variant(draft: _Draft, variant: CompiledVariant) -> None:
         own = draft.context.preferences.sort or draft.suffix_sort
         draft.add_automatic(
             variant.entries,
-            changed(variant.preferences, sort=own, floor=None) if own else variant.preferences,
+            changed(variant.preferences, sort=own, floor=None, learned=None) if own else variant.preferences,
             variant,
         )
         return
@@ -250,7 +256,7 @@ def _add_variant(draft: _Draft, variant: CompiledVariant) -> None:
         draft.add((target,), (0, variant.place_of(target.model)), variant)
 
 
-def _candidates(draft: _Draft) -> tuple[Candidate, ...]:
+def _candidates(draft: _Draft, tables: Tables, seed: int) -> tuple[Candidate, ...]:
     """The candidates in order; nothing to do is the common case."""
     found = tuple(draft.candidates.values())
     if draft.context.least_tokens:
@@ -268,7 +274,23 @@ def _candidates(draft: _Draft) -> tuple[Candidate, ...]:
         draft.warnings += half_scored(sort, draft.readings, found)
     if preferences is NO_PREFERENCES or not found:
         return found
-    return ordered(found, draft.places, preferences, draft.readings, draft.reasons.append, draft.scores.append)
+    learn = partial(_learn, draft, preferences, tables, seed)
+    tell, note = draft.reasons.append, draft.scores.append
+    order = ordered(found, draft.places, preferences, draft.readings, tell, note, learn=learn)
+    if draft.learned is not None and order[0].target.model != draft.learned.choice.models[0]:
+        tell("not by the learned choice: the request puts its own models first")
+        draft.learned = None
+    return order
+
+
+def _learn(
+    draft: _Draft, preferences: Preferences, tables: Tables, seed: int, own: Sequence[Candidate]
+) -> Sequence[Candidate]:
+    assert draft.variant is not None, "only variants learn"
+    held = tables.get((draft.router_id, draft.route_id, draft.variant.variant_id))
+    learner = Learner(draft.context, preferences, draft.readings, seed, held)
+    found, draft.learned = learned_order(own, learner, draft.reasons.append)
+    return found
 
 
 def _with_room(draft: _Draft, found: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
@@ -373,18 +395,4 @@ def _nothing_left(draft: _Draft) -> str:
         more = len(draft.skipped) - _TOLD
         told += f"; and {more} more" if more > 0 else ""
         return f"no provider can serve this request ({told})"
-    return _unknown(draft.snapshot, draft.context.model or ", ".join(draft.context.models))
-
-
-def _unknown(snapshot: Snapshot, model: str) -> str:
-    """The message for a name that nothing serves, with names that look like it."""
-    known = [*snapshot.models, *snapshot.aliases, *(f"{snapshot.namespace}/{r}" for r in snapshot.routers)]
-    close = difflib.get_close_matches(model, known, n=3)
-    namespace, _, name = model.partition("/")
-    if name and namespace == snapshot.namespace:
-        told = f"there is no router {name!r}"
-    elif name and namespace not in snapshot.providers:
-        told = f"there is no provider {namespace!r} for the model {model!r}"
-    else:
-        told = f"nothing serves the model {model!r}"
-    return f"{told}; did you mean {' or '.join(repr(c) for c in close)}?" if close else told
+    return unknown(draft.snapshot, draft.context.model or ", ".join(draft.context.models))

@@ -11,6 +11,7 @@ also stay as they are for providers that know them: another OpenRouter, or a gat
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -130,3 +131,17 @@ def _preset(snapshot: Snapshot, model: str) -> Named:
         told = f"there is no preset {name!r}: presets are routers here, and there is no router of that name"
         return Named(model, refusal=told)
     return Named(f"{snapshot.namespace}/{name}", router=router)
+
+
+def unknown(snapshot: Snapshot, model: str) -> str:
+    """The message for a name that nothing serves, with names that look like it."""
+    known = [*snapshot.models, *snapshot.aliases, *(f"{snapshot.namespace}/{r}" for r in snapshot.routers)]
+    close = difflib.get_close_matches(model, known, n=3)
+    namespace, _, name = model.partition("/")
+    if name and namespace == snapshot.namespace:
+        told = f"there is no router {name!r}"
+    elif name and namespace not in snapshot.providers:
+        told = f"there is no provider {namespace!r} for the model {model!r}"
+    else:
+        told = f"nothing serves the model {model!r}"
+    return f"{told}; did you mean {' or '.join(repr(c) for c in close)}?" if close else told

@@ -1,7 +1,7 @@
 """The order of a plan's candidates, from what the caller and the policy prefer.
 
 Four rules, each over the one before it: what was named first comes first; then `sort`, within what is sorted
-together, or what is good enough (`floor.py`); then what is known to be slower than preferred goes behind; then the providers of `order` come first.
+together, or what is good enough (`floor.py`), or what was learned (`learning.py`); then what is known to be slower than preferred goes behind; then the providers of `order` come first.
 Every rule keeps the order of what it finds equal, so the result is total and the same each time.
 """
 
@@ -42,6 +42,8 @@ def ordered(
     readings: Readings,
     tell: Callable[[str], None],
     note: Callable[[Scored], None],
+    *,
+    learn: Callable[[Sequence[Candidate]], Sequence[Candidate]],
 ) -> tuple[Candidate, ...]:
     """The candidates in the order in which they are tried.
 
@@ -50,10 +52,14 @@ def ordered(
         places: Where each was named, by model.
         tell: Takes a line for each rule that had something to say.
         note: Takes each score, best first.
+        learn: Puts a variant's own in the order of what was learned; called if `preferences.learned`.
     """
     found = list(candidates)
     if preferences.floor is not None:
         found = _floored(found, places, preferences, readings, tell, note)
+    elif preferences.learned is not None:
+        own = [c for c in found if places[c.target.model][0] == 0]
+        found = [*learn(own), *(c for c in found if places[c.target.model][0] != 0)] if own else found
     elif preferences.sort:
         found = _sorted(found, places, preferences, readings, tell, note)
     if preferences.max_latency or preferences.min_throughput:

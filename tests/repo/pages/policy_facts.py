@@ -10,7 +10,8 @@ from services.core.policy.checks import EFFORTS, ROLES, SCOPES
 from services.core.policy.compile import DEFAULT_NAMESPACE
 from services.core.policy.documents import Prices, PriceTier
 from services.core.policy.durations import format_duration
-from services.core.policy.preferences import DEFAULT_DELTA
+from services.core.policy.learned_rules import MAX_EXPLORE
+from services.core.policy.preferences import DEFAULT_DELTA, LearnedRule
 from services.core.policy.rules import (
     BreakerRule,
     BudgetRule,
@@ -24,6 +25,7 @@ from services.core.policy.rules import (
     RetryRule,
     TtftRule,
 )
+from services.core.routing.learned.choice import OBJECTIVES
 
 RULES: dict[str, Any] = {
     "Clocks": ClockRule(),
@@ -35,6 +37,7 @@ RULES: dict[str, Any] = {
     "CommitAfter": CommitRule(),
     "OnExhausted": ExhaustedRule(),
     "Fault": FaultRule(""),
+    "Learned": LearnedRule(),
 }
 """The rule that a message lies over, with its defaults."""
 
@@ -65,6 +68,9 @@ LIMITS: dict[tuple[str, str], str] = {
     **{("Clocks", f): _TIME for f in ("connect", "headers", "first_event", "first_content", "idle", "total")},
     ("Clocks", "min_tokens_per_second"): "0 to 10000",
     ("QualityFloor", "delta"): "0 to 1",
+    ("Learned", "objective"): ", ".join(OBJECTIVES),
+    ("Learned", "explore"): f"0 to {MAX_EXPLORE:.1f}",
+    ("Learned", "max_regret"): "at least 0",
     **{("Scores", f): "0 to 1" for f in ("intelligence", "math", "coding")},
     ("AdaptiveTtft", "p"): "0.01 to 0.999",
     ("AdaptiveTtft", "factor"): "1 to 100",

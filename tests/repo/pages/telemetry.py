@@ -9,6 +9,7 @@ from typing import Any, cast
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from prometheus_client import CollectorRegistry
+from turnout.learning.v1.learning_service_pb2 import LearnedDecision
 from turnout.record.v1.record_pb2 import AttemptRecord, RequestRecord, Usage
 
 from services.core.attempts.effects import Outcome
@@ -142,6 +143,7 @@ def _full_record() -> RequestRecord:
     attempt = AttemptRecord(number=1, provider="p", model="p/m", span_id="3" * 16, usage=usage, status=429)
     record = RequestRecord(trace_id="1" * 32, span_id="4" * 16, parent_span_id="2" * 16, usage=usage)
     record.attempts.append(attempt)
+    record.learned.CopyFrom(LearnedDecision(kind=[1], models=["p/m"], propensities=[1.0], chosen="p/m"))
     for message in (record, record.attempts[0]):
         for field in message.DESCRIPTOR.fields:
             if field.message_type is None and not field.is_repeated and not getattr(message, field.name):

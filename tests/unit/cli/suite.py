@@ -35,7 +35,7 @@ class Suite:
 async def _serve(folder: Path, started: list[Suite], ready: threading.Event, stopped: asyncio.Event) -> None:
     store, background = MemoryStore(), Background(Stop())
     settings = ControlPlaneSettings(
-        EtcdOptions(("unused",)), "127.0.0.1:0", admin_key=ADMIN_KEY, replica="a", learn_seconds=0.05
+        EtcdOptions(("unused",)), "127.0.0.1:0", admin_key=ADMIN_KEY, replica="a", learn_seconds=0.3
     )
     plane = ControlPlane(store, settings, SystemClock())
     plane_server = await plane.start(background)

@@ -91,6 +91,16 @@ def test_files_are_replayed_without_a_control_plane(turnout: Turnout) -> None:
     assert "not decidable: 1; their records lack what conditions read: language (1)" in shown
 
 
+def test_variants_that_learn_are_not_decided_anew(turnout: Turnout) -> None:
+    policy, records = _files()
+    text = POLICY.replace("model_id: new/m", "model_id: new/m, model_selection: {models: [old/m], learned: {}}")
+    assert text != POLICY
+    Path(policy).write_text(text)
+    shown = turnout("backtest", "-f", policy, "--alone", "--records", records).out
+    assert "not decidable: 3; their variant chooses by what was learned, and records hold no tables" in shown
+    assert "not decidable: 1; their records lack what conditions read: language (1)" in shown
+
+
 def test_what_workers_have_is_replayed_under_a_draft(admin: Turnout, suite: Suite) -> None:
     key = ApiKey("admin", hash_key(ADMIN_KEY), ("admin",))
     form = {"kind": "ApiKey", "name": key.name, "hash": key.hash, "scopes": list(key.scopes)}

@@ -16,7 +16,7 @@ from services.cli.policy_commands import call
 from tests.unit.cli.conftest import Turnout
 from tests.unit.cli.suite import Suite
 from tests.unit.cli.test_policy_commands import PROVIDER, write
-from tests.unit.controlplane.learning.made import decided, outcome
+from tests.unit.controlplane.learning.made import decided, recent
 
 MODELS = ("openai/gpt-5", "openai/gpt-5-mini")
 ROUTER = """kind: Router
@@ -45,7 +45,7 @@ def report(connection: Connection, count: int) -> None:
         chosen = chance.choice(MODELS)
         learned = decided(chosen, models=MODELS, propensities=[0.5, 0.5])
         ended = "broken" if chosen == MODELS[1] and chance.random() < 0.8 else "ok"
-        found = outcome(number, at=1_000.0 + number, chosen=chosen, learned=learned, outcome=ended)
+        found = recent(number, chosen=chosen, learned=learned, outcome=ended)
         found.router_id, found.route_id, found.variant_id = "support", "main", "only"
         outcomes.append(found)
     answered: ReportOutcomesResponse = call(

@@ -11,7 +11,7 @@ from services.core.routing.plan import LearnedChoice
 from services.dataplane.outcomes import Outcomes
 from services.runtime.testing import FakeClock
 from services.wire.records import unit_hash
-from tests.unit.dataplane.build import attempt, candidate, plan, trail
+from tests.unit.dataplane.build import attempt, plan, trail
 
 GOOD, OTHER = "openai/gpt-5", "anthropic/claude"
 LEARNED = LearnedChoice(
@@ -44,7 +44,6 @@ def test_a_request_that_was_decided_by_what_was_learned_has_an_outcome_without_a
     assert (learned.kinds, learned.table, learned.chosen) == ("k", "t", GOOD)
     assert (list(learned.kind), list(learned.weight)) == ([1, 3], [0.75, 0.25])
     assert (list(learned.models), list(learned.propensities)) == ([GOOD, OTHER], [0.9, 0.1])
-    assert not found.untried
 
 
 def test_a_request_in_an_experiment_tells_its_unit_and_no_user() -> None:
@@ -57,16 +56,6 @@ def test_a_request_in_an_experiment_tells_its_unit_and_no_user() -> None:
 def test_a_request_in_neither_has_no_outcome() -> None:
     assert ended(some(), learned=False) is None
     assert ended(some(), attempts=[]) is None
-
-
-def test_a_chosen_model_that_was_set_aside_was_not_tried() -> None:
-    other = attempt(candidate=candidate(OTHER), success=True)
-    found = ended(some(), attempts=[other], model=OTHER)
-    assert found is not None
-    assert (found.untried, found.served_model) == (True, OTHER)
-    tried = ended(some(), attempts=[attempt(), other], model=OTHER)
-    assert tried is not None
-    assert not tried.untried
 
 
 def test_who_asks_the_same_again_within_a_minute_repeats_the_request_before() -> None:

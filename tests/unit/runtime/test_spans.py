@@ -10,6 +10,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind
 from opentelemetry.trace.status import StatusCode
+from turnout.learning.v1.learning_service_pb2 import LearnedDecision
 from turnout.record.v1.record_pb2 import AttemptRecord, RequestRecord, Usage
 
 from services.runtime.names import ATTRIBUTES
@@ -203,3 +204,16 @@ def test_apis_that_are_not_chat_are_operations_of_their_own(api: str, operation:
     spans = spans_of(record(api=api), RESOURCE)
     assert {(s.attributes or {})["gen_ai.operation.name"] for s in spans} == {operation}
     assert spans[0].name == f"{operation} inworld/r"
+
+
+def test_a_learned_choice_is_on_the_chat_span() -> None:
+    learned = LearnedDecision(
+        kinds="k", kind=[4, 1], weight=[0.7, 0.3], models=["p/a", "p/b"], propensities=[0.9, 0.1], chosen="p/b"
+    )
+    attributes = spans_of(record(learned=learned), RESOURCE)[0].attributes
+    assert attributes is not None
+    found = {name: value for name, value in attributes.items() if name.startswith("turnout.learned.")}
+    assert found == {"turnout.learned.table": "", "turnout.learned.kind": 4, "turnout.learned.propensity": 0.1}
+    plain = spans_of(record(), RESOURCE)[0].attributes
+    assert plain is not None
+    assert not any(name.startswith("turnout.learned.") for name in plain)

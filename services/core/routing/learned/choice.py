@@ -63,7 +63,7 @@ class Choice(Value, frozen=True):
 
 
 def scored(estimates: Mapping[str, Estimate], objective: str) -> tuple[Scored, ...]:
-    """The models by score, best first; equal scores by name. What was never seen of a model costs the mean.
+    """The models by score, best first; equals as they came. What was never seen of a model costs the mean.
 
     Raises:
         KeyError: `objective` is none of `OBJECTIVES`.
@@ -75,7 +75,7 @@ def scored(estimates: Mapping[str, Estimate], objective: str) -> tuple[Scored, .
         Scored(m, e.reward - by_cost * costs[m] - by_time * times[m], e.reward, by_cost * costs[m], by_time * times[m])
         for m, e in estimates.items()
     ]
-    return tuple(sorted(found, key=lambda one: (-one.score, one.model)))
+    return tuple(sorted(found, key=lambda one: -one.score))
 
 
 def _relative(values: Mapping[str, float | None]) -> dict[str, float]:

@@ -19,6 +19,8 @@ WIDEST = 8
 
 Weights = Mapping[int, float]
 """How much a request belongs to each cluster; they sum to 1."""
+NO_KINDS: Weights = {}
+"""Of a request of which nothing is known."""
 
 
 class Clusters(Value, frozen=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -14,6 +15,8 @@ from services.runtime.kinds import shipped_kinds
 
 VARIANT = VariantName("r", "d", "v")
 KINDS = shipped_kinds().version
+START = time.time() - 3_600.0
+"""An instant that is not so long ago that it would be forgotten."""
 MODELS = ("a/m", "b/m")
 
 
@@ -48,10 +51,14 @@ def outcome(number: int, at: float = 1_000.0, chosen: str = "a/m", **more: Any) 
     return pb.Outcome(**{**values, **more})
 
 
+def recent(number: int, **more: Any) -> pb.Outcome:
+    """An outcome of the last hour, in the order of the numbers."""
+    return outcome(number, START + number / 10, **more)
+
+
 def kept(number: int, at: float, user: str = "", served: str = "a/m", **more: Any) -> Kept:
     values: dict[str, Any] = {
         "whole": True,
-        "untried": False,
         "repeated": False,
         "cost": None,
         "seconds": None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.controlplane.learning.rewards import USER_SECONDS, Observation, RewardRule, implicit, observed, rule_of
-from services.core.policy.choosing import Learned
+from services.core.policy.preferences import LearnedRule
 from tests.unit.controlplane.learning.made import kept
 
 
@@ -15,13 +15,11 @@ from tests.unit.controlplane.learning.made import kept
         ({}, 1.0),
         ({"whole": False}, 0.0),
         ({"repeated": True}, 0.0),
-        ({"served": "b/m"}, 0.0),
-        ({"served": ""}, 0.0),
-        ({"served": "b/m", "untried": True}, None),
-        ({"served": "", "untried": True}, None),
+        ({"served": "b/m"}, None),
+        ({"served": ""}, None),
     ],
 )
-def test_an_answer_is_worth_one_if_the_chosen_model_gave_all_of_it_and_it_did(
+def test_an_answer_of_the_chosen_model_is_worth_one_if_it_came_whole_and_did(
     more: dict[str, object], reward: float | None
 ) -> None:
     assert implicit(kept(1, 0.0, **more), "a/m") == reward  # type: ignore[arg-type]
@@ -44,9 +42,9 @@ def test_a_value_is_mapped_from_worst_to_best_and_cut(rule: RewardRule, value: f
     assert rule.of(value) == pytest.approx(reward)
 
 
-def test_what_policy_leaves_out_has_its_defaults() -> None:
-    assert rule_of(Learned(metric="thumbs")) == RewardRule("thumbs", 0.0, 1.0)
-    assert rule_of(Learned(metric="edits", worst=10.0, best=0.0)) == RewardRule("edits", 10.0, 0.0)
+def test_a_rule_is_the_part_of_policy_that_rewards_come_from() -> None:
+    assert rule_of(LearnedRule(metric="thumbs", explore=0.1)) == RewardRule("thumbs", 0.0, 1.0)
+    assert rule_of(LearnedRule(metric="edits", worst=10.0, best=0.0)) == RewardRule("edits", 10.0, 0.0)
 
 
 def test_of_several_observations_of_a_request_the_latest_counts() -> None:

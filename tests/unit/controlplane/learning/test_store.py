@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from turnout.learning.v1.learning_service_pb2 import LearnedDecision
 from services.controlplane.board import Board
 from services.controlplane.evidence.store import Observed
 from services.controlplane.learning.intake import Decisions
-from services.controlplane.learning.logbook import Logbook
+from services.controlplane.learning.logbook import SEGMENTS, Logbook
 from services.controlplane.learning.rewards import RewardRule
 from services.controlplane.learning.store import ORPHAN_SECONDS, DecisionStore
+from services.controlplane.learning.variants import Variants
 from services.core.routing.learned.decision import Decision
+from services.core.routing.learned.table import EVERYBODY
 from services.runtime.kinds import shipped_kinds
 from services.runtime.metrics import LearningMetrics
 from tests.unit.controlplane.learning.made import KINDS, VARIANT, decided, outcome
@@ -25,13 +28,18 @@ HOW_IT_ENDED = RewardRule()
 LEARNED_FROM = frozenset({"thumbs"})
 
 
+def nothing(documents: object, revision: int) -> Any:
+    """A compiler that is not asked: there is no policy."""
+    raise AssertionError((documents, revision))
+
+
 class Intake:
     """A store, and both of its ends."""
 
     def __init__(self, path: Path | None = None) -> None:
         self.registry = CollectorRegistry()
         self.store = DecisionStore(path)
-        self.decisions = Decisions(self.store, Board(), LearningMetrics(self.registry))
+        self.decisions = Decisions(self.store, Variants(Board(), nothing), LearningMetrics(self.registry))
         self._logbook = Logbook(self.store, shipped_kinds())
 
     def learned(self, rule: RewardRule = HOW_IT_ENDED) -> list[Decision]:
@@ -157,6 +165,16 @@ def test_an_outcome_without_a_decision_can_repeat_one_with_it() -> None:
     assert intake.store.mark(str(VARIANT)) > mark, "there is something to learn"
 
 
+def test_the_order_in_which_outcomes_come_in_changes_nothing() -> None:
+    outcomes = [outcome(n, at=1_000.0 + n % 5, chosen=f"{'ab'[n % 2]}/m") for n in range(12)]
+    one, other = Intake(), Intake()
+    one.decisions.add(outcomes)
+    for late in reversed(outcomes):
+        other.decisions.add([late])
+    assert one.learned() == other.learned()
+    assert [found.at for found in one.learned()] == sorted(found.at for found in one.learned())
+
+
 def test_feedback_about_a_request_is_its_reward_and_late_feedback_counts() -> None:
     intake = Intake()
     intake.decisions.add([outcome(1), outcome(2, at=1_001.0)])
@@ -212,6 +230,58 @@ def test_what_is_old_or_too_much_is_forgotten_and_the_rest_stays() -> None:
     assert [one.at for one in intake.learned()] == [1_007.0, 1_008.0, 1_009.0]
     assert intake.rewards(THUMBS) == [None, None, 1.0]
     assert len(intake.store.decisions("r/d/w", KINDS)) == 1, "each variant has its own number"
+
+
+def test_who_tells_the_same_again_and_again_fills_no_disk() -> None:
+    intake = Intake()
+    intake.decisions.add([outcome(1)])
+    for number in range(5):
+        intake.store.observe([thumb(number, number / 4, at=2_000.0 + number, request="g1")], LEARNED_FROM)
+    intake.store.observe([thumb(9, 0.0, at=1_999.0, request="g1")], LEARNED_FROM)
+    assert len(intake.store.feedback(str(VARIANT), "thumbs")) == 1
+    assert intake.rewards(THUMBS) == [1.0], "the latest one counts, whenever it came"
+
+
+def test_only_so_much_feedback_waits_for_its_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.controlplane.learning.store.ORPHANS", 2)
+    intake = Intake()
+    intake.store.observe([thumb(n, 1.0, request=f"g{n}") for n in range(4)], LEARNED_FROM)
+    intake.store.forget(before=0.0, now=2_000.0)
+    intake.decisions.add([outcome(n, at=1_000.0 + n) for n in range(4)])
+    assert intake.rewards(THUMBS) == [None, None, 1.0, 1.0]
+
+
+def test_a_file_that_is_broken_is_moved_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "decisions.sqlite"
+    path.write_bytes(b"this is no database" * 100)
+    intake = Intake(path)
+    intake.decisions.add([outcome(1)])
+    assert intake.rewards() == [1.0]
+    assert "is broken" in caplog.text
+    assert (tmp_path / "decisions.sqlite.broken").exists()
+
+
+def test_a_file_that_cannot_be_reached_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(sqlite3.OperationalError):
+        DecisionStore(tmp_path)
+
+
+def test_fewer_decisions_are_kept_of_a_variant_that_chooses_among_many() -> None:
+    intake = Intake()
+    intake.decisions.add([outcome(n, at=1_000.0 + n) for n in range(10)])
+    size = len(intake.store.decisions(str(VARIANT), KINDS)[0].message)
+    intake.store.forget(before=0.0, now=1_100.0, size=4 * size)
+    assert [one.at for one in intake.learned()] == [1_006.0, 1_007.0, 1_008.0, 1_009.0]
+
+
+def test_only_the_most_frequent_segments_are_told_apart() -> None:
+    intake = Intake()
+    often = [outcome(n, learned=decided(segment=f"s{n % SEGMENTS:02}")) for n in range(2 * SEGMENTS)]
+    rarely = [outcome(1_000 + n, at=2_000.0 + n, learned=decided(segment=f"user-{n}")) for n in range(5)]
+    intake.decisions.add([*often, *rarely])
+    found = [one.segment for one in intake.learned()]
+    assert sorted(set(found[:-5])) == [f"s{n:02}" for n in range(SEGMENTS)]
+    assert found[-5:] == [EVERYBODY] * 5
 
 
 def test_feedback_waits_an_hour_for_its_request() -> None:

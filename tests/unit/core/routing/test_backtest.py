@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.core.pricing import TokenUsage
-from services.core.routing.backtest import Past, Place, replay
+from services.core.routing.backtest import LEARNED, Past, Place, replay
 from services.core.routing.context import RequestContext
 from services.core.routing.decide import decide
 from services.core.routing.health import HEALTHY
@@ -113,3 +113,16 @@ def test_an_unknown_price_is_no_price() -> None:
     moved = snapshot_of(_policy('language == "es"', "mistral/gpt-5"))
     assert replay(_past(), moved, PRESENT).cost_usd is None
     assert replay(changed(_past(), usage=None), DEARER, PRESENT).cost_usd is None
+
+
+LEARNING = snapshot_of(
+    _policy('language == "es"', "openai/gpt-5, model_selection: {models: [mistral/large], learned: {}}")
+)
+
+
+def test_what_would_be_chosen_by_what_was_learned_is_not_guessed() -> None:
+    assert replay(_past(), LEARNING, PRESENT).missing == (LEARNED,)
+    elsewhere = RequestContext("inworld/r", metadata={"language": "de"})
+    assert replay(_past(context=elsewhere), LEARNING, PRESENT).missing == (), "another variant does not learn"
+    direct = RequestContext("openai/gpt-5")
+    assert replay(_past(context=direct), LEARNING, PRESENT).missing == ()

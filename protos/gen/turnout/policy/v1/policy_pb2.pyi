@@ -1406,9 +1406,9 @@ class Learned(_message.Message):
     broken off by its caller and not asked for again within a minute is worth 1, any other 0.
     """
     worst: _builtins.float
-    """Value of the metric that is worth 0; 0 when unset."""
+    """Value of the metric that is worth 0; needs `metric`."""
     best: _builtins.float
-    """Value of the metric that is worth 1; 1 when unset. Below `worst`: less is better."""
+    """Value of the metric that is worth 1; needs `metric`. Below `worst`: less is better."""
     segment: _builtins.str
     """Key of metadata whose values are told apart, such as "plan"; a value with little evidence of its own gets what
     everybody gets. Empty: everybody is alike.

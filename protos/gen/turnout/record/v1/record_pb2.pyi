@@ -12,6 +12,7 @@ from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from turnout.learning.v1 import learning_service_pb2 as _learning_service_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -71,6 +72,7 @@ class RequestRecord(_message.Message):
     PARENT_GENERATION_ID_FIELD_NUMBER: _builtins.int
     FACTS_FIELD_NUMBER: _builtins.int
     SHADOW_OF_FIELD_NUMBER: _builtins.int
+    LEARNED_FIELD_NUMBER: _builtins.int
     generation_id: _builtins.str
     """Id of the request, a UUID; callers see it as `metadata.generation_id`."""
     trace_id: _builtins.str
@@ -171,6 +173,10 @@ class RequestRecord(_message.Message):
     def facts(self) -> Global___DecisionFacts:
         """What the decision was made of, as far as it is kept; unset: the request was not read."""
 
+    @_builtins.property
+    def learned(self) -> _learning_service_pb2.LearnedDecision:
+        """How its first model was chosen by what was learned; unset: it was not."""
+
     def __init__(
         self,
         *,
@@ -216,10 +222,11 @@ class RequestRecord(_message.Message):
         parent_generation_id: _builtins.str = ...,
         facts: Global___DecisionFacts | None = ...,
         shadow_of: _builtins.str = ...,
+        learned: _learning_service_pb2.LearnedDecision | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_time_to_first_audio_ms", b"_time_to_first_audio_ms", "_time_to_first_token_ms", b"_time_to_first_token_ms", "facts", b"facts", "started_at", b"started_at", "time_to_first_audio_ms", b"time_to_first_audio_ms", "time_to_first_token_ms", b"time_to_first_token_ms", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_time_to_first_audio_ms", b"_time_to_first_audio_ms", "_time_to_first_token_ms", b"_time_to_first_token_ms", "facts", b"facts", "learned", b"learned", "started_at", b"started_at", "time_to_first_audio_ms", b"time_to_first_audio_ms", "time_to_first_token_ms", b"time_to_first_token_ms", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_time_to_first_audio_ms", b"_time_to_first_audio_ms", "_time_to_first_token_ms", b"_time_to_first_token_ms", "api", b"api", "api_key_name", b"api_key_name", "app_title", b"app_title", "attempts", b"attempts", "duration_ms", b"duration_ms", "error_reason", b"error_reason", "exposed", b"exposed", "facts", b"facts", "finish_reason", b"finish_reason", "generation_id", b"generation_id", "measurements", b"measurements", "model", b"model", "native_finish_reason", b"native_finish_reason", "node_id", b"node_id", "outcome", b"outcome", "parent_generation_id", b"parent_generation_id", "parent_span_id", b"parent_span_id", "policy_revision", b"policy_revision", "policy_version", b"policy_version", "reasoning", b"reasoning", "referer", b"referer", "requested_model", b"requested_model", "response_id", b"response_id", "route_id", b"route_id", "router_id", b"router_id", "sampled", b"sampled", "seed", b"seed", "shadow_of", b"shadow_of", "slot", b"slot", "span_id", b"span_id", "started_at", b"started_at", "status", b"status", "stream", b"stream", "time_to_first_audio_ms", b"time_to_first_audio_ms", "time_to_first_token_ms", b"time_to_first_token_ms", "trace_id", b"trace_id", "unit_hash", b"unit_hash", "usage", b"usage", "user_agent", b"user_agent", "user_hash", b"user_hash", "variant_id", b"variant_id", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_time_to_first_audio_ms", b"_time_to_first_audio_ms", "_time_to_first_token_ms", b"_time_to_first_token_ms", "api", b"api", "api_key_name", b"api_key_name", "app_title", b"app_title", "attempts", b"attempts", "duration_ms", b"duration_ms", "error_reason", b"error_reason", "exposed", b"exposed", "facts", b"facts", "finish_reason", b"finish_reason", "generation_id", b"generation_id", "learned", b"learned", "measurements", b"measurements", "model", b"model", "native_finish_reason", b"native_finish_reason", "node_id", b"node_id", "outcome", b"outcome", "parent_generation_id", b"parent_generation_id", "parent_span_id", b"parent_span_id", "policy_revision", b"policy_revision", "policy_version", b"policy_version", "reasoning", b"reasoning", "referer", b"referer", "requested_model", b"requested_model", "response_id", b"response_id", "route_id", b"route_id", "router_id", b"router_id", "sampled", b"sampled", "seed", b"seed", "shadow_of", b"shadow_of", "slot", b"slot", "span_id", b"span_id", "started_at", b"started_at", "status", b"status", "stream", b"stream", "time_to_first_audio_ms", b"time_to_first_audio_ms", "time_to_first_token_ms", b"time_to_first_token_ms", "trace_id", b"trace_id", "unit_hash", b"unit_hash", "usage", b"usage", "user_agent", b"user_agent", "user_hash", b"user_hash", "variant_id", b"variant_id", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__time_to_first_audio_ms: _TypeAlias = _typing.Literal["time_to_first_audio_ms"]  # noqa: Y015
     _WhichOneofArgType__time_to_first_audio_ms: _TypeAlias = _typing.Literal["_time_to_first_audio_ms", b"_time_to_first_audio_ms"]  # noqa: Y015
