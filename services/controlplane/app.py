@@ -111,11 +111,12 @@ class ControlPlane:
         self.leader = Leader(store, address, clock)
         self.learning = Learning(
             self.board,
+            admin.compile,
             self.leader,
             authoriser,
-            clock,
-            registry or CollectorRegistry(),
-            LearningSettings(address, settings.data_dir, settings.learn_seconds),
+            clock=clock,
+            registry=registry or CollectorRegistry(),
+            settings=LearningSettings(address, settings.data_dir, settings.learn_seconds),
         )
         experiments = Experiments(admin, lifecycle, self.board, self.evidence)
         self._experiments = ExperimentServicer(experiments, self.learning.decisions, authoriser, self.leader, clock)

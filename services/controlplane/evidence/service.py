@@ -61,7 +61,7 @@ class ExperimentServicer(experiment_service_pb2_grpc.ExperimentServiceServicer):
         now = self._clock.wall()
         observed = [_observed(f, index, now, self._clock.seed()) for index, f in enumerate(request.feedback)]
         in_experiments = await asyncio.to_thread(self._experiments.evidence.observe, observed)
-        learned = await asyncio.to_thread(self._decisions.observe, observed)
+        learned = await asyncio.to_thread(self._decisions.observe, observed, self._decisions.metrics())
         counted = sum(map(max, in_experiments, learned))
         return pb.SubmitFeedbackResponse(counted=counted, unknown=len(observed) - counted)
 

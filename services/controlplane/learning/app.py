@@ -18,6 +18,7 @@ from services.controlplane.learning.report import Reports
 from services.controlplane.learning.service import LearningServicer
 from services.controlplane.learning.store import DecisionStore
 from services.controlplane.learning.tables import Tables
+from services.controlplane.learning.variants import Compile, Variants
 from services.core.routing.learned.learner import learned_table
 from services.runtime.clock import Clock
 from services.runtime.kinds import shipped_kinds
@@ -41,13 +42,19 @@ class LearningSettings:
 
 
 class Learning:
-    """Everything of it, in one replica."""
+    """Everything of it, in one replica.
+
+    Args:
+        compile_: The compiler of the policy.
+    """
 
     def __init__(
         self,
         board: Board,
+        compile_: Compile,
         leader: Leader,
         authoriser: Authoriser,
+        *,
         clock: Clock,
         registry: CollectorRegistry,
         settings: LearningSettings,
@@ -57,18 +64,20 @@ class Learning:
         self.store = DecisionStore(folder / "decisions.sqlite" if folder is not None else None)
         self.tables = Tables()
         logbook = Logbook(self.store, shipped_kinds())
-        self.decisions = Decisions(self.store, board, metrics)
+        variants = Variants(board, compile_)
+        self.decisions = Decisions(self.store, variants, metrics)
         self.learner = Learner(
             logbook,
-            board,
+            variants,
             self.tables,
-            leader,
+            leader=leader,
             clock=clock,
             metrics=metrics,
             learn=learned_table,
             seconds=settings.seconds,
         )
-        self.servicer = LearningServicer(self.tables, Reports(logbook, board, self.tables, clock), authoriser, leader)
+        reports = Reports(logbook, variants, self.tables, clock)
+        self.servicer = LearningServicer(self.tables, reports, authoriser, leader)
         self._relay = Relay(leader, self.tables, settings.address, clock)
 
     def start(self, background: Background) -> None:

@@ -7,11 +7,10 @@ from collections.abc import Iterable, Sequence
 
 from turnout.experiment.v1 import experiment_service_pb2 as pb
 
-from services.controlplane.board import Board
 from services.controlplane.evidence.store import Observed
 from services.controlplane.learning.rewards import Kept
 from services.controlplane.learning.store import DecisionStore, Made, Repeat
-from services.controlplane.learning.variants import VariantName, learned_variants
+from services.controlplane.learning.variants import VariantName, Variants
 from services.runtime.metrics import LearningMetrics
 from services.wire.learning import problem_of
 from services.wire.lifecycle import seconds_of
@@ -20,11 +19,11 @@ log = logging.getLogger(__name__)
 
 
 class Decisions:
-    """Takes what is learned from. Its methods block; they are called in threads."""
+    """Takes what is learned from. Its methods block; they are called in threads, but for `metrics`."""
 
-    def __init__(self, store: DecisionStore, board: Board, metrics: LearningMetrics) -> None:
+    def __init__(self, store: DecisionStore, variants: Variants, metrics: LearningMetrics) -> None:
         self._store = store
-        self._board = board
+        self._variants = variants
         self._metrics = metrics
 
     def add(self, outcomes: Iterable[pb.Outcome]) -> int:
@@ -47,10 +46,17 @@ class Decisions:
             log.warning("%d decisions of workers are refused; the first one: %s", len(problems), problems[0])
         return len(problems)
 
-    def observe(self, observations: Sequence[Observed]) -> list[bool]:
-        """Keep feedback; of each observation whether a decision that it is about is known."""
-        learned = learned_variants(self._board).values()
-        return self._store.observe(observations, frozenset(rule.metric for rule in learned if rule.metric))
+    def metrics(self) -> frozenset[str]:
+        """Metrics of feedback that policy learns from. Does not block."""
+        return frozenset(rule.metric for rule in self._variants.learning().values() if rule.metric)
+
+    def observe(self, observations: Sequence[Observed], metrics: frozenset[str]) -> list[bool]:
+        """Keep feedback; of each observation whether a decision that it is about is known.
+
+        Args:
+            metrics: Those that policy learns from.
+        """
+        return self._store.observe(observations, metrics)
 
 
 def _problem(outcome: pb.Outcome) -> str:

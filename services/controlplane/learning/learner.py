@@ -14,12 +14,11 @@ from collections.abc import Callable, Iterable, Mapping
 
 from turnout.learning.v1 import learning_service_pb2 as pb
 
-from services.controlplane.board import Board
 from services.controlplane.evidence.leader import Leader
 from services.controlplane.learning.logbook import Logbook
 from services.controlplane.learning.rewards import RewardRule, rule_of
 from services.controlplane.learning.tables import Tabled, Tables
-from services.controlplane.learning.variants import VariantName, learned_variants
+from services.controlplane.learning.variants import VariantName, Variants
 from services.controlplane.waiting import first_of
 from services.core.routing.learned.decision import Decision
 from services.core.routing.learned.table import Table
@@ -50,17 +49,17 @@ class Learner:
     def __init__(
         self,
         logbook: Logbook,
-        board: Board,
+        variants: Variants,
         tables: Tables,
-        leader: Leader,
         *,
+        leader: Leader,
         clock: Clock,
         metrics: LearningMetrics,
         learn: Learn,
         seconds: float = LEARN_SECONDS,
     ) -> None:
         self._logbook = logbook
-        self._board = board
+        self._variants = variants
         self._tables = tables
         self._leader = leader
         self._clock = clock
@@ -73,7 +72,7 @@ class Learner:
 
     async def run(self) -> None:
         """Look for ever."""
-        await self._board.ready.wait()
+        await self._variants.ready()
         while True:
             if self._leader.is_mine:
                 await self._look_safely()
@@ -93,7 +92,7 @@ class Learner:
 
     async def look(self) -> None:
         """Learn what there is to learn, and show it."""
-        variants = learned_variants(self._board)
+        variants = self._variants.learning()
         for gone in self._own.keys() - variants.keys():
             del self._own[gone], self._states[gone]
         for name, learned in variants.items():

@@ -9,15 +9,14 @@ from dataclasses import dataclass
 
 from turnout.learning.v1 import learning_service_pb2 as pb
 
-from services.controlplane.board import Board
 from services.controlplane.learning.logbook import Logbook
 from services.controlplane.learning.rewards import RewardRule, rule_of
 from services.controlplane.learning.tables import Tables
-from services.controlplane.learning.variants import VariantName, learned_variants
+from services.controlplane.learning.variants import VariantName, Variants
 from services.controlplane.learning.verdict import verdict_of
 from services.core.errors import InvalidRequest, NotFound
 from services.core.experiments.off_policy import OffPolicy
-from services.core.policy.choosing import Learned
+from services.core.policy.preferences import LearnedRule
 from services.core.routing.learned.decision import Decision
 from services.core.routing.learned.report import report_of
 from services.runtime.clock import Clock
@@ -46,9 +45,9 @@ class _Kept:
 class Reports:
     """Reports on the variants that learn."""
 
-    def __init__(self, logbook: Logbook, board: Board, tables: Tables, clock: Clock) -> None:
+    def __init__(self, logbook: Logbook, variants: Variants, tables: Tables, clock: Clock) -> None:
         self._logbook = logbook
-        self._board = board
+        self._variants = variants
         self._tables = tables
         self._clock = clock
         self._kept: dict[VariantName, _Kept] = {}
@@ -57,7 +56,7 @@ class Reports:
     def all(self) -> list[pb.LearnedTable]:
         """The tables of every variant that learns, without their cells; of one without decisions an empty one."""
         found = []
-        for name in learned_variants(self._board):
+        for name in self._variants.learning():
             table = pb.LearnedTable()
             table.CopyFrom(self._table(name))
             table.ClearField("cells")
@@ -84,12 +83,12 @@ class Reports:
             if kept is None or (kept.rule, kept.table) != (rule, table.version) or kept.is_old(mark, now):
                 report = await asyncio.to_thread(self._report, name, rule, table)
                 kept = _Kept(rule, table.version, mark, now, report)
-                self._kept = {n: found for n, found in self._kept.items() if n in learned_variants(self._board)}
+                self._kept = {n: found for n, found in self._kept.items() if n in self._variants.learning()}
                 self._kept[name] = kept
             return kept.report
 
-    def _found(self, router: str, route: str, variant: str) -> tuple[VariantName, Learned]:
-        learning = learned_variants(self._board)
+    def _found(self, router: str, route: str, variant: str) -> tuple[VariantName, LearnedRule]:
+        learning = self._variants.learning()
         found = {
             n: v for n, v in learning.items() if (n.router, n.route) == (router, route) and variant in {"", n.variant}
         }

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 
-from services.core.policy.choosing import Learned
+from services.core.policy.preferences import LearnedRule
 from services.core.values import Value
 
 USER_SECONDS = 86_400.0
@@ -70,13 +70,9 @@ class RewardRule(Value, frozen=True):
         return min(1.0, max(0.0, (value - self.worst) / (self.best - self.worst)))
 
 
-def rule_of(learned: Learned) -> RewardRule:
-    """The rule that policy says."""
-    return RewardRule(
-        learned.metric,
-        0.0 if learned.worst is None else learned.worst,
-        1.0 if learned.best is None else learned.best,
-    )
+def rule_of(learned: LearnedRule) -> RewardRule:
+    """The part of what policy says that rewards come from."""
+    return RewardRule(learned.metric, learned.worst, learned.best)
 
 
 def implicit(kept: Kept, chosen: str) -> float | None:

@@ -14,6 +14,8 @@ TOP = 3
 TEMPERATURE = 0.1
 """Of the softmax over cosines."""
 ROUNDS = 8
+WIDEST = 8
+"""Centroids that are kept of a place; the small weights in the others tell nothing apart, and take time."""
 
 Weights = Mapping[int, float]
 """How much a request belongs to each cluster; they sum to 1."""
@@ -22,16 +24,17 @@ NO_KINDS: Weights = {}
 
 
 class Clusters(Value, frozen=True):
-    """Centroids, column by column: for each place of a vector that any of them knows, its weight in every centroid.
+    """Centroids, column by column: for each place of a vector, the centroids that it says most of, with its weight there.
 
     Attributes:
         count: Number of centroids, at least 1.
-        columns: Weights by place, rarity included, so that a request is compared with one pass over its own places.
+        columns: Centroids and weights by place, rarity included, so that a request is compared with one pass over its own
+            places.
         rarity: Weight of each place (inverse document frequency); a place that is not there is not known.
     """
 
     count: int
-    columns: Mapping[int, tuple[float, ...]] = {}
+    columns: Mapping[int, tuple[tuple[int, float], ...]] = {}
     rarity: Mapping[int, float] = {}
 
 
@@ -55,11 +58,13 @@ def weights(clusters: Clusters, vector: Vector) -> Weights:
         return {0: 1.0}
     sums = [0.0] * clusters.count
     size = 0.0
+    columns, rarity = clusters.columns, clusters.rarity
     for place, value in vector.items():
-        column = clusters.columns.get(place)
-        size += (value * clusters.rarity.get(place, 0.0)) ** 2
-        if column is not None:
-            sums = [total + value * weight for total, weight in zip(sums, column, strict=True)]
+        known = rarity.get(place)
+        if known is not None:
+            size += (value * known) ** 2
+            for cluster, weight in columns.get(place, ()):
+                sums[cluster] += value * weight
     scale = 1.0 / (size**0.5 * TEMPERATURE) if size else 0.0
     nearest = sorted(range(clusters.count), key=lambda c: (-sums[c], c))[:TOP]
     parts = {c: exp((sums[c] - sums[nearest[0]]) * scale) for c in nearest}
@@ -89,8 +94,13 @@ def trained(vectors: Sequence[Vector], count: int, seed: int = 1) -> Clusters:
         centroids = [
             _mean([weighed[i] for i, home in enumerate(homes) if home == c]) or centroids[c] for c in range(count)
         ]
-    weighted = {p: tuple(w * rarity[p] for w in column) for p, column in _columns(centroids).items()}
-    return Clusters(count, weighted, rarity)
+    return Clusters(count, {p: _telling(column, rarity[p]) for p, column in _columns(centroids).items()}, rarity)
+
+
+def _telling(column: Sequence[float], rarity: float) -> tuple[tuple[int, float], ...]:
+    """The centroids that a place says most of, with their weights times its `rarity`."""
+    order = sorted(range(len(column)), key=lambda c: (-column[c], c))[:WIDEST]
+    return tuple((c, column[c] * rarity) for c in order if column[c] > 0.0)
 
 
 def _rarity(vectors: Sequence[Vector]) -> dict[int, float]:

@@ -7,8 +7,9 @@ turned back into the prompt by itself, but it is made of it, so it stays in the 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from math import log1p, sqrt
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from math import log, log1p, sqrt
 from zlib import crc32
 
 HASHED = 1_024
@@ -59,22 +60,25 @@ def features(
         turns: Messages in the conversation, at least 1.
     """
     seen = capped(text)
-    counts: dict[int, float] = {}
-    before = ""
-    for word in _WORDS.findall(seen.lower()):
-        # A number is a number: which one it is says little about the kind of question.
-        shown = "0" if word[0].isdigit() else word
-        for part in (shown, f"{before} {shown}"):
-            place = crc32(part.encode()) % HASHED
-            counts[place] = counts.get(place, 0.0) + 1.0
-        before = shown
-    found = {place: 1.0 + log1p(count - 1.0) for place, count in counts.items()}
+    found = {place: 1.0 + log(count) for place, count in Counter(_places(seen)).items()}
     size = sqrt(sum(v * v for v in found.values())) or 1.0
     vector = {place: value / size for place, value in found.items()}
     facts = _facts(text, seen, turns)
     facts += (float(tools), float(images), float(wants_json))
     vector.update({HASHED + i: FACT_WEIGHT * value for i, value in enumerate(facts) if value})
     return normal(vector)
+
+
+def _places(text: str) -> Iterator[int]:
+    """Places of words, and of pairs of words."""
+    before = crc32(b" ")
+    for word in _WORDS.findall(text.lower()):
+        # A number is a number: which one it is says little about the kind of question.
+        spelled = b"0" if word[0].isdigit() else word.encode()
+        yield crc32(spelled) % HASHED
+        # A pair goes on where the word before ended: one sum over both.
+        yield crc32(spelled, before) % HASHED
+        before = crc32(b" ", crc32(spelled))
 
 
 def _facts(text: str, seen: str, turns: int) -> tuple[float, ...]:

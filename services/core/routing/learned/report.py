@@ -1,4 +1,8 @@
-"""What choosing by the table, and each model alone, would have brought: off-policy, from the decisions themselves."""
+"""What choosing by the table, and each model alone, would have brought: off-policy, from the decisions themselves.
+
+Each half of the decisions is judged by the table of the other one, so that no request says what was expected of itself:
+without that the doubly robust estimate would praise whatever was learned.
+"""
 
 from __future__ import annotations
 

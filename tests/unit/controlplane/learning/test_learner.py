@@ -19,18 +19,19 @@ from services.controlplane.learning.learner import ENOUGH, Learner
 from services.controlplane.learning.logbook import Logbook
 from services.controlplane.learning.store import DecisionStore
 from services.controlplane.learning.tables import Tables, by_name
+from services.controlplane.learning.variants import Variants
+from services.controlplane.policy import PolicyAdmin
 from services.controlplane.store.memory import MemoryStore
-from services.core.discovery.messages import Entry, PolicySet
-from services.core.policy.documents import ResourceKey
+from services.core.discovery.messages import PolicySet
 from services.core.routing.learned.clusters import Clusters
 from services.core.routing.learned.decision import Decision
 from services.core.routing.learned.table import Table
+from services.runtime.catalogue.shipped import ShippedCatalogue
+from services.runtime.conditions import CelCompiler
 from services.runtime.kinds import shipped_kinds
 from services.runtime.metrics import LearningMetrics
 from services.runtime.testing import FakeClock
-from services.wire.document_form import read_form
-from services.wire.policy import to_document
-from tests.support.inprocess import eventually
+from tests.support.inprocess import eventually, policy_set
 from tests.unit.controlplane.learning.made import KINDS, VARIANT
 from tests.unit.controlplane.learning.made import outcome as old
 
@@ -62,9 +63,8 @@ def router(*learned: str, metric: str = "") -> PolicySet:
         for name in ("v", "w")
     ]
     form = {"kind": "Router", "name": "r", "default_route": {"route_id": "d", "variants": variants}}
-    resource, problems = read_form(form)
-    assert resource is not None, problems
-    return PolicySet({ResourceKey("Router", "r"): Entry(to_document(resource), 1)}, 1, f"{learned}{metric}", "s")
+    providers = ({"kind": "Provider", "name": name, "type": "openai"} for name in "ab")
+    return policy_set(*providers, form)
 
 
 class Bench:
@@ -77,10 +77,11 @@ class Bench:
         self.leader = Leader(self.claims, "here", self.clock)
         self.registry = CollectorRegistry()
         metrics = LearningMetrics(self.registry)
-        self.decisions = Decisions(self.store, self.board, metrics)
+        variants = Variants(self.board, PolicyAdmin(self.claims, CelCompiler(), ShippedCatalogue()).compile)
+        self.decisions = Decisions(self.store, variants, metrics)
         logbook = Logbook(self.store, shipped_kinds())
         self.learner = Learner(
-            logbook, self.board, self.tables, self.leader, clock=self.clock, metrics=metrics, learn=counted
+            logbook, variants, self.tables, leader=self.leader, clock=self.clock, metrics=metrics, learn=counted
         )
 
     @property
@@ -131,7 +132,7 @@ async def test_feedback_and_another_metric_are_something_new(bench: Bench) -> No
     bench.board.show(router("v", metric="thumbs"))
     await bench.learner.look()
     assert (bench.shown["v"].decisions, bench.shown["v"].rewarded) == (1, 0)
-    bench.decisions.observe([Observed("f", "thumbs", 1.0, 2_000.0, request="g1")])
+    bench.decisions.observe([Observed("f", "thumbs", 1.0, 2_000.0, request="g1")], bench.decisions.metrics())
     await bench.learner.look()
     assert bench.shown["v"].rewarded == 1
 
@@ -174,14 +175,16 @@ async def running(bench: Bench) -> AsyncIterator[Bench]:
 
 
 async def test_it_looks_every_so_often(running: Bench) -> None:
-    await eventually(lambda: running.tables.current == {})
+    await eventually(lambda: bool(running.clock._sleepers))
+    assert running.tables.current == {}
     running.decisions.add([outcome(1)])
     running.clock.advance(60.0)
     await eventually(lambda: "v" in running.shown)
 
 
 async def test_a_disk_that_fails_ends_nothing(running: Bench, caplog: pytest.LogCaptureFixture) -> None:
-    await eventually(lambda: running.tables.current == {})
+    await eventually(lambda: bool(running.clock._sleepers))
+    assert running.tables.current == {}
     running.decisions.add([outcome(1)])
     running.store.close()
     running.clock.advance(60.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.controlplane.learning.rewards import USER_SECONDS, Observation, RewardRule, implicit, observed, rule_of
-from services.core.policy.choosing import Learned
+from services.core.policy.preferences import LearnedRule
 from tests.unit.controlplane.learning.made import kept
 
 
@@ -42,9 +42,9 @@ def test_a_value_is_mapped_from_worst_to_best_and_cut(rule: RewardRule, value: f
     assert rule.of(value) == pytest.approx(reward)
 
 
-def test_what_policy_leaves_out_has_its_defaults() -> None:
-    assert rule_of(Learned(metric="thumbs")) == RewardRule("thumbs", 0.0, 1.0)
-    assert rule_of(Learned(metric="edits", worst=10.0, best=0.0)) == RewardRule("edits", 10.0, 0.0)
+def test_a_rule_is_the_part_of_policy_that_rewards_come_from() -> None:
+    assert rule_of(LearnedRule(metric="thumbs", explore=0.1)) == RewardRule("thumbs", 0.0, 1.0)
+    assert rule_of(LearnedRule(metric="edits", worst=10.0, best=0.0)) == RewardRule("edits", 10.0, 0.0)
 
 
 def test_of_several_observations_of_a_request_the_latest_counts() -> None:

@@ -16,6 +16,7 @@ from services.controlplane.learning.intake import Decisions
 from services.controlplane.learning.logbook import SEGMENTS, Logbook
 from services.controlplane.learning.rewards import RewardRule
 from services.controlplane.learning.store import ORPHAN_SECONDS, DecisionStore
+from services.controlplane.learning.variants import Variants
 from services.core.routing.learned.decision import Decision
 from services.core.routing.learned.table import EVERYBODY
 from services.runtime.kinds import shipped_kinds
@@ -27,13 +28,18 @@ HOW_IT_ENDED = RewardRule()
 LEARNED_FROM = frozenset({"thumbs"})
 
 
+def nothing(documents: object, revision: int) -> Any:
+    """A compiler that is not asked: there is no policy."""
+    raise AssertionError((documents, revision))
+
+
 class Intake:
     """A store, and both of its ends."""
 
     def __init__(self, path: Path | None = None) -> None:
         self.registry = CollectorRegistry()
         self.store = DecisionStore(path)
-        self.decisions = Decisions(self.store, Board(), LearningMetrics(self.registry))
+        self.decisions = Decisions(self.store, Variants(Board(), nothing), LearningMetrics(self.registry))
         self._logbook = Logbook(self.store, shipped_kinds())
 
     def learned(self, rule: RewardRule = HOW_IT_ENDED) -> list[Decision]:

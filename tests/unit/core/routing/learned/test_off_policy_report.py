@@ -1,0 +1,73 @@
+"""The report on decisions that the choice itself logged, in a world whose truth is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from random import Random
+
+from services.core.experiments.off_policy import MIN_ESS, Estimated
+from services.core.routing.learned.choice import choose
+from services.core.routing.learned.clusters import Clusters
+from services.core.routing.learned.decision import Decision
+from services.core.routing.learned.learner import learned_table
+from services.core.routing.learned.report import report_of
+from services.core.routing.learned.table import Table
+
+RATES = ({"cheap": 0.5, "good": 0.8}, {"cheap": 0.7, "good": 0.4})
+"""By kind: no model is the best for both."""
+EQUAL = ({"cheap": 0.6, "good": 0.6},) * 2
+RUNS, BATCH = 200, 500
+
+
+def logged(rates: tuple[Mapping[str, float], ...], turns: int, seed: int, floor: float) -> list[Decision]:
+    random, table, decisions = Random(seed), Table(Clusters(2)), list[Decision]()
+    for turn in range(turns):
+        kind = random.randrange(2)
+        choice = choose(table, {kind: 1.0}, ("cheap", "good"), random.getrandbits(64), floor=floor)
+        chosen = choice.models[0]
+        decisions.append(
+            Decision(
+                at=float(turn),
+                phi={kind: 1.0},
+                models=tuple(one.model for one in choice.scored),
+                propensities=choice.propensities,
+                expected=tuple(one.reward for one in choice.scored),
+                chosen=chosen,
+                served=chosen,
+                reward=float(random.random() < rates[kind][chosen]),
+            )
+        )
+        if (turn + 1) % BATCH == 0:
+            table = learned_table(decisions, 2)
+    return decisions
+
+
+def holds(estimated: Estimated, truth: float) -> bool:
+    return estimated.low <= truth <= estimated.high
+
+
+def test_intervals_hold_the_truth_in_nine_of_ten_runs_at_least() -> None:
+    held = {"greedy": 0, "cheap": 0, "good": 0}
+    for seed in range(RUNS):
+        report = report_of(logged(RATES, 1_500, seed, 0.35), 2)
+        assert not report.greedy.refusal
+        held["greedy"] += holds(report.greedy.dr, 0.75)
+        held["cheap"] += holds(report.singles["cheap"].dr, 0.6)
+        held["good"] += holds(report.singles["good"].dr, 0.6)
+    assert min(held.values()) >= 0.9 * RUNS, held
+
+
+def test_where_models_are_equal_a_difference_is_seldom_told() -> None:
+    told = 0
+    for seed in range(60):
+        report = report_of(logged(EQUAL, 1_500, seed, 0.35), 2)
+        told += "No difference" not in report.greedy.verdict
+    assert told <= 3
+
+
+def test_a_model_that_was_seldom_asked_gets_no_verdict() -> None:
+    rates = ({"cheap": 0.2, "good": 0.9},) * 2
+    report = report_of(logged(rates, 2_000, 1, 0.02), 2)
+    assert report.singles["cheap"].ess < MIN_ESS
+    assert "rarely tried" in report.singles["cheap"].refusal
+    assert not report.singles["good"].refusal
