@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -75,6 +76,13 @@ async def ask(suite: Running, text: str, router: str = "r", **more: Any) -> dict
     return found
 
 
+async def told(teacher: Teacher, count: int) -> None:
+    """Return when so many outcomes have come: workers send them each second, and again after a call that took too long."""
+    async with asyncio.timeout(30):
+        while len(teacher.outcomes) < count:
+            await teacher.some_came()
+
+
 def test_the_kinds_of_the_test_are_two() -> None:
     assert kind_of(SUM) != kind_of(VERSE)
 
@@ -100,7 +108,7 @@ async def test_each_kind_goes_to_the_model_that_is_good_at_it(tmp_path: Path, to
             assert (record.learned.chosen, record.learned.table) == (model, TABLE.version)
         fixed = await ask(suite, SUM, router="fixed")
         assert "learned" not in fixed["decision"]
-        await eventually(lambda: len(teacher.outcomes) == 3)
+        await told(teacher, 3)
     chosen = [(o.learned.chosen, o.served_model, o.learned.table) for o in teacher.outcomes]
     assert chosen == [
         ("p/first", "p/first", ""),

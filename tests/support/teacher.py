@@ -59,6 +59,10 @@ class Teacher(pb_grpc.LearningServiceServicer, experiment_grpc.ExperimentService
         self._hung_up += 1
         self._wake()
 
+    async def some_came(self) -> None:
+        """Return when outcomes came, or anything else has happened."""
+        await self._changed.wait()
+
     def _wake(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
@@ -81,7 +85,9 @@ class Teacher(pb_grpc.LearningServiceServicer, experiment_grpc.ExperimentService
     async def ReportOutcomes(
         self, request: experiment.ReportOutcomesRequest, context: Any
     ) -> experiment.ReportOutcomesResponse:
-        self.outcomes.extend(request.outcomes)
+        known = {outcome.generation_id for outcome in self.outcomes}
+        self.outcomes += [outcome for outcome in request.outcomes if outcome.generation_id not in known]
+        self._wake()
         return experiment.ReportOutcomesResponse()
 
 
