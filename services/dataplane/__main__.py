@@ -17,7 +17,7 @@ FLAGS = (
     Flag("listen", "127.0.0.1:7011", "gRPC address, HOST:PORT"),
     Flag("advertise", "", "address that others reach this worker at; default: --listen"),
     Flag("controlplane", "127.0.0.1:7001", "gRPC addresses of the control plane, HOST:PORT, comma-separated"),
-    Flag("data-dir", ".turnout/worker", "folder of the last good policy"),
+    Flag("data-dir", ".turnout/worker", "folder of the last good policy and of what was learned"),
     Flag("node-id", "", "id of this worker; default: host and pid"),
     Flag("metrics-port", 0, "port of Prometheus metrics; 0: none"),
     Flag("drain", 0.0, "seconds between NOT_SERVING and refusing calls"),

@@ -8,6 +8,9 @@ from services.dataplane.attempt import Attempt
 from services.dataplane.trail import AttemptTrail
 from services.dataplane.translation import tokens_of
 
+_MOST = 2**53
+"""Of anything that is counted: what no answer can reach, and what records can hold."""
+
 
 def settle(trail: AttemptTrail, attempt: Attempt | None, now: float, wall: float) -> None:
     """Close the books of an attempt, once: its end, its tokens, its cost.
@@ -21,7 +24,7 @@ def settle(trail: AttemptTrail, attempt: Attempt | None, now: float, wall: float
     trail.ended = now
     if attempt is None:
         return
-    trail.usage = _usage(attempt, whole=trail.success)
+    trail.usage = _bounded(_usage(attempt, whole=trail.success))
     target = trail.candidate.target
     if trail.usage is not None and trail.usage.cost_usd is not None:
         trail.cost_usd, trail.cost_is_providers = trail.usage.cost_usd, True
@@ -36,3 +39,12 @@ def _usage(attempt: Attempt, *, whole: bool) -> TokenUsage | None:
         return facts.usage
     known = facts.usage or TokenUsage(input_tokens=tokens_of(attempt.sent))
     return changed(known, output_tokens=max(known.output_tokens, tokens_of(facts.chars)), cost_usd=None, estimated=True)
+
+
+def _bounded(usage: TokenUsage | None) -> TokenUsage | None:
+    """Usage without counts that no answer can have: whatever a provider says, a record and a cost can be made of it."""
+    if usage is None:
+        return None
+    counts = ((name, getattr(usage, name)) for name in usage.__struct_fields__)
+    odd = {name: n for name, n in counts if isinstance(n, int) and not 0 <= n <= _MOST}
+    return changed(usage, **{name: min(max(n, 0), _MOST) for name, n in odd.items()}) if odd else usage

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 
@@ -179,5 +179,9 @@ def to_citation(wire: Any, start: int, end: int) -> Citation | None:
         return None
     what, first, last = _PLACES[kind]
     index, begin, stop = wire.get("document_index"), wire.get(first), wire.get(last)
-    found = (what, begin, stop) if isinstance(begin, int) and isinstance(stop, int) else None
-    return Citation("", title, quote, start, end, index if isinstance(index, int) else 0, found)
+    found = (what, begin, stop) if _is_number(begin) and _is_number(stop) else None
+    return Citation("", title, quote, start, end, index if _is_number(index) else 0, found)
+
+
+def _is_number(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)

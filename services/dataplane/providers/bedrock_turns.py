@@ -98,9 +98,12 @@ class Turns:
         if any(isinstance(p, ToolCall) and p.signature for p in parts):
             self._drop("signatures of tool calls were dropped: only Google's models read them")
 
-    def cache_point(self, control: Mapping[str, Any] | None) -> list[Block]:
+    def cache_point(self, control: Any) -> list[Block]:
         """The block that ends what is to be cached; none where nothing is."""
         if not control:
+            return []
+        if not isinstance(control, Mapping):
+            self._drop("cache_control was dropped: it is no object")
             return []
         if not takes_cache_points(self._family):
             self._drop("cache_control was dropped: this model has no cache on Bedrock")

@@ -82,7 +82,7 @@ def parts_of(message: Any, logprobs: Any = None) -> tuple[Text | Thinking | Tool
         if thought:
             parts.append(Thinking(thought, vendor=VENDOR))
         if said:
-            here = [c for c in found if (member(c, "content_index") or 0) == index]
+            here = [c for c in found if _block_of(c) == index]
             offsets.add(index, said)
             cited = tuple(c for citation in here for c in citations(citation, offsets))
             parts.append(Text(said, citations=cited, logprobs=tuple(tokens_of(logprobs))))
@@ -94,7 +94,7 @@ def _placed(
     parts: list[Text | Thinking | ToolCall], found: list[Any], offsets: Offsets
 ) -> list[Text | Thinking | ToolCall]:
     """`parts` with the citations that name no block of text that is there: they go to the first one."""
-    homeless = [c for c in found if not offsets.knows(member(c, "content_index") or 0)]
+    homeless = [c for c in found if not offsets.knows(_block_of(c))]
     at = next((i for i, p in enumerate(parts) if isinstance(p, Text)), None)
     if homeless and at is not None:
         first = parts[at]
@@ -102,6 +102,11 @@ def _placed(
         more = tuple(c for citation in homeless for c in citations(citation, offsets))
         parts[at] = Text(first.text, citations=(*first.citations, *more), logprobs=first.logprobs)
     return parts
+
+
+def _block_of(citation: Any) -> int:
+    """The block of text that a citation is about."""
+    return count(member(citation, "content_index"))
 
 
 class Offsets:
@@ -132,7 +137,7 @@ def citations(citation: Any, offsets: Offsets) -> Iterator[Citation]:
     if not spoken or not _is_place(start) or not _is_place(end):
         start = end = None
     else:
-        base = offsets.of(count(member(citation, "content_index")))
+        base = offsets.of(_block_of(citation))
         start, end = start + base, end + base
     for source in rows(member(citation, "sources")):
         document = member(source, "document")

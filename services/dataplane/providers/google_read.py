@@ -48,7 +48,7 @@ from services.dataplane.providers.google_wire import (
 
 NOT_PROTOCOL = Failure(FailureKind.BAD_RESPONSE, "the provider's answer is not one of generateContent")
 _VENDOR = "google"
-_STEP = re.compile(r"\.([^.\[\]]+)|\['([^']*)'\]|\[(\d+)\]")
+_STEP = re.compile(r"\.([^.\[\]]+)|\['([^']*)'\]|\[([0-9]{1,9})\]")
 _MAX_ITEMS = 10_000
 """The longest list that pieces of arguments may build; a place behind it is a hostile one."""
 
@@ -228,7 +228,7 @@ def _token(token: WireLogprob) -> dict[str, Any]:
 def _place(call: _Open, piece: WirePartialArg) -> bool:
     """Put a piece of arguments at its place; whether the place is one."""
     path = piece.json_path or ""
-    steps = [name or quoted or int(number) for name, quoted, number in _STEP.findall(path)]
+    steps = [int(number) if number else name or quoted for name, quoted, number in _STEP.findall(path)]
     if not path.startswith("$") or not steps or "".join(m[0] for m in _STEP.finditer(path)) != path[1:]:
         return False
     at: Any = call.args

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Annotated, Any
 
 import msgspec
 
 from services.dataplane.providers.told_cost import told_cost
 from services.dataplane.translation import TokenUsage
+
+_Exact = msgspec.Meta(ge=-(2**53), le=2**53)
+Seconds = Annotated[int, _Exact] | Annotated[float, _Exact]
+"""Since the Unix epoch. Without bounds, "nan" and "inf" would be numbers too, and no whole ones."""
 
 
 class PromptDetails(msgspec.Struct):
@@ -95,7 +100,7 @@ class WireAnswer(msgspec.Struct):
 
     id: str | None = None
     model: str | None = None
-    created: int | float | None = None
+    created: Seconds | None = None
     choices: list[WireChoice] | None = None
     usage: WireUsage | None = None
     error: Any = None
@@ -187,9 +192,13 @@ def thought_of(message: WireMessage) -> str:
         return told
     content = message.content if isinstance(message.content, list) else ()
     inner = [p for part in content if _is_thinking(part) for p in part["thinking"]]
-    texts = [p.get("text") or "" for p in inner if isinstance(p, dict)]
-    details = [d for d in message.reasoning_details or () if isinstance(d, dict)]
-    return "".join(texts) or "".join(d.get("text") or d.get("summary") or "" for d in details)
+    return _texts(inner, "text") or _texts(message.reasoning_details or (), "text", "summary")
+
+
+def _texts(rows: Iterable[Any], *names: str) -> str:
+    """The texts of rows, each under the first of `names` that holds one."""
+    told = [[row.get(name) for name in names] for row in rows if isinstance(row, dict)]
+    return "".join(next((text for text in found if isinstance(text, str) and text), "") for found in told)
 
 
 def _is_thinking(part: Any) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from services.dataplane.exchange import Citation, Image, Text, Thinking, ToolCall
+from services.dataplane.providers.openai_wire import Seconds
 from services.dataplane.providers.told_cost import told_cost
 from services.dataplane.translation import TokenUsage
 
@@ -53,7 +54,7 @@ class WireResponse(msgspec.Struct):
 
     id: str | None = None
     object: str | None = None
-    created_at: int | float | None = None
+    created_at: Seconds | None = None
     status: str | None = None
     error: Any = None
     incomplete_details: WireIncomplete | None = None

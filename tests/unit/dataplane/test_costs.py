@@ -46,6 +46,16 @@ async def test_without_one_it_is_reckoned_from_the_price_list() -> None:
     assert not record_of(found.trails[0], "node").usage.cost_is_providers
 
 
+@pytest.mark.parametrize(("told", "kept"), [(-7, 0), (2**70, 2**53), (10**400, 2**53)])
+async def test_counts_that_no_answer_can_have_spoil_neither_the_cost_nor_the_record(told: int, kept: int) -> None:
+    found = rig(FakeTransport(one=[whole(answer(prompt_tokens=told, total_tokens=None))]), provider("one"), PRICED)
+    reply = await found.engine.whole(CHAT, call())
+    assert reply.status == 200
+    usage = record_of(found.trails[0], "node").usage
+    assert (usage.input_tokens, usage.output_tokens) == (kept, 50)
+    assert usage.cost_usd == pytest.approx((kept + 50) / 1000)
+
+
 async def test_the_price_is_that_of_the_moment() -> None:
     found = rig(FakeTransport(one=[whole(answer())]), provider("one"), {**PRICED, "price_periods": TIMES})
     body = json.loads((await found.engine.whole(CHAT, call())).data)
