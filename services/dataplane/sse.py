@@ -18,8 +18,11 @@ MAX_EVENT = 4 * 1024 * 1024
 # Atomic, so that a CRLF never counts as two line ends.
 _BOUNDARY = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
-_BARE = re.compile(rb"(?:\A|(?<=[\r\n]))[{\[]")
-"""Where a line begins that is no field, but JSON."""
+_BARE = re.compile(rb"[\r\n](?:\[\s*+(?:\{\s*+(?:\"|\Z)|\Z)|\{\s*+(?:\"|\Z))")
+"""The line end before a line that is no field, but a JSON object or a list of them, or the first half of one.
+
+Other brackets are junk, which the standard ignores.
+"""
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -98,7 +101,7 @@ def _events_of(block: bytes) -> list[SseEvent]:
     block = block.lstrip(b"\r\n")
     if block.startswith(b"data: ") and b"\n" not in block and b"\r" not in block:
         return [SseEvent("", block[6:], block)]
-    bare = _BARE.search(block)
+    bare = _BARE.search(b"\n" + block)
     if bare is None:
         return _event_of(block)
     at = bare.start()

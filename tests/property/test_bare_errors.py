@@ -70,3 +70,17 @@ def test_a_bare_object_is_an_event_by_itself_and_no_field_is() -> None:
     parser = SseParser()
     found = parser.feed(b'data: {"a": 1}\n{"error": 1}\n\nfoo\nbar: {x\n: {c\ndata:{d\n\n')
     assert [(e.event, e.data) for e in found] == [("", b'{"a": 1}'), ("error", b'{"error": 1}'), ("", b"{d")]
+
+
+@pytest.mark.parametrize("junk", [b"[info] still here", b"{oops", b"<html>", b"[DONE", b"{{}}", b"503"])
+@pytest.mark.parametrize("wire", EVENTS)
+def test_junk_that_is_no_json_breaks_no_answer(wire: str, junk: bytes) -> None:
+    for api in APIS:
+        found = translation(api, WIRES[wire])
+        shown = b""
+        for each in evil_frames(wire, *TEXTS):
+            progress = found.feed(junk + b"\n\n" + each)
+            assert progress.failure is None, progress.failure
+            shown += progress.frames
+        end = ended(found, shown) if not progress.done else None
+        assert end is None or end.whole
