@@ -37,11 +37,11 @@ BY_PROTOCOL: Mapping[tuple[str, str], Serve] = {
     (BEDROCK, COUNT_TOKENS): _counted_for_claude,
     (COHERE, "embeddings"): _with_codec(COHERE, cohere.embeddings),
     (GOOGLE, "embeddings"): google.embeddings,
-    (GOOGLE, "images"): google.images,
+    (GOOGLE, "images"): _with_codec(GOOGLE, google.images),
     (GOOGLE, COUNT_TOKENS): _with_codec(GOOGLE, google.count_tokens),
     (INWORLD_TTS, _SPEECH): inworld.serve,
     (VERTEX, "embeddings"): google.embeddings,
-    (VERTEX, "images"): google.images,
+    (VERTEX, "images"): _with_codec(VERTEX, google.images),
     (VERTEX, COUNT_TOKENS): _with_codec(VERTEX, google.count_tokens),
     (VERTEX_CLAUDE, COUNT_TOKENS): _with_codec(VERTEX_CLAUDE, google.count_claude),
 }
