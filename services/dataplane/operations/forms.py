@@ -54,6 +54,11 @@ class Form:
         """Whether there is a part of this name, be it empty."""
         return any(base_name(part.name) == name for part in self.parts)
 
+    def file(self, name: str) -> bytes | None:
+        """The bytes of the first file of this name; None: there is none."""
+        part = next((part for part in self.parts if part.is_file and base_name(part.name) == name), None)
+        return None if part is None else self.body[part.start : part.end]
+
     def fields(self) -> dict[str, Any]:
         """What the fields say: text, lists (`name[]`, or a name that comes twice) and objects (`name[key]`).
 

@@ -8,7 +8,16 @@ from services.core.policy.provider_types import BEDROCK, COHERE, GOOGLE, INWORLD
 from services.core.policy.snapshot import Target
 from services.core.routing.plan import Candidate
 from services.dataplane.codec import ProviderCodec
-from services.dataplane.operations import bedrock, cohere, count, google, inworld, mistral, openai_like
+from services.dataplane.operations import (
+    bedrock,
+    cohere,
+    count,
+    google,
+    inworld,
+    inworld_transcription,
+    mistral,
+    openai_like,
+)
 from services.dataplane.operations.call import OperationCall
 from services.dataplane.providers.registry import codec_named, codec_of, spoken
 from services.dataplane.translation import Translation, Untranslatable
@@ -40,6 +49,7 @@ BY_PROTOCOL: Mapping[tuple[str, str], Serve] = {
     (GOOGLE, "images"): _with_codec(GOOGLE, google.images),
     (GOOGLE, COUNT_TOKENS): _with_codec(GOOGLE, google.count_tokens),
     (INWORLD_TTS, _SPEECH): inworld.serve,
+    (INWORLD_TTS, "audio.transcriptions"): inworld_transcription.serve,
     (VERTEX, "embeddings"): google.embeddings,
     (VERTEX, "images"): _with_codec(VERTEX, google.images),
     (VERTEX, COUNT_TOKENS): _with_codec(VERTEX, google.count_tokens),
