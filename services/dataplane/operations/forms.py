@@ -76,11 +76,19 @@ class Form:
                 found[name] = _typed(found[name])
         return found
 
-    def rewritten(self, model: str, dropped: Callable[[str], bool], renamed: Mapping[str, str]) -> bytes:
-        """The form with `model` in it, without the fields that are dropped; everything else byte for byte."""
+    def rewritten(
+        self, model: str, dropped: Callable[[str], bool], renamed: Mapping[str, str], *, files_last: bool = False
+    ) -> bytes:
+        """The form with `model` in it, without the fields that are dropped; everything else byte for byte.
+
+        Args:
+            model: Empty: the form names none.
+            files_last: Fields go before files.
+        """
         view = memoryview(self.body)
-        pieces: list[bytes | memoryview] = [self._field("model", model)]
-        for part in self.parts:
+        pieces: list[bytes | memoryview] = [self._field("model", model)] if model else []
+        parts = sorted(self.parts, key=lambda part: part.is_file) if files_last else self.parts
+        for part in parts:
             name = base_name(part.name)
             if name == "model" or dropped(name):
                 continue

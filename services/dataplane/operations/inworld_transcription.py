@@ -16,6 +16,7 @@ from services.dataplane.operations.call import FormPayload, OperationCall
 from services.dataplane.operations.inworld import named, request
 from services.dataplane.operations.streams import BytesTranslation
 from services.dataplane.operations.translations import Answer, JsonTranslation, Upstream
+from services.dataplane.operations.wrapped import JsonText
 from services.dataplane.providers.openai_errors import classify, in_stream
 from services.dataplane.translation import TokenUsage, Translation, Untranslatable
 
@@ -52,7 +53,7 @@ def serve(call: OperationCall, candidate: Candidate) -> Translation:
     warnings = [*call.warnings, *call.dropped(*_KNOWN)]
     if form == "text":
         kind = "text/plain; charset=utf-8"
-        return BytesTranslation(upstream, candidate, warnings, kind=kind, decoder=_Text(), may_be_empty=True)
+        return BytesTranslation(upstream, candidate, warnings, kind=kind, decoder=JsonText(_read), may_be_empty=True)
     return JsonTranslation(upstream, candidate, warnings, _answer, names_model=False)
 
 
@@ -103,22 +104,3 @@ def _answer(body: bytes, headers: Mapping[str, str]) -> Answer | Failure:
     if usage is not None:
         members["usage"] = raw({"type": "duration", "seconds": usage.seconds})
     return Answer(members, usage)
-
-
-class _Text:
-    """The transcript alone, out of the JSON around it."""
-
-    def __init__(self) -> None:
-        self.usage: TokenUsage | None = None
-        self._pieces: list[bytes] = []
-
-    def feed(self, data: bytes) -> bytes:
-        self._pieces.append(data)
-        return b""
-
-    def end(self) -> bytes | Failure:
-        found = _read(b"".join(self._pieces))
-        if isinstance(found, Failure):
-            return found
-        text, self.usage = found
-        return text.encode()

@@ -17,6 +17,7 @@ from services.dataplane.operations import (
     inworld_transcription,
     mistral,
     openai_like,
+    xai,
 )
 from services.dataplane.operations.call import OperationCall
 from services.dataplane.providers.registry import codec_named, codec_of, spoken
@@ -60,6 +61,7 @@ BY_PROTOCOL: Mapping[tuple[str, str], Serve] = {
 BY_TYPE: Mapping[tuple[str, str], ServeLike] = {
     (MISTRAL, _SPEECH): mistral.speech,
     (MISTRAL, "audio.transcriptions"): mistral.transcription,
+    ("xai", "audio.transcriptions"): xai.transcription,
 }
 """Operations of providers that speak OpenAI's protocol, and differ in these, by provider type and API."""
 
