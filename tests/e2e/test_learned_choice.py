@@ -11,6 +11,7 @@ import pytest
 
 from services.core.routing.learned.clusters import weights
 from services.core.routing.learned.features import features
+from services.dataplane.learned_tables import TablesFile
 from tests.support.asking import address, question
 from tests.support.inprocess import TOPOLOGIES, Running, eventually, records, running_suite
 from tests.support.teacher import KINDS, SUM, VERSE, Teacher, table, teaching
@@ -159,7 +160,8 @@ async def test_a_worker_goes_on_with_its_tables_and_begins_with_them(tmp_path: P
         assert (await ask(suite, SUM))["attempts"][-1]["model"] == "p/first"
         teacher.say(TABLE, full=True)
         await eventually(lambda: len(suite.worker.tables.current) == 1)
-        await eventually((tmp_path / "worker" / "learned.tables").exists)
+        file = TablesFile(tmp_path / "worker" / "learned.tables")
+        await eventually(lambda: any(list(m.tables) == [TABLE] for m in list(file.load())[:1]))
     async with (
         running_upstream(answer) as upstream,
         running_suite(tmp_path, "fused", *documents(upstream.url, {})) as suite,
