@@ -2,6 +2,9 @@
 
 As the WHATWG standard says: lines end in CR, LF or CRLF, a blank line ends an event, a byte
 order mark at the start is skipped, comments are ignored. Events without data are dropped.
+
+Beyond the standard: an object or list that stands where a field should is an event named "error". It is how servers
+whose stream has begun already tell that they have failed; ignored, it would let a broken answer pass for a whole one.
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
@@ -15,7 +18,16 @@ MAX_EVENT = 4 * 1024 * 1024
 # Atomic, so that a CRLF never counts as two line ends.
 _BOUNDARY = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
+_BARE = re.compile(rb"[\r\n](?:\[\s*+(?:\{\s*+(?:\"|\Z)|\Z)|\{\s*+(?:\"|\Z))")
+"""The line end before a line that is no field, but a JSON object or a list of them, or the first half of one.
+
+Other brackets are junk, which the standard ignores.
+"""
 _BOM = b"\xef\xbb\xbf"
+
+
+ERROR = "error"
+"""Name of the event that tells of a failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +79,13 @@ class SseParser:
     def _split_plain(self, buffer: bytes) -> list[SseEvent]:
         """The common case: lines end in LF."""
         *blocks, self._buffer = buffer.split(b"\n\n")
-        return [event for block in blocks if (event := _event_of(block)) is not None]
+        return [event for block in blocks for event in _events_of(block)]
 
     def _split(self, buffer: bytes, searched: int) -> list[SseEvent]:
         events: list[SseEvent] = []
         start = 0
         for match in _BOUNDARY.finditer(buffer, searched):
-            event = _event_of(buffer[start : match.start()])
-            if event is not None:
-                events.append(event)
+            events += _events_of(buffer[start : match.start()])
             start = match.end()
         self._buffer = buffer[start:]
         self._skip_newline = not self._buffer and buffer.endswith(b"\r") and start > 0
@@ -86,10 +96,19 @@ class SseParser:
         return self._buffer
 
 
-def _event_of(block: bytes) -> SseEvent | None:
+def _events_of(block: bytes) -> list[SseEvent]:
+    """The event of a block, and what stands bare behind it."""
     block = block.lstrip(b"\r\n")
     if block.startswith(b"data: ") and b"\n" not in block and b"\r" not in block:
-        return SseEvent("", block[6:], block)
+        return [SseEvent("", block[6:], block)]
+    bare = _BARE.search(b"\n" + block)
+    if bare is None:
+        return _event_of(block)
+    at = bare.start()
+    return [*_event_of(block[:at].rstrip(b"\r\n")), SseEvent(ERROR, block[at:], block[at:])]
+
+
+def _event_of(block: bytes) -> list[SseEvent]:
     event, data = "", []
     for line in _LINE_END.split(block):
         name, colon, value = line.partition(b":")
@@ -100,7 +119,7 @@ def _event_of(block: bytes) -> SseEvent | None:
             data.append(value)
         elif name == b"event":
             event = value.decode("utf-8", "replace")
-    return SseEvent(event, b"\n".join(data), block) if data else None
+    return [SseEvent(event, b"\n".join(data), block)] if data else []
 
 
 def frame(data: bytes, event: str = "") -> bytes:

@@ -108,10 +108,9 @@ async def test_the_full_product_ends_as_its_rows_say(
 
 def test_the_matrix_is_complete_over_the_registries() -> None:
     assert set(APIS) == {dialect.api for dialect in DIALECTS}
-    # One wire form for each protocol that is an API too, and for Bedrock's, whose frames are binary. What else no caller
-    # speaks (Cohere's) is not in the matrix, only in the tests of its codec.
+    # One wire form for each protocol that is an API too, and for those that no caller speaks: Bedrock's and Cohere's.
     apis = {codec.api for codec in CODECS} - {""}
-    assert len(WIRES) == len(apis | {"bedrock"})
+    assert len(WIRES) == len(apis | {"bedrock", "cohere"})
     spoken = {form["type"] for form in documents({"evil": Host("http://x")}, "http://x", "honest")[:-1]}
     assert {codec.api for codec in CODECS if spoken & set(codec.protocols)} - {""} == apis
 

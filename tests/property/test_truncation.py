@@ -49,6 +49,7 @@ WIRES = {
     "google": "generateContent",
     "bedrock": "converse",
     "responses": "responses",
+    "cohere": "cohere",
 }
 APIS = [dialect.api for dialect in DIALECTS]
 LIMIT = 8_192

@@ -65,6 +65,7 @@ UNEQUAL: Mapping[str, Unequal] = {
     "vertex-generateContent-59d1b7e5cefe": Unequal(_K.BAD_RESPONSE, _MALFORMED),
     "vertex-generateContent-67c6f80124c3": Unequal(_K.CONTENT_REFUSED, _BLOCKED),
     "vertex-generateContent-bb3cb008505c": Unequal(_K.CONTENT_REFUSED, _BLOCKED),
+    "vertex-streamGenerateContent-025a542212a1": Unequal(_K.SERVER_ERROR, _ERROR),
     "vertex-streamGenerateContent-0fc1aca6f74d": Unequal(_K.CONTENT_REFUSED, _BLOCKED),
     "vertex-streamGenerateContent-29449d27c670": Unequal(_K.STREAM_TRUNCATED, _MALFORMED),
     "vertex-streamGenerateContent-36d4e472f926": Unequal(

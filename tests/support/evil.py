@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 
 from services.core.errors import Clock, FailureKind
+from tests.support.cohere_server import cohere_answer, cohere_events
 from tests.support.converse import converse_frame
 from tests.support.converse_server import EVENT_STREAM_HEAD, converse_answer, converse_events
 from tests.support.upstream import (
@@ -40,7 +41,7 @@ from tests.support.upstream import (
     responses_events,
 )
 
-WIRES = ("openai", "anthropic", "google", "bedrock", "responses")
+WIRES = ("openai", "anthropic", "google", "bedrock", "responses", "cohere")
 FIRST = "first-piece "
 """The first content of an evil answer; a script that says `shown` goes on when the caller has it."""
 TEXTS = (FIRST, "w\u00f6rld \U0001f642 ", "then more ", "at last.")
@@ -133,6 +134,7 @@ _EVENTS = {
     "google": google_events,
     "bedrock": converse_events,
     "responses": responses_events,
+    "cohere": cohere_events,
 }
 _ANSWERS = {
     "openai": openai_answer,
@@ -140,6 +142,7 @@ _ANSWERS = {
     "google": google_answer,
     "bedrock": converse_answer,
     "responses": responses_answer,
+    "cohere": cohere_answer,
 }
 
 
@@ -155,7 +158,7 @@ def frames_of(wire: str, *texts: str) -> list[bytes]:
 
 def lifecycle(wire: str) -> int:
     """How many frames come before the first content."""
-    return {"openai": 1, "anthropic": 2, "google": 1, "bedrock": 1, "responses": 4}[wire]
+    return {"openai": 1, "anthropic": 2, "google": 1, "bedrock": 1, "responses": 4, "cohere": 2}[wire]
 
 
 def terminal(wire: str) -> int:
@@ -213,6 +216,9 @@ def error_object(wire: str, kind: str, code: str | None = None) -> bytes:
     if wire == "bedrock":
         told = {"__type": f"com.amazon.coral.service#{_BEDROCK[kind]}"}
         return json.dumps({**told, "message": "The upstream reports a problem."}).encode()
+    if wire == "cohere":
+        told = {"error_type": code or kind} if code or kind else {}
+        return json.dumps({"id": "c-1", "message": "The upstream reports a problem.", **told}).encode()
     error = {"message": "The upstream reports a problem.", "type": kind}
     flat = {**error, "param": None, "code": code}
     body = {"type": "error", "error": error} if wire == "anthropic" else {"error": flat}

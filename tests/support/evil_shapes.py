@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tests.support.cohere_server import end, without_text
 from tests.support.converse import converse_frame, frame, reframed
 from tests.support.converse_server import converse_answer
 from tests.support.evil import (
@@ -256,6 +257,8 @@ def _answers(wire: str, *, stream: bool) -> list[Fault]:
 
 def answer_without_text(wire: str, why: str, *, stream: bool) -> list[bytes] | bytes:
     """An answer that says nothing: empty (`stop`), `refused`, a `tool` call or a `thought`."""
+    if wire == "cohere":
+        return without_text(why, stream=stream)
     make = {
         "openai": (_openai_whole, _openai_stream),
         "anthropic": (_anthropic_whole, _anthropic_stream),
@@ -424,6 +427,14 @@ def _behind(wire: str, streamed: Callable[..., Script], *, stream: bool, body: b
     ]
 
 
+def _ended_as_error(streamed: Callable[..., Script]) -> Fault:
+    """Cohere's finish reason of an answer that failed behind its content."""
+    failed = json.dumps({**json.loads(whole_body("cohere")), "finish_reason": "ERROR"}).encode()
+    frames = [*frames_of("cohere", *TEXTS)[:-1], end("ERROR", error="The model failed.")]
+    script = streamed(frames, shown=True, body=failed)
+    return _next("ended-as-error", script, Phase.CONTENT, frozenset({K.SERVER_ERROR}))
+
+
 def _syntax(wire: str, frames: Sequence[bytes]) -> dict[str, list[bytes]]:
     """What a stream's syntax allows, and few providers do; of event streams, other things under the same names."""
     joined = b"".join(frames)
@@ -469,7 +480,8 @@ def _events(wire: str, *, stream: bool) -> list[Fault]:
     cut = whole_body(wire)[:-1]
     syntax = _syntax(wire, frames)
     no_finish = streamed(without_finish, shown=True, body=cut)
-    at_once = streamed([*frames[:head], frames[-1]], body=b" ")
+    over = end(tokens=0) if wire == "cohere" else frames[-1]
+    at_once = streamed([*frames[:head], over], body=b" ")
     kinds = TRUNCATED if stream else NOT_WHOLE
     found = [
         Fault("terminal-without-finish", Phase.CONTENT, Fate.NEXT, kinds, no_finish),
@@ -478,6 +490,10 @@ def _events(wire: str, *, stream: bool) -> list[Fault]:
     if stream and wire == "responses":
         # The terminal event holds all of the answer.
         found = [_whole("terminal-without-finish", no_finish), _whole("terminal-at-once", at_once)]
+    if wire == "cohere":
+        # The terminal event tells the finish reason, which may be that there is no answer.
+        found[0] = _whole("terminal-without-finish", no_finish) if stream else found[0]
+        found.append(_ended_as_error(streamed))
     found += [
         _whole("two-finishes", streamed([*frames[:-last], finish, *frames[-last:]], body=padded)),
         _whole("two-terminals", streamed([*frames, frames[-1]], body=padded)),

@@ -33,6 +33,14 @@ def _bedrock(name: str, told: str = "The upstream reports a problem.") -> Any:
     return {"__type": f"com.amazon.coral.service#{name}", "message": told}
 
 
+def _cohere(error_type: str = "") -> Any:
+    return {
+        "id": "c-1",
+        "message": "The upstream reports a problem.",
+        **({"error_type": error_type} if error_type else {}),
+    }
+
+
 Row = tuple[str, int, Any, Fate, FailureKind, int]
 """(name, the provider's status, its body, fate, kind, the caller's status)."""
 
@@ -116,12 +124,27 @@ BEDROCK: tuple[Row, ...] = (
     ("no-body", 500, b"", Fate.NEXT, K.SERVER_ERROR, 502),
 )  # fmt: skip
 
+COHERE: tuple[Row, ...] = (
+    ("invalid", 400, _cohere(), Fate.STOP, K.INVALID_REQUEST, 400),
+    ("too-long", 400, _cohere("TOO_MANY_TOKENS"), Fate.NEXT, K.CONTEXT_TOO_LONG, 400),
+    ("bad-key", 401, _cohere(), Fate.NEXT, K.CREDENTIALS_REJECTED, 502),
+    ("unpaid", 402, _cohere(), Fate.NEXT, K.QUOTA_EXHAUSTED, 502),
+    ("forbidden", 403, _cohere(), Fate.NEXT, K.CREDENTIALS_REJECTED, 502),
+    ("no-model", 404, _cohere(), Fate.NEXT, K.MODEL_MISSING, 404),
+    ("too-large", 413, _cohere(), Fate.STOP, K.REQUEST_TOO_LARGE, 413),
+    ("unprocessable", 422, _cohere(), Fate.STOP, K.INVALID_REQUEST, 422),
+    ("bad-token", 498, _cohere(), Fate.NEXT, K.CREDENTIALS_REJECTED, 502),
+    ("html", 502, b"<html><body>Bad Gateway</body></html>", Fate.NEXT, K.SERVER_ERROR, 502),
+    ("no-body", 500, b"", Fate.NEXT, K.SERVER_ERROR, 502),
+)
+
 ROWS: Mapping[str, tuple[Row, ...]] = {
     "openai": OPENAI,
     "anthropic": ANTHROPIC,
     "google": GOOGLE,
     "bedrock": BEDROCK,
     "responses": OPENAI,
+    "cohere": COHERE,
 }
 
 PASSING: Mapping[int, FailureKind] = {
@@ -193,8 +216,8 @@ def _passing(wire: str, status: int, form: str) -> Fault:
         words = "server_error" if scene.wire in {"openai", "responses"} else "api_error"
         if status == 429:
             words = "rate_limit_error"
-        # Amazon's names say more than its statuses; these rows are about statuses.
-        body = error_object(scene.wire, words if scene.wire != "bedrock" else "")
+        # Amazon's names say more than its statuses, and Cohere has none for these; the rows are about statuses.
+        body = error_object(scene.wire, words if scene.wire not in {"bedrock", "cohere"} else "")
         return [whole(status, body, **{name.replace("-", "_"): value for name, value in headers().items()})]
 
     return Fault(

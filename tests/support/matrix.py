@@ -24,6 +24,7 @@ from urllib.parse import unquote
 from turnout.record.v1.record_pb2 import RequestRecord
 
 from tests.support.asking import question
+from tests.support.cohere_server import cohere_answer, cohere_events
 from tests.support.converse_server import converse_answer, converse_events
 from tests.support.evil import FULL, WIRES, Fate, Fault, Phase, Scene, cuts, stream_head
 from tests.support.evil_hosts import Host, hosts
@@ -55,6 +56,7 @@ PROVIDERS = {
     "google": ("google", "/v1beta"),
     "bedrock": ("bedrock", ""),
     "responses": ("openai", "/v1"),
+    "cohere": ("cohere", "/v2"),
 }
 """Provider type of each wire form, and the path of its address."""
 ANSWERS = {
@@ -63,6 +65,7 @@ ANSWERS = {
     "google": (google_answer, google_events),
     "bedrock": (converse_answer, converse_events),
     "responses": (responses_answer, responses_events),
+    "cohere": (cohere_answer, cohere_events),
 }
 CLOCKS = {
     "connect": "1s", "headers": "1500ms", "first_event": "1700ms", "first_content": "1900ms", "idle": "2100ms",
@@ -186,7 +189,7 @@ def asked(seen: Seen) -> tuple[str, str, bool]:
     place, _, verb = seen.path.rpartition(":")
     if place and verb.partition("?")[0] in {"generateContent", "streamGenerateContent"}:
         return "google", place.rpartition("/")[2], verb == "streamGenerateContent?alt=sse"
-    ends = {"/chat/completions": "openai", "/responses": "responses"}
+    ends = {"/chat/completions": "openai", "/responses": "responses", "/chat": "cohere"}
     wire = next((wire for end, wire in ends.items() if seen.path.endswith(end)), "anthropic")
     return wire, seen.json["model"], bool(seen.json.get("stream"))
 

@@ -28,7 +28,8 @@ from services.dataplane.providers.anthropic_wire import (
     shows,
     to_usage,
 )
-from services.dataplane.sse import SseEvent, SseOverflow, SseParser, frame
+from services.dataplane.providers.openai_errors import error_object
+from services.dataplane.sse import ERROR, SseEvent, SseOverflow, SseParser, frame
 from services.dataplane.translation import JSON, Evidence, Facts, Progress, tokens_of
 from services.dataplane.transport.port import UpstreamRequest
 
@@ -103,6 +104,9 @@ class AnthropicPassthrough:
         progress = Progress()
         for event in events:
             if self._over:
+                break
+            if event.event == ERROR:
+                progress.event, progress.failure = True, in_stream(error_object(event.data))
                 break
             try:
                 decoded = decode_event(event.data)

@@ -31,7 +31,7 @@ from services.dataplane.providers.openai_wire import (
     shows_more_than_text,
     to_usage,
 )
-from services.dataplane.sse import SseOverflow, SseParser, frame
+from services.dataplane.sse import ERROR, SseOverflow, SseParser, frame
 from services.dataplane.translation import JSON, Evidence, Facts, Progress, tokens_of
 from services.dataplane.transport.port import UpstreamRequest
 
@@ -143,13 +143,16 @@ class OpenAiPassthrough:
                 # A server that gives no finish reason has counted the tokens when it is done.
                 self._finish(progress, whole=self._finished or self._usage_chunk is not None)
                 break
+            if event.event == ERROR:
+                progress.failure = in_stream(error_object(event.data))
+                break
             try:
                 chunk = decode_answer(event.data)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 progress.failure = NOT_JSON
                 break
-            if chunk.error or event.event == "error":
-                progress.failure = in_stream(chunk.error or error_object(event.data))
+            if chunk.error:
+                progress.failure = in_stream(chunk.error)
                 break
             if broke_off(chunk):
                 progress.failure = BROKE_OFF

@@ -33,7 +33,7 @@ from services.dataplane.providers.responses_wire import (
     items_of,
     to_usage,
 )
-from services.dataplane.sse import SseEvent, SseOverflow, SseParser, frame
+from services.dataplane.sse import ERROR, SseEvent, SseOverflow, SseParser, frame
 from services.dataplane.translation import JSON, Evidence, Facts, Progress
 from services.dataplane.transport.port import UpstreamRequest
 
@@ -105,13 +105,16 @@ class ResponsesPassthrough:
             if event.data.startswith(DONE):
                 progress.failure = TRUNCATED
                 break
+            if event.event == ERROR:
+                progress.event, progress.failure = True, in_stream(error_object(event.data))
+                break
             try:
                 decoded = decode_event(event.data)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 progress.failure = NOT_JSON
                 break
             progress.event = True
-            if decoded.error or decoded.type == "error" or event.event == "error":
+            if decoded.error or decoded.type == ERROR:
                 progress.failure = in_stream(decoded.error or error_object(event.data))
                 break
             self._read(decoded, event, frames, progress)

@@ -134,12 +134,14 @@ class FormPayload:
             self._values = self.form.fields()
         return self._values
 
-    def rewritten(self, model: str, dropped: Iterable[str], renamed: Mapping[str, str]) -> bytes:
+    def rewritten(
+        self, model: str, dropped: Iterable[str], renamed: Mapping[str, str], *, files_last: bool = False
+    ) -> bytes:
         """The form for `model`. Files are copied once for all attempts at a model."""
         left_out = _OURS | frozenset(dropped)
-        wanted = (model, left_out, tuple(renamed.items()))
+        wanted = (model, left_out, tuple(renamed.items()), files_last)
         if self._last[0] != wanted:
-            body = self.form.rewritten(model, lambda name: name in left_out, renamed)
+            body = self.form.rewritten(model, lambda name: name in left_out, renamed, files_last=files_last)
             self._last = (wanted, body)
         return self._last[1]
 

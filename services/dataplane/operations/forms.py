@@ -54,6 +54,11 @@ class Form:
         """Whether there is a part of this name, be it empty."""
         return any(base_name(part.name) == name for part in self.parts)
 
+    def file(self, name: str) -> bytes | None:
+        """The bytes of the first file of this name; None: there is none."""
+        part = next((part for part in self.parts if part.is_file and base_name(part.name) == name), None)
+        return None if part is None else self.body[part.start : part.end]
+
     def fields(self) -> dict[str, Any]:
         """What the fields say: text, lists (`name[]`, or a name that comes twice) and objects (`name[key]`).
 
@@ -71,11 +76,19 @@ class Form:
                 found[name] = _typed(found[name])
         return found
 
-    def rewritten(self, model: str, dropped: Callable[[str], bool], renamed: Mapping[str, str]) -> bytes:
-        """The form with `model` in it, without the fields that are dropped; everything else byte for byte."""
+    def rewritten(
+        self, model: str, dropped: Callable[[str], bool], renamed: Mapping[str, str], *, files_last: bool = False
+    ) -> bytes:
+        """The form with `model` in it, without the fields that are dropped; everything else byte for byte.
+
+        Args:
+            model: Empty: the form names none.
+            files_last: Fields go before files.
+        """
         view = memoryview(self.body)
-        pieces: list[bytes | memoryview] = [self._field("model", model)]
-        for part in self.parts:
+        pieces: list[bytes | memoryview] = [self._field("model", model)] if model else []
+        parts = sorted(self.parts, key=lambda part: part.is_file) if files_last else self.parts
+        for part in parts:
             name = base_name(part.name)
             if name == "model" or dropped(name):
                 continue

@@ -14,6 +14,7 @@ from services.core.policy.snapshot import Target
 from services.core.routing.plan import Candidate
 from services.dataplane.codec import ProviderCodec
 from services.dataplane.dialects.anthropic_read import read_message_request
+from services.dataplane.exchange import Image
 from services.dataplane.members import join_members, raw, split_members
 from services.dataplane.operations.call import OperationCall
 from services.dataplane.operations.openai_like import read_answer
@@ -26,6 +27,7 @@ from services.dataplane.translation import TokenUsage, Translation, Untranslatab
 from services.dataplane.transport.port import UpstreamRequest
 
 NOT_PROTOCOL = Failure(FailureKind.BAD_RESPONSE, "the provider's answer is not of this API")
+NO_PICTURE = Failure(FailureKind.EMPTY_ANSWER, "the provider answered without a picture")
 ALL_FILTERED = Failure(FailureKind.CONTENT_REFUSED, "the provider made no picture: its policy filtered all of them")
 
 _TASKS: Mapping[str, str] = {
@@ -41,6 +43,8 @@ _TASKS: Mapping[str, str] = {
 _RATIOS: Mapping[str, str] = {
     "1024x1024": "1:1", "256x256": "1:1", "512x512": "1:1", "1792x1024": "16:9", "1024x1792": "9:16",
 }  # fmt: skip
+_FREE_RATIOS: Mapping[str, str] = {**_RATIOS, "1536x1024": "3:2", "1024x1536": "2:3"}
+"""The same for Gemini's own pictures, which come in more shapes."""
 _COUNTED = ("contents", "systemInstruction", "tools", "generationConfig")
 """What the count at Vertex AI takes of a request."""
 
@@ -131,23 +135,57 @@ def _predicted(wanted: int, encoding: Any, answer: Mapping[str, Any]) -> Answer 
 # Pictures.
 
 
-def images(call: OperationCall, candidate: Candidate) -> Translation:
-    """The translation of pictures to Imagen. Gemini's own pictures are a part of its chat."""
+def images(codec: ProviderCodec, call: OperationCall, candidate: Candidate) -> Translation:
+    """The translation of pictures to Imagen, or to a Gemini model that makes them."""
     target = candidate.target
-    if "imagen" not in target.upstream_model:
-        raise Untranslatable.because(f"{target.model} makes pictures in its chat; /v1/images is for Imagen")
+    imagen = "imagen" in target.upstream_model
+    if not imagen and "image" not in target.upstream_model:
+        raise Untranslatable.because(f"{target.model} makes no pictures")
     if call.stream or call.value("response_format") == "url":
         raise Untranslatable.because(f"{target.provider.name} gives pictures whole, as base64")
-    parameters: dict[str, Any] = {"sampleCount": call.value("n") or 1}
-    size = call.value("size")
-    if size not in (None, "auto"):
-        ratio = _RATIOS.get(size) if isinstance(size, str) else None
-        if ratio is None:
-            raise Untranslatable.because(f"{target.provider.name} makes no pictures of the size {size!r}")
-        parameters["aspectRatio"] = ratio
-    body = {"instances": [{"prompt": call.text("prompt")}], "parameters": parameters}
+    ratio = _ratio(call, target, _RATIOS if imagen else _FREE_RATIOS)
     known = ("prompt", "n", "size", "response_format", "stream")
-    return _translation(call, candidate, _upstream(target, "predict", body), _pictures, known, names=False)
+    if imagen:
+        parameters = {"sampleCount": call.value("n") or 1} | ({"aspectRatio": ratio} if ratio else {})
+        body: dict[str, Any] = {"instances": [{"prompt": call.text("prompt")}], "parameters": parameters}
+        return _translation(call, candidate, _upstream(target, "predict", body), _pictures, known, names=False)
+    if call.value("n") not in (None, 1):
+        raise Untranslatable.because(f"{target.model} makes one picture at a time, not {call.value('n')!r}")
+    config = {"responseModalities": ["IMAGE"]} | ({"imageConfig": {"aspectRatio": ratio}} if ratio else {})
+    body = {"contents": [{"role": "user", "parts": [{"text": call.text("prompt")}]}], "generationConfig": config}
+    warnings = [*call.warnings, *call.dropped(*known)]
+    reader: ReadAnswer = partial(_drawn, codec)
+    return JsonTranslation(_upstream(target, "generateContent", body), candidate, warnings, reader, names_model=False)
+
+
+def _ratio(call: OperationCall, target: Target, ratios: Mapping[str, str]) -> str:
+    """Google's word for the size that is asked for; empty: any will do."""
+    size = call.value("size")
+    if size in (None, "auto"):
+        return ""
+    ratio = ratios.get(size) if isinstance(size, str) else None
+    if ratio is None:
+        raise Untranslatable.because(f"{target.provider.name} makes no pictures of the size {size!r}")
+    return ratio
+
+
+def _drawn(codec: ProviderCodec, body: bytes, headers: Mapping[str, str]) -> Answer | Failure:
+    """The pictures of an answer of chat; those that a model tries while it thinks are not among its parts."""
+    del headers
+    answer = codec.decode(body)
+    if isinstance(answer, Failure):
+        return answer
+    found = [part for part in answer.parts if isinstance(part, Image) and part.data]
+    if not found:
+        return ALL_FILTERED if answer.finish_reason == "content_filter" else NO_PICTURE
+    used = answer.usage
+    members = {"created": raw(0), "data": raw([{"b64_json": image.data} for image in found])}
+    kind = found[0].media_type.partition("/")[2]
+    members |= {"output_format": raw(kind)} if kind else {}
+    if used is not None:
+        given, made = used.input_tokens, used.output_tokens
+        members["usage"] = raw({"input_tokens": given, "output_tokens": made, "total_tokens": given + made})
+    return Answer(members, used or TokenUsage(images=len(found)), answer.id)
 
 
 def _pictures(answer: Mapping[str, Any]) -> Answer | Failure:

@@ -43,7 +43,7 @@ def serve(call: OperationCall, candidate: Candidate) -> Translation:
     target = candidate.target
     body, whole, head = _body(call, target)
     warnings = [*call.warnings, *call.dropped(*_KNOWN)]
-    upstream = Upstream(partial(_request, target, body, ":stream" if not whole else ""), classify)
+    upstream = Upstream(partial(request, target, body, f"/tts/v1/voice{'' if whole else ':stream'}"), classify)
     decoder = JsonSound(_whole_piece if whole else _line, lines=not whole, head=head)
     made = SoundEvents if call.value("stream_format") == "sse" else BytesTranslation
     usage = TokenUsage(characters=len(call.text("input")))
@@ -95,24 +95,25 @@ def _number(call: OperationCall, name: str) -> float | None:
     raise InvalidRequest(f"`{name}` must be a number", param=name)
 
 
-def _request(target: Target, body: dict[str, Any], way: str, credential: str) -> UpstreamRequest:
+def request(target: Target, body: dict[str, Any], path: str, credential: str) -> UpstreamRequest:
+    """A request to `path` of Inworld's API, whose keys are for Basic."""
     headers = {}
     if credential:
         headers["authorization"] = credential if credential.startswith("Basic ") else f"Basic {credential}"
-    return json_request(f"{target.provider.base_url}/tts/v1/voice{way}", body, target, headers)
+    return json_request(f"{target.provider.base_url}{path}", body, target, headers)
 
 
 def _line(value: Mapping[str, Any]) -> tuple[str, TokenUsage | None] | Failure:
     error = value.get("error")
     if error:
-        return in_stream(_named(error))
+        return in_stream(named(error))
     result = value.get("result")
     return _whole_piece(result) if isinstance(result, Mapping) else NO_SOUND
 
 
 def _whole_piece(value: Mapping[str, Any]) -> tuple[str, TokenUsage | None] | Failure:
     if value.get("error"):
-        return in_stream(_named(value["error"]))
+        return in_stream(named(value["error"]))
     sound, used = value.get("audioContent", ""), value.get("usage")
     if not isinstance(sound, str):
         return NO_SOUND
@@ -130,7 +131,7 @@ _RPC: Mapping[int, str] = {
 }  # fmt: skip
 
 
-def _named(error: Any) -> Any:
+def named(error: Any) -> Any:
     """A google.rpc.Status with its code by name."""
     code = error.get("code") if isinstance(error, Mapping) else None
     return {**error, "status": _RPC[code]} if isinstance(code, int) and code in _RPC else error

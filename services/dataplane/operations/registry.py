@@ -8,7 +8,17 @@ from services.core.policy.provider_types import BEDROCK, COHERE, GOOGLE, INWORLD
 from services.core.policy.snapshot import Target
 from services.core.routing.plan import Candidate
 from services.dataplane.codec import ProviderCodec
-from services.dataplane.operations import bedrock, cohere, count, google, inworld, mistral, openai_like
+from services.dataplane.operations import (
+    bedrock,
+    cohere,
+    count,
+    google,
+    inworld,
+    inworld_transcription,
+    mistral,
+    openai_like,
+    xai,
+)
 from services.dataplane.operations.call import OperationCall
 from services.dataplane.providers.registry import codec_named, codec_of, spoken
 from services.dataplane.translation import Translation, Untranslatable
@@ -37,11 +47,12 @@ BY_PROTOCOL: Mapping[tuple[str, str], Serve] = {
     (BEDROCK, COUNT_TOKENS): _counted_for_claude,
     (COHERE, "embeddings"): _with_codec(COHERE, cohere.embeddings),
     (GOOGLE, "embeddings"): google.embeddings,
-    (GOOGLE, "images"): google.images,
+    (GOOGLE, "images"): _with_codec(GOOGLE, google.images),
     (GOOGLE, COUNT_TOKENS): _with_codec(GOOGLE, google.count_tokens),
     (INWORLD_TTS, _SPEECH): inworld.serve,
+    (INWORLD_TTS, "audio.transcriptions"): inworld_transcription.serve,
     (VERTEX, "embeddings"): google.embeddings,
-    (VERTEX, "images"): google.images,
+    (VERTEX, "images"): _with_codec(VERTEX, google.images),
     (VERTEX, COUNT_TOKENS): _with_codec(VERTEX, google.count_tokens),
     (VERTEX_CLAUDE, COUNT_TOKENS): _with_codec(VERTEX_CLAUDE, google.count_claude),
 }
@@ -50,6 +61,7 @@ BY_PROTOCOL: Mapping[tuple[str, str], Serve] = {
 BY_TYPE: Mapping[tuple[str, str], ServeLike] = {
     (MISTRAL, _SPEECH): mistral.speech,
     (MISTRAL, "audio.transcriptions"): mistral.transcription,
+    ("xai", "audio.transcriptions"): xai.transcription,
 }
 """Operations of providers that speak OpenAI's protocol, and differ in these, by provider type and API."""
 

@@ -19,7 +19,7 @@ from services.dataplane.operations.translations import OperationTranslation, Ups
 from services.dataplane.operations.usage import usage_of
 from services.dataplane.providers.openai import DONE, NOT_JSON
 from services.dataplane.providers.openai_errors import error_object, in_stream
-from services.dataplane.sse import SseEvent, SseOverflow, SseParser, frame
+from services.dataplane.sse import ERROR, SseEvent, SseOverflow, SseParser, frame
 from services.dataplane.translation import Evidence, Progress, TokenUsage
 
 _MAX_EVENT = 64 * 1024 * 1024
@@ -201,12 +201,14 @@ class EventTranslation(OperationTranslation):
 
     def _read(self, event: SseEvent, frames: list[bytes], progress: Progress) -> Failure | None:
         """Forward or hold one event; the failure that it is or tells of."""
+        if event.event == ERROR:
+            return in_stream(error_object(event.data))
         try:
             members = split_members(event.data)
             kind = _text(members.get("type")) or event.event
         except (NotAnObject, msgspec.DecodeError, UnicodeDecodeError):
             return NOT_JSON
-        if event.event == "error" or kind == "error" or bytes(members.get("error", b"null")) != b"null":
+        if kind == "error" or bytes(members.get("error", b"null")) != b"null":
             return in_stream(error_object(event.data))
         name = event.event
         if self._reword is not None:

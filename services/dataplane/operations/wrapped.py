@@ -82,6 +82,32 @@ class JsonSound:
         return found
 
 
+class JsonText:
+    """Decodes an answer of which only the text in its JSON is wanted.
+
+    Args:
+        read: Text and usage of the whole body.
+    """
+
+    def __init__(self, read: Callable[[bytes], tuple[str, TokenUsage | None] | Failure]) -> None:
+        self.usage: TokenUsage | None = None
+        self._read = read
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def feed(self, data: bytes) -> bytes | Failure:
+        self._pieces.append(data)
+        self._size += len(data)
+        return TOO_LARGE if self._size > MAX_PIECE else b""
+
+    def end(self) -> bytes | Failure:
+        found = self._read(b"".join(self._pieces))
+        if isinstance(found, Failure):
+            return found
+        text, self.usage = found
+        return text.encode()
+
+
 class SoundEvents(BytesTranslation):
     """Sound as OpenAI's server-sent events, for callers who ask for `stream_format` "sse"."""
 

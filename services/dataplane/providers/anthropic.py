@@ -47,7 +47,8 @@ from services.dataplane.providers.anthropic_wire import (
     to_citation,
     to_usage,
 )
-from services.dataplane.sse import SseOverflow, SseParser
+from services.dataplane.providers.openai_errors import error_object
+from services.dataplane.sse import ERROR, SseOverflow, SseParser
 from services.dataplane.transport.port import UpstreamRequest
 
 DEFAULT_VERSION = "2023-06-01"
@@ -168,6 +169,10 @@ class AnthropicStreamDecoder:
             self._over = True
             return [Failed(Failure(FailureKind.BAD_RESPONSE, str(error)))]
         for event in events:
+            if event.event == ERROR:
+                self._over = True
+                out.append(Failed(in_stream(error_object(event.data))))
+                break
             try:
                 self._read(decode_event(event.data), out)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

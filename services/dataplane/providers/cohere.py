@@ -44,7 +44,7 @@ from services.dataplane.providers.cohere_wire import (
     tokens_of,
     usage_of,
 )
-from services.dataplane.sse import SseOverflow, SseParser
+from services.dataplane.sse import ERROR, SseOverflow, SseParser
 from services.dataplane.transport.port import UpstreamRequest
 
 NOT_PROTOCOL = Failure(FailureKind.BAD_RESPONSE, "the provider's answer is not one of Cohere's chat API")
@@ -133,6 +133,9 @@ class CohereStreamDecoder:
             self._fail(Failure(FailureKind.BAD_RESPONSE, str(error)), out)
             return out
         for event in events:
+            if event.event == ERROR:
+                self._fail(openai_errors.in_stream(openai_errors.error_object(event.data)), out)
+                break
             try:
                 value = msgspec.json.decode(event.data)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -20,10 +20,11 @@ from services.dataplane.codec import StreamDecoder
 from services.dataplane.exchange import TRUNCATED, ChatAnswer, ChatRequest, Failed, StreamEvent, Terminal
 from services.dataplane.providers.gather import gathered
 from services.dataplane.providers.google_encode import encode_body
-from services.dataplane.providers.google_errors import classify
+from services.dataplane.providers.google_errors import classify, in_stream
 from services.dataplane.providers.google_read import NOT_PROTOCOL, GoogleReader
 from services.dataplane.providers.google_wire import WireAnswer, decode_answer, decode_answers
-from services.dataplane.sse import SseOverflow, SseParser
+from services.dataplane.providers.openai_errors import error_object
+from services.dataplane.sse import ERROR, SseOverflow, SseParser
 from services.dataplane.transport.port import UpstreamRequest
 
 NOT_JSON = Failure(FailureKind.BAD_RESPONSE, "the stream holds a chunk that is not JSON")
@@ -121,6 +122,8 @@ class GoogleStreamDecoder:
             return self._fail(Failure(FailureKind.BAD_RESPONSE, str(error)))
         out: list[Chunk] = []
         for event in found:
+            if event.event == ERROR:
+                return [*out, *self._fail(in_stream(error_object(event.data)))]
             try:
                 events = self._reader.read(decode_answer(event.data))
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

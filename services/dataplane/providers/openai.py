@@ -59,7 +59,7 @@ from services.dataplane.providers.openai_wire import (
     thought_of,
     to_usage,
 )
-from services.dataplane.sse import SseOverflow, SseParser
+from services.dataplane.sse import ERROR, SseOverflow, SseParser
 from services.dataplane.transport.port import UpstreamRequest
 
 DONE = b"[DONE]"
@@ -219,13 +219,16 @@ class OpenAiStreamDecoder:
             if event.data.startswith(DONE):
                 self._end(out, whole=self._finished or self._counted)
                 return out
+            if event.event == ERROR:
+                out.append(self._fail(in_stream(error_object(event.data))))
+                return out
             try:
                 chunk = decode_answer(event.data)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 out.append(self._fail(NOT_JSON))
                 return out
-            if chunk.error or event.event == "error":
-                out.append(self._fail(in_stream(chunk.error or error_object(event.data))))
+            if chunk.error:
+                out.append(self._fail(in_stream(chunk.error)))
                 return out
             if broke_off(chunk):
                 out.append(self._fail(BROKE_OFF))

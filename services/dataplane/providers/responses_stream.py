@@ -53,7 +53,7 @@ from services.dataplane.providers.responses_wire import (
     to_usage,
     vendor_of,
 )
-from services.dataplane.sse import SseOverflow, SseParser
+from services.dataplane.sse import ERROR, SseOverflow, SseParser
 
 DONE = b"[DONE]"
 NOT_JSON = Failure(FailureKind.BAD_RESPONSE, "the stream holds an event that is not JSON")
@@ -112,12 +112,15 @@ class ResponsesStreamDecoder:
             if event.data.startswith(DONE):
                 self._fail(TRUNCATED, out)
                 break
+            if event.event == ERROR:
+                self._fail(in_stream(error_object(event.data)), out)
+                break
             try:
                 decoded = decode_event(event.data)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 self._fail(NOT_JSON, out)
                 break
-            if decoded.error or decoded.type == "error" or event.event == "error":
+            if decoded.error or decoded.type == ERROR:
                 self._fail(in_stream(decoded.error or error_object(event.data)), out)
                 break
             self._read(decoded, out)

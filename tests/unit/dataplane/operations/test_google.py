@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -112,7 +113,11 @@ def test_pictures_that_were_filtered_are_told(body: bytes, failure: FailureKind)
 @pytest.mark.parametrize(
     ("model", "more", "told"),
     [
-        ("gemini-3-image", {}, "in its chat"),
+        ("gemini-3-flash", {}, "makes no pictures"),
+        ("gemini-3-pro-image", {"n": 2}, "one picture at a time, not 2"),
+        ("gemini-3-pro-image", {"stream": True}, "whole"),
+        ("gemini-3-pro-image", {"size": "7x7"}, "size '7x7'"),
+        ("imagen-3", {"size": "1536x1024"}, "size"),
         ("imagen-3", {"response_format": "url"}, "as base64"),
         ("imagen-3", {"stream": True}, "whole"),
         ("imagen-3", {"size": "7x7"}, "size '7x7'"),
@@ -122,6 +127,50 @@ def test_pictures_that_were_filtered_are_told(body: bytes, failure: FailureKind)
 def test_pictures_that_google_does_not_make_are_for_the_next_target(model: str, more: Any, told: str) -> None:
     with pytest.raises(Untranslatable, match=told):
         asked("google", "images", model, prompt="x", **more)
+
+
+DRAWN = {"inlineData": {"mimeType": "image/png", "data": "aGk="}}
+TRIED = {"inlineData": {"mimeType": "image/png", "data": "bm8="}, "thought": True}
+
+
+def drawing(*parts: Any, finish: str = "STOP") -> dict[str, Any]:
+    usage = {"promptTokenCount": 6, "candidatesTokenCount": 1290, "totalTokenCount": 1296}
+    usage |= {"candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": 1290}]}
+    candidate = {"content": {"role": "model", "parts": list(parts)}, "finishReason": finish}
+    return {"candidates": [candidate], "usageMetadata": usage, "responseId": "r1"}
+
+
+@pytest.mark.parametrize("kind", ["google", "vertex"])
+def test_pictures_of_gemini_come_from_its_chat(kind: str) -> None:
+    made = asked(kind, "images", "gemini-3-pro-image", prompt="a cat", n=1, size="1536x1024", quality="high")
+    assert made.request("key").url.endswith("models/gemini-3-pro-image:generateContent")
+    assert sent(made) == {
+        "contents": [{"role": "user", "parts": [{"text": "a cat"}]}],
+        "generationConfig": {"responseModalities": ["IMAGE"], "imageConfig": {"aspectRatio": "3:2"}},
+    }
+    assert made.facts.warnings == ["quality was dropped: it has no translation"]
+    found = rendered(made, drawing(TRIED, {"text": "Here."}, DRAWN))
+    assert (found["data"], found["output_format"]) == ([{"b64_json": "aGk="}], "png")
+    assert found["usage"] == {"input_tokens": 6, "output_tokens": 1290, "total_tokens": 1296, "cost": EVIDENCE.cost_usd}
+    assert made.facts.usage == TokenUsage(input_tokens=6, output_tokens=1290, output_image_tokens=1290)
+
+
+@pytest.mark.parametrize(
+    ("answer", "failure"),
+    [
+        (drawing(finish="IMAGE_SAFETY"), K.CONTENT_REFUSED),
+        (drawing({"text": "I cannot see a cat."}), K.EMPTY_ANSWER),
+        (drawing(TRIED), K.EMPTY_ANSWER),
+        (drawing(finish="NO_IMAGE"), K.SERVER_ERROR),
+        ({"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}}, K.CONTENT_REFUSED),
+        ({"error": {"code": 503, "status": "UNAVAILABLE", "message": "m"}}, K.OVERLOADED),
+        ([], K.BAD_RESPONSE),
+    ],
+)
+def test_an_answer_of_gemini_without_a_picture_is_a_failure(answer: Any, failure: FailureKind) -> None:
+    found = asked("google", "images", "gemini-3-pro-image", prompt="x").answer(json.dumps(answer).encode())
+    assert found is not None
+    assert found.kind is failure
 
 
 COUNTED: dict[str, Any] = {
