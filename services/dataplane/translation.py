@@ -263,7 +263,11 @@ class InboundRequest(Protocol):
         """
 
     def mendable(self) -> bool:
-        """Whether a broken answer may be continued or resumed: not with a tool call that is forced, JSON, several answers, log probs."""
+        """Whether a broken answer may be continued or resumed: not with a tool call that is forced, JSON, several answers, log probs.
+
+        Raises:
+            InvalidRequest, Untranslatable: The request has no reading, though its provider took it.
+        """
 
     def mend(self, candidate: Candidate, kind: Kind, emitted: Emitted) -> Translation:
         """A translation that goes on (`CONTINUE`) or answers anew behind what the caller has (`RESUME`).

@@ -191,10 +191,7 @@ class _ResponsesRequest:
         include = msgspec.json.decode(self._members.get("include", b"null"))
         if isinstance(include, list) and LOGPROBS in include:
             return False
-        try:
-            return is_mendable(self._read())
-        except (InvalidRequest, Untranslatable):
-            return False
+        return is_mendable(self._read())
 
     def mend(self, candidate: Candidate, kind: Kind, emitted: Emitted) -> Translation:
         codec = self._dialect.codec_for(candidate.target, OpenAiResponses.api)

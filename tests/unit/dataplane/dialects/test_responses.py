@@ -15,6 +15,7 @@ from services.core.policy.snapshot import CompiledProvider, Target
 from services.core.routing.plan import Candidate
 from services.dataplane.dialects.registry import dialect_of
 from services.dataplane.exchange import ChatRequest, Message, Text, Thinking, ToolCall
+from services.dataplane.mending import may_be_mended
 from services.dataplane.providers.responses import ResponsesCodec
 from services.dataplane.providers.responses_stream import ResponsesStreamDecoder
 from services.dataplane.translation import Emitted, Evidence, Progress, Translation, Untranslatable
@@ -411,7 +412,7 @@ def test_another_answer_goes_on_in_the_item_that_is_open(kind: Kind, keep: int, 
 
 
 def test_what_is_more_than_plain_text_is_not_mended() -> None:
-    assert read(question("responses")).mendable()
+    assert may_be_mended(read(question("responses")))
     schema = {"format": {"type": "json_schema", "name": "a", "schema": {}}}
     for more in (
         {"text": schema},
@@ -420,4 +421,4 @@ def test_what_is_more_than_plain_text_is_not_mended() -> None:
         {"tools": [{"type": "mcp"}]},
         {"tools": [{"type": "function", "name": "f"}], "tool_choice": "required"},
     ):
-        assert not read({**question("responses"), **more}).mendable()
+        assert not may_be_mended(read({**question("responses"), **more}))
