@@ -29,7 +29,7 @@ from services.dataplane.records import RecordLog
 from services.dataplane.rehearsal import FAULT_HEADER
 from services.dataplane.runner import Runner
 from services.dataplane.trail import Trail, evidence_headers, evidence_of, new_generation_id
-from services.dataplane.translation import JSON, Dialect, InboundRequest, TalkingDialect
+from services.dataplane.translation import EVENT_STREAM, JSON, AnsweringDialect, Dialect, InboundRequest, TalkingDialect
 from services.dataplane.voice.chat import Voiced, VoicedAnswer, speaks_itself, voiced
 from services.dataplane.voice.speaker import Means
 from services.dataplane.voice.wish import Speakable
@@ -251,9 +251,18 @@ class Engine:
         trail.error_reason = error.reason
         if not trail.outcome:
             trail.outcome = "refused" if trail.plan is None else "failed"
-        status, body = dialect.error(error, evidence_of(trail, self.clock.monotonic()))
+        evidence, kind = evidence_of(trail, self.clock.monotonic()), JSON
+        answer = (
+            dialect.refused_answer(error, evidence, stream=trail.stream)
+            if isinstance(dialect, AnsweringDialect)
+            else None
+        )
+        if answer is not None:
+            status, body, kind = 200, answer, EVENT_STREAM if trail.stream else JSON
+        else:
+            status, body = dialect.error(error, evidence)
         trail.status = status
-        headers = self._headers(trail, JSON)
+        headers = self._headers(trail, kind)
         if error.retry_after is not None:
             headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
         return Reply(status, headers, body, error)

@@ -52,6 +52,7 @@ _APIS = {
     Api.API_TRANSCRIPTIONS: "audio.transcriptions",
     Api.API_TRANSLATIONS: "audio.translations",
     Api.API_COUNT_TOKENS: "messages.count_tokens",
+    Api.API_COUNT_CONTENT_TOKENS: "countTokens",
     Api.API_RESPONSES: "responses",
 }
 

@@ -309,3 +309,11 @@ class TalkingDialect:
     def error_frame(self, error: RouterError, evidence: Evidence) -> bytes:
         """The frame that ends such a stream with an error, before any content of an answer."""
         raise NotImplementedError
+
+
+class AnsweringDialect:
+    """A dialect in which a prompt that was refused has an answer, with status 200, where others have an error."""
+
+    def refused_answer(self, error: RouterError, evidence: Evidence, *, stream: bool) -> bytes | None:
+        """The body of that answer, or its one frame; None: the error is of another kind."""
+        raise NotImplementedError

@@ -103,6 +103,7 @@ _OPERATIONS = frozenset(
         "audio.transcriptions",
         "audio.translations",
         "messages.count_tokens",
+        "countTokens",
     }
 )
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import msgspec
 
-from services.core.errors import Failure, RouterError
+from services.core.errors import Failure, FailureKind, RouterError
 from services.core.routing.plan import Candidate
 from services.dataplane.codec import ProviderCodec
 from services.dataplane.dialects.gemini_errors import error_form
@@ -93,7 +93,7 @@ class GeminiPassthrough:
     def answer(self, body: bytes) -> Failure | None:
         found = self._codec.decode(body)
         if isinstance(found, Failure):
-            return found
+            return _with_body(found, body)
         try:
             self._members = split_members(body)
         except NotAnObject:
@@ -124,7 +124,7 @@ class GeminiPassthrough:
         for data, events in chunks:
             failed = next((event for event in events if isinstance(event, Failed)), None)
             if failed is not None:
-                progress.failure = failed.failure
+                progress.failure = _with_body(failed.failure, data)
                 break
             for event in events:
                 self._note(event, progress)
@@ -216,6 +216,11 @@ class GeminiPassthrough:
             members["usageMetadata"] = msgspec.Raw(join_members(counted))
         members["metadata"] = raw(evidence.metadata)
         return members
+
+
+def _with_body(failure: Failure, body: bytes) -> Failure:
+    """`failure` with what Google said of a prompt that it blocked, which is the caller's to read."""
+    return replace(failure, body=body, content_type=JSON) if failure.kind is FailureKind.CONTENT_REFUSED else failure
 
 
 def _candidates(members: Members) -> list[Members]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from services.dataplane.dialects.anthropic_messages import AnthropicMessages
 from services.dataplane.dialects.gemini import GenerateContent
+from services.dataplane.dialects.gemini_count import CountContents
 from services.dataplane.dialects.openai_chat import OpenAiChat
 from services.dataplane.dialects.openrouter_chat import OpenRouterChat
 from services.dataplane.dialects.operations import COUNT_TOKENS, OPERATIONS, OperationDialect
@@ -28,8 +29,9 @@ DIALECTS: tuple[Dialect, ...] = (
 )
 """Those of chat."""
 
-OPERATION_DIALECTS: tuple[Dialect, ...] = tuple(
-    OperationDialect(operation, translate) for operation in (*OPERATIONS, COUNT_TOKENS)
+OPERATION_DIALECTS: tuple[Dialect, ...] = (
+    *(OperationDialect(operation, translate) for operation in (*OPERATIONS, COUNT_TOKENS)),
+    CountContents(translate),
 )
 
 

@@ -55,6 +55,8 @@ class _ApiEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Api.ValueType], _
     """Anthropic's count of a message's tokens."""
     API_OPENROUTER_CHAT: _Api.ValueType  # 13
     """OpenRouter's chat completions."""
+    API_COUNT_CONTENT_TOKENS: _Api.ValueType  # 14
+    """Google's countTokens."""
 
 class Api(_Api, metaclass=_ApiEnumTypeWrapper):
     """The API, and with it the dialect, of a request in bytes."""
@@ -87,6 +89,8 @@ API_COUNT_TOKENS: Api.ValueType  # 12
 """Anthropic's count of a message's tokens."""
 API_OPENROUTER_CHAT: Api.ValueType  # 13
 """OpenRouter's chat completions."""
+API_COUNT_CONTENT_TOKENS: Api.ValueType  # 14
+"""Google's countTokens."""
 Global___Api: _TypeAlias = Api  # noqa: Y015
 
 @_typing.final
