@@ -29,7 +29,16 @@ from services.dataplane.records import RecordLog
 from services.dataplane.rehearsal import FAULT_HEADER
 from services.dataplane.runner import Runner
 from services.dataplane.trail import Trail, evidence_headers, evidence_of, new_generation_id
-from services.dataplane.translation import EVENT_STREAM, JSON, AnsweringDialect, Dialect, InboundRequest, TalkingDialect
+from services.dataplane.translation import (
+    EVENT_STREAM,
+    JSON,
+    AnsweringDialect,
+    Dialect,
+    InboundRequest,
+    LeaningRequest,
+    PlanningRequest,
+    TalkingDialect,
+)
 from services.dataplane.voice.chat import Voiced, VoicedAnswer, speaks_itself, voiced
 from services.dataplane.voice.speaker import Means
 from services.dataplane.voice.wish import Speakable
@@ -231,7 +240,7 @@ class Engine:
             trail.user_hash = unit_hash(context.user)
         view = self.runner.health.view(trail.started)
         ask = partial(decide, snapshot, health=view, now=trail.started, seed=trail.seed)
-        plan = ask(context)
+        plan = inbound.plan(snapshot, context, trail.seed) if isinstance(inbound, PlanningRequest) else ask(context)
         spoken: Speakable | None = None
         if isinstance(inbound, Speakable) and not speaks_itself(inbound, plan):
             spoken, inbound = inbound, inbound.as_text()
@@ -242,6 +251,8 @@ class Engine:
         if spoken is not None:
             voice = voiced(spoken, plan, changed(context, messages=inbound.condition_messages()), snapshot, ask)
         trail.plan = plan
+        if isinstance(inbound, LeaningRequest):
+            inbound.keep_to(plan)
         if plan.exposed:
             trail.prompt_hash = blake2b(call.body, digest_size=8).digest()
         trail.warnings.extend(plan.warnings)

@@ -54,6 +54,7 @@ _APIS = {
     Api.API_COUNT_TOKENS: "messages.count_tokens",
     Api.API_COUNT_CONTENT_TOKENS: "countTokens",
     Api.API_RESPONSES: "responses",
+    Api.API_STORED_RESPONSES: "responses.stored",
 }
 
 Context = grpc.aio.ServicerContext[Any, Any]

@@ -19,9 +19,10 @@ from typing import Any, Protocol
 
 from services.core.attempts.effects import Kind
 from services.core.errors import Failure, FailureKind, RouterError
+from services.core.policy.snapshot import Snapshot
 from services.core.pricing import TokenUsage as TokenUsage  # noqa: PLC0414 - a part of this port, from the core
 from services.core.routing.context import RequestContext
-from services.core.routing.plan import Candidate, Plan
+from services.core.routing.plan import Candidate, Plan, Undecided
 from services.dataplane.transport.port import UpstreamRequest
 
 MODEL_HEADER = "x-turnout-model"
@@ -316,4 +317,20 @@ class AnsweringDialect:
 
     def refused_answer(self, error: RouterError, evidence: Evidence, *, stream: bool) -> bytes | None:
         """The body of that answer, or its one frame; None: the error is of another kind."""
+        raise NotImplementedError
+
+
+class PlanningRequest:
+    """A request that names no model, and knows itself whom to ask."""
+
+    def plan(self, snapshot: Snapshot, context: RequestContext, seed: int) -> Plan | Undecided:
+        """Its plan; equal arguments give an equal plan."""
+        raise NotImplementedError
+
+
+class LeaningRequest:
+    """A request that may lean on state which one provider keeps."""
+
+    def keep_to(self, plan: Plan) -> None:
+        """Learn from the plan whose state that is; called once, before the first attempt."""
         raise NotImplementedError

@@ -104,6 +104,7 @@ _OPERATIONS = frozenset(
         "audio.translations",
         "messages.count_tokens",
         "countTokens",
+        "responses.stored",
     }
 )
 

@@ -11,6 +11,7 @@ from services.dataplane.dialects.openai_chat import OpenAiChat
 from services.dataplane.dialects.openrouter_chat import OpenRouterChat
 from services.dataplane.dialects.operations import COUNT_TOKENS, OPERATIONS, OperationDialect
 from services.dataplane.dialects.responses import OpenAiResponses
+from services.dataplane.dialects.stored_responses import StoredResponses
 from services.dataplane.dialects.typed_chat import TypedChat
 from services.dataplane.operations.registry import translate
 from services.dataplane.providers.registry import codec_for
@@ -32,6 +33,7 @@ DIALECTS: tuple[Dialect, ...] = (
 OPERATION_DIALECTS: tuple[Dialect, ...] = (
     *(OperationDialect(operation, translate) for operation in (*OPERATIONS, COUNT_TOKENS)),
     CountContents(translate),
+    StoredResponses(codec_for),
 )
 
 

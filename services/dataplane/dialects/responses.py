@@ -1,7 +1,8 @@
 """The inbound dialect of OpenAI's Responses API, with Inworld's and OpenRouter's routing fields.
 
 Requests that lean on state (`previous_response_id`, `conversation`, …) make sense only at the provider that
-keeps it. They pass to the first target that speaks the API, and to others of the same provider, never elsewhere.
+keeps it. They pass to the plan's first target that speaks the API, and to others of the same provider, never elsewhere:
+also when that provider is set aside, since another one would say that there is no such state, or answer without it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from services.core.attempts.effects import Kind
 from services.core.errors import InvalidRequest, RouterError
 from services.core.routing.context import RequestContext
 from services.core.routing.named import is_online
-from services.core.routing.plan import Candidate
+from services.core.routing.plan import Candidate, Plan
 from services.dataplane.codec import CodecFor
 from services.dataplane.dialects.openai_errors import error_body
 from services.dataplane.dialects.openai_overrides import ROUTED_EXTRAS
@@ -35,6 +36,7 @@ from services.dataplane.translation import (
     Emitted,
     Evidence,
     InboundRequest,
+    LeaningRequest,
     Translation,
     Untranslatable,
 )
@@ -115,7 +117,7 @@ def _needs(members: Members) -> frozenset[str]:
     return (needs if kinds - {b"web_search"} else needs - {"tools"}) | {"web_search"}
 
 
-class _ResponsesRequest:
+class _ResponsesRequest(LeaningRequest):
     """One request.
 
     Attributes:
@@ -157,7 +159,7 @@ class _ResponsesRequest:
     def translate(self, candidate: Candidate) -> Translation:
         codec = self._dialect.codec_for(candidate.target, OpenAiResponses.api)
         if codec.api == OpenAiResponses.api:
-            self._keep_home(candidate)
+            self._check_home(candidate)
             body, warnings = upstream_body(self._members, candidate, self._reasoning, self.context.metadata)
             warnings += self._warnings()
             return ResponsesPassthrough(codec, candidate, body, self._headers, warnings, stream=self.stream)
@@ -168,13 +170,19 @@ class _ResponsesRequest:
         translation.facts.warnings.extend(self._warnings())
         return translation
 
-    def _keep_home(self, candidate: Candidate) -> None:
-        """State is where the first target that speaks the API is; a target elsewhere cannot have it."""
+    def keep_to(self, plan: Plan) -> None:
+        self._home = next((c.target.provider.name for c in plan.candidates if self._is_spoken(c)), "")
+
+    def _is_spoken(self, candidate: Candidate) -> bool:
+        try:
+            return self._dialect.codec_for(candidate.target, OpenAiResponses.api).api == OpenAiResponses.api
+        except Untranslatable:
+            return False
+
+    def _check_home(self, candidate: Candidate) -> None:
+        """State is where the plan's first target is that speaks the API; a target elsewhere cannot have it."""
         provider = candidate.target.provider.name
-        if not self._leans:
-            return
-        self._home = self._home or provider
-        if provider != self._home:
+        if self._leans and self._home and provider != self._home:
             told = f"the request leans on state that is kept at {self._home!r}; {provider!r} does not have it"
             raise Untranslatable.because(told)
 

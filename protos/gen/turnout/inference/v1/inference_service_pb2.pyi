@@ -57,6 +57,10 @@ class _ApiEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Api.ValueType], _
     """OpenRouter's chat completions."""
     API_COUNT_CONTENT_TOKENS: _Api.ValueType  # 14
     """Google's countTokens."""
+    API_STORED_RESPONSES: _Api.ValueType  # 15
+    """OpenAI responses that a provider keeps: {"id", "action", "query"}, with the action "retrieve", "delete", "cancel"
+    or "input_items", and the query as a list of pairs.
+    """
 
 class Api(_Api, metaclass=_ApiEnumTypeWrapper):
     """The API, and with it the dialect, of a request in bytes."""
@@ -91,6 +95,10 @@ API_OPENROUTER_CHAT: Api.ValueType  # 13
 """OpenRouter's chat completions."""
 API_COUNT_CONTENT_TOKENS: Api.ValueType  # 14
 """Google's countTokens."""
+API_STORED_RESPONSES: Api.ValueType  # 15
+"""OpenAI responses that a provider keeps: {"id", "action", "query"}, with the action "retrieve", "delete", "cancel"
+or "input_items", and the query as a list of pairs.
+"""
 Global___Api: _TypeAlias = Api  # noqa: Y015
 
 @_typing.final
