@@ -8,6 +8,7 @@ from typing import Any
 from services.core.attempts.effects import Kind
 from services.core.errors import InvalidRequest, RouterError
 from services.core.routing.context import RequestContext
+from services.core.routing.named import is_online
 from services.core.routing.plan import Candidate
 from services.dataplane.codec import CodecFor
 from services.dataplane.dialects.anthropic_errors import error_body, status_of
@@ -15,6 +16,7 @@ from services.dataplane.dialects.anthropic_overrides import upstream_body
 from services.dataplane.dialects.anthropic_passthrough import AnthropicPassthrough
 from services.dataplane.dialects.anthropic_read import read_message_request
 from services.dataplane.dialects.anthropic_write import AnthropicWriter
+from services.dataplane.dialects.read_search import SEARCHES
 from services.dataplane.exchange import ChatRequest
 from services.dataplane.members import Members, decoded, raw, request_members
 from services.dataplane.mending import asks_restart, is_mendable, mended
@@ -24,7 +26,7 @@ from services.dataplane.translation import EVENT_STREAM, Emitted, Evidence, Inbo
 from services.wire.chat_facts import FACT_FIELDS, condition_messages, read_facts
 from services.wire.needs import least_tokens, needs_of
 
-_ROUTED_EXTRAS = {"metadata", "models", "ignore", "sort", "fallback", "provider", "user"}
+_ROUTED_EXTRAS = {"metadata", "models", "ignore", "sort", "fallback", "provider", "user", *SEARCHES}
 
 
 class AnthropicMessages:
@@ -43,6 +45,8 @@ class AnthropicMessages:
         if "max_tokens" not in members:
             raise InvalidRequest("max_tokens: Field required", param="max_tokens")
         facts = decoded(members, FACT_FIELDS)
+        if is_online(str(facts.get("model"))) and not members.keys() & set(SEARCHES):
+            members["web_search"] = raw(True)
         metadata = facts.get("metadata")
         user = metadata.get("user_id") if isinstance(metadata, Mapping) else None
         session = headers.get("x-claude-code-session-id") or headers.get("x-session-id", "")

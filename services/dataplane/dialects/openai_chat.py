@@ -21,6 +21,7 @@ from services.dataplane.dialects.openai_read import read_chat, shows_reasoning
 from services.dataplane.dialects.openai_read_tools import speaks_functions
 from services.dataplane.dialects.openai_style import OPENAI, OpenAiStyle
 from services.dataplane.dialects.openai_write import OpenAiWriter
+from services.dataplane.dialects.read_search import SEARCHES
 from services.dataplane.exchange import ChatRequest
 from services.dataplane.members import Members, decoded, raw, request_members
 from services.dataplane.mending import asks_restart, is_mendable, mended
@@ -34,8 +35,6 @@ from services.wire.needs import least_tokens, needs_of
 
 _FACTS = (*FACT_FIELDS, "session_id", "reasoning")
 _NOT_NULL = b"null"
-_SEARCHES = {"web_search", "web_search_options", "plugins"}
-"""Where a request says by itself that it wants a search of the web."""
 
 
 class OpenAiChat:
@@ -58,7 +57,7 @@ class OpenAiChat:
         if stream not in {b"true", b"false", _NOT_NULL}:
             raise InvalidRequest("`stream` must be true or false", param="stream")
         facts = decoded(members, _FACTS)
-        if is_online(str(facts.get("model"))) and not members.keys() & _SEARCHES:
+        if is_online(str(facts.get("model"))) and not members.keys() & set(SEARCHES):
             members["web_search"] = msgspec.Raw(b"true")
         user = headers.get("x-session-id", "")
         session = facts.get("session_id")

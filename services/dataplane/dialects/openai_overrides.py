@@ -11,7 +11,8 @@ from services.core.policy.documents import TextGenerationConfig
 from services.core.policy.provider_types import MISTRAL, quirks_of
 from services.core.policy.vendors import Quirks
 from services.core.routing.plan import Candidate
-from services.dataplane.dialects.openai_house import SEARCHES, clean, put_reasoning, put_search
+from services.dataplane.dialects.openai_house import clean, put_reasoning, put_search
+from services.dataplane.dialects.read_search import SEARCHES
 from services.dataplane.dialects.templates import fill
 from services.dataplane.members import Members, join_members, placed_before, raw
 from services.dataplane.providers.mistral_words import translate_words

@@ -21,10 +21,11 @@ from services.core.routing.plan import Candidate, Plan
 from services.dataplane.codec import CodecFor
 from services.dataplane.dialects.openai_errors import error_body
 from services.dataplane.dialects.openai_overrides import ROUTED_EXTRAS
+from services.dataplane.dialects.read_search import SEARCHES
 from services.dataplane.dialects.responses_form import METADATA, echo_of
 from services.dataplane.dialects.responses_overrides import upstream_body
 from services.dataplane.dialects.responses_passthrough import ResponsesPassthrough
-from services.dataplane.dialects.responses_read import LOGPROBS, SEARCHES, STATE, read_response_request
+from services.dataplane.dialects.responses_read import LOGPROBS, STATE, read_response_request
 from services.dataplane.dialects.responses_write import ResponsesWriter
 from services.dataplane.exchange import ChatRequest
 from services.dataplane.members import Members, decoded, raw, request_members
