@@ -45,6 +45,7 @@ from services.dataplane.voice.wish import Speakable
 from services.runtime.clock import Clock
 from services.runtime.trace_context import Sampler, begin_span
 from services.wire.records import unit_hash
+from services.wire.trace_facts import SESSION
 
 MAX_TOLD = 256
 """Characters of a caller's header that a record keeps."""
@@ -235,6 +236,7 @@ class Engine:
         context = _context(inbound, snapshot, call.timeout)
         trail.stream = inbound.stream
         trail.requested_model = context.model
+        trail.caller_trace = _caller_trace(context, call)
         trail.facts = kept_facts(context, snapshot.kept_metadata)
         if context.user:
             trail.user_hash = unit_hash(context.user)
@@ -304,6 +306,12 @@ class Engine:
 def _told(call: Call, header: str) -> str:
     """What a header says of the calling application, for the record."""
     return call.headers.get(header, "")[:MAX_TOLD]
+
+
+def _caller_trace(context: RequestContext, call: Call) -> Mapping[str, str]:
+    """What the caller calls the request in its own traces; a header may name the session as well."""
+    session = _told(call, "x-session-id")
+    return {SESSION: session, **context.caller_trace} if session else context.caller_trace
 
 
 def _context(inbound: InboundRequest, snapshot: Snapshot, timeout: float | None) -> RequestContext:

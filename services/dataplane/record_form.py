@@ -50,6 +50,7 @@ def record_of(trail: Trail, node_id: str) -> RequestRecord:
         user_agent=trail.user_agent,
         shadow_of=trail.shadow_of,
         parent_generation_id=trail.parent_generation_id,
+        caller_trace=trail.caller_trace,
     )
     if plan is not None:
         for read in plan.measured:

@@ -29,6 +29,7 @@ class RequestContext(Value, frozen=True):
         deadline: Seconds that the caller will wait; None: no bound of its own.
         slot: The unit's slot in an earlier decision of the same route, for replays of it; -1: it is worked out.
         warnings: Routing fields that were understood and cannot be acted on, one sentence each.
+        caller_trace: What the caller calls the request in its own traces; no decision reads it.
     """
 
     model: str
@@ -46,3 +47,4 @@ class RequestContext(Value, frozen=True):
     deadline: float | None = None
     slot: int = -1
     warnings: tuple[str, ...] = ()
+    caller_trace: Mapping[str, str] = {}

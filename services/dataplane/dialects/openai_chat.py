@@ -33,7 +33,7 @@ from services.dataplane.voice.wish import Speakable
 from services.wire.chat_facts import FACT_FIELDS, condition_messages, read_facts
 from services.wire.needs import least_tokens, needs_of
 
-_FACTS = (*FACT_FIELDS, "session_id", "reasoning")
+_FACTS = (*FACT_FIELDS, "reasoning")
 _NOT_NULL = b"null"
 
 

@@ -44,7 +44,7 @@ from services.dataplane.translation import (
 from services.wire.chat_facts import FACT_FIELDS, condition_messages, read_facts
 from services.wire.needs import least_tokens, needs_of
 
-_FACTS = (*FACT_FIELDS, "session_id", "reasoning", "safety_identifier", "prompt_cache_key", "conversation")
+_FACTS = (*FACT_FIELDS, "reasoning", "safety_identifier", "prompt_cache_key", "conversation")
 _TOOL = re.compile(rb'"type"\s*:\s*"(function|web_search|mcp|custom|file_search|code_interpreter)')
 _NOTHING = {b"null", b"[]", b'""', b"false"}
 
