@@ -16,6 +16,7 @@ from services.dataplane.dialects.anthropic_overrides import upstream_body
 from services.dataplane.dialects.anthropic_passthrough import AnthropicPassthrough
 from services.dataplane.dialects.anthropic_read import read_message_request
 from services.dataplane.dialects.anthropic_write import AnthropicWriter
+from services.dataplane.dialects.extras import SEARCHING_EXTRAS, lost_extras
 from services.dataplane.dialects.read_search import SEARCHES
 from services.dataplane.exchange import ChatRequest
 from services.dataplane.members import Members, decoded, raw, request_members
@@ -25,8 +26,6 @@ from services.dataplane.translate import CrossTranslation, laid_over
 from services.dataplane.translation import EVENT_STREAM, Emitted, Evidence, InboundRequest, Translation
 from services.wire.chat_facts import FACT_FIELDS, condition_messages, read_facts
 from services.wire.needs import least_tokens, needs_of
-
-_ROUTED_EXTRAS = {"metadata", "models", "ignore", "sort", "fallback", "provider", "user", *SEARCHES}
 
 
 class AnthropicMessages:
@@ -113,9 +112,7 @@ class _AnthropicRequest:
         return translation
 
     def _warnings(self) -> list[str]:
-        extra = decoded(self._members, ("extra_body",)).get("extra_body")
-        unknown = [name for name in extra if name not in _ROUTED_EXTRAS] if isinstance(extra, Mapping) else []
-        return [f"extra_body.{name} was dropped: it is not known here" for name in unknown]
+        return lost_extras(decoded(self._members, ("extra_body",)).get("extra_body"), SEARCHING_EXTRAS)
 
     def _read(self) -> ChatRequest:
         """The request in the exchange model; read once, and only if somebody needs it."""

@@ -15,6 +15,7 @@ from services.core.errors import InvalidRequest, RouterError
 from services.core.routing.context import RequestContext
 from services.core.routing.plan import Candidate
 from services.dataplane.codec import CodecFor
+from services.dataplane.dialects.extras import ROUTED_EXTRAS, lost_extras
 from services.dataplane.dialects.gemini_blocked import blocked_answer
 from services.dataplane.dialects.gemini_errors import error_body
 from services.dataplane.dialects.gemini_overrides import upstream_body
@@ -41,7 +42,6 @@ from services.wire.google_facts import content_needs, content_parameters, turns_
 from services.wire.needs import least_tokens
 
 _PLACE = "models/"
-_ROUTED_EXTRAS = {"metadata", "models", "ignore", "sort", "fallback", "provider", "user"}
 
 
 class GenerateContent(AnsweringDialect):
@@ -148,9 +148,7 @@ class _ContentRequest:
         return translation
 
     def _warnings(self) -> list[str]:
-        extra = decoded(self._members, ("extra_body",)).get("extra_body")
-        unknown = [name for name in extra if name not in _ROUTED_EXTRAS] if isinstance(extra, Mapping) else []
-        return [f"extra_body.{name} was dropped: it is not known here" for name in unknown]
+        return lost_extras(decoded(self._members, ("extra_body",)).get("extra_body"), ROUTED_EXTRAS)
 
     def _read(self) -> ChatRequest:
         """The request in the exchange model; read once, and only if somebody needs it."""

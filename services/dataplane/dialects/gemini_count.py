@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.core.errors import InvalidRequest, RouterError
+from services.dataplane.dialects.extras import ROUTED_EXTRAS, lost_extras
 from services.dataplane.dialects.gemini import content_facts
 from services.dataplane.dialects.gemini_errors import error_body
 from services.dataplane.dialects.gemini_form import camel
-from services.dataplane.dialects.operations import OperationRequest, Translate, warnings_of
+from services.dataplane.dialects.operations import OperationRequest, Translate
 from services.dataplane.members import Members, request_members
 from services.dataplane.operations.call import JsonPayload, Operation, OperationCall
 from services.dataplane.operations.count import COUNT_CONTENTS
@@ -34,7 +35,9 @@ class CountContents:
         facts = content_facts(members, headers)
         user = headers.get("x-session-id", "")
         context = read_facts(facts, user=user, parameters=content_parameters(members))
-        call = OperationCall(COUNT, JsonPayload(members), headers, warnings=warnings_of(facts))
+        call = OperationCall(
+            COUNT, JsonPayload(members), headers, warnings=tuple(lost_extras(facts.get("extra_body"), ROUTED_EXTRAS))
+        )
         return _CountRequest(call, context, self._translate)
 
     def error(self, error: RouterError, evidence: Evidence | None) -> tuple[int, bytes]:

@@ -17,6 +17,7 @@ from services.core.routing.plan import Candidate
 from services.dataplane.codec import ProviderCodec
 from services.dataplane.dialects.gemini_errors import error_form
 from services.dataplane.dialects.gemini_write import GeminiWriter
+from services.dataplane.dialects.passthrough import Passthrough
 from services.dataplane.exchange import (
     EMPTY,
     AudioDelta,
@@ -37,8 +38,7 @@ from services.dataplane.exchange import (
 from services.dataplane.members import Members, NotAnObject, join_members, raw, split_members
 from services.dataplane.providers.google import Chunk, GoogleStreamDecoder
 from services.dataplane.sse import frame
-from services.dataplane.translation import JSON, Evidence, Facts, Progress, tokens_of
-from services.dataplane.transport.port import UpstreamRequest
+from services.dataplane.translation import JSON, Evidence, Progress, tokens_of
 
 _candidate_list = msgspec.json.Decoder(list[Members] | None).decode
 _members_of = msgspec.json.Decoder(Members | None).decode
@@ -52,7 +52,7 @@ _END = ("finishReason", "finishMessage")
 """What of a candidate waits for the end of the stream."""
 
 
-class GeminiPassthrough:
+class GeminiPassthrough(Passthrough):
     """One attempt's passthrough."""
 
     def __init__(
@@ -66,29 +66,11 @@ class GeminiPassthrough:
         stream: bool,
         hides_reasoning: bool = False,
     ) -> None:
-        self.facts = Facts(warnings=warnings)
-        self.stream_type = codec.stream_type
-        self.answer_type = JSON
-        self._stream = stream
-        self._hides_reasoning = hides_reasoning
-        self._codec = codec
-        self._candidate = candidate
-        self._body = body
-        self._inbound = inbound
+        super().__init__(codec, candidate, body, inbound, warnings, stream=stream, hides_reasoning=hides_reasoning)
         self._decoder = GoogleStreamDecoder()
-        self._model = raw(candidate.target.model)
-        self._members: Members = {}
         self._gathered: ChatAnswer | None = None
         self._ends: dict[int, Members] = {}
         self._last: Members = {}
-        self._shown = False
-
-    def request(self, credential: str) -> UpstreamRequest:
-        target = self._candidate.target
-        return self._codec.request(target, credential, self._body, self._inbound, stream=self._stream)
-
-    def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-        return self._codec.classify(status, headers, body)
 
     def answer(self, body: bytes) -> Failure | None:
         found = self._codec.decode(body)

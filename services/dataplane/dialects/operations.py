@@ -11,7 +11,7 @@ from services.core.routing.context import RequestContext
 from services.core.routing.plan import Candidate
 from services.core.values import changed
 from services.dataplane.dialects import anthropic_errors, openai_errors
-from services.dataplane.dialects.openai_overrides import ROUTED_EXTRAS
+from services.dataplane.dialects.extras import REASONING_EXTRAS, lost_extras
 from services.dataplane.members import request_members
 from services.dataplane.operations.call import (
     FormPayload,
@@ -115,7 +115,9 @@ class OperationDialect:
         if self._clocks:
             context = changed(context, default_clocks=self._clocks)
         stream = self._streams(payload)
-        call = OperationCall(self.operation, payload, headers, stream, warnings_of(facts))
+        call = OperationCall(
+            self.operation, payload, headers, stream, tuple(lost_extras(facts.get("extra_body"), REASONING_EXTRAS))
+        )
         self._check(call)
         return OperationRequest(call, context, self._translate)
 
@@ -195,10 +197,3 @@ class OperationRequest:
 
     def restart_frame(self, evidence: Evidence) -> bytes:
         raise AssertionError("nobody who asks for an operation understands a restart")
-
-
-def warnings_of(facts: Mapping[str, Any]) -> tuple[str, ...]:
-    """What is dropped for every provider."""
-    extra = facts.get("extra_body")
-    unknown = [name for name in extra if name not in ROUTED_EXTRAS] if isinstance(extra, Mapping) else []
-    return tuple(f"extra_body.{name} was dropped: it is not known here" for name in unknown)

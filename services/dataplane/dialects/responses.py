@@ -19,8 +19,8 @@ from services.core.routing.context import RequestContext
 from services.core.routing.named import is_online
 from services.core.routing.plan import Candidate, Plan
 from services.dataplane.codec import CodecFor
+from services.dataplane.dialects.extras import REASONING_EXTRAS, lost_extras, reasoning_of
 from services.dataplane.dialects.openai_errors import error_body
-from services.dataplane.dialects.openai_overrides import ROUTED_EXTRAS
 from services.dataplane.dialects.read_search import SEARCHES
 from services.dataplane.dialects.responses_form import METADATA, echo_of
 from services.dataplane.dialects.responses_overrides import upstream_body
@@ -143,7 +143,7 @@ class _ResponsesRequest(LeaningRequest):
         self._dialect = dialect
         self._members = members
         self._extra: Mapping[str, Any] = facts.get("extra_body") or {}
-        self._reasoning = _reasoning(self._extra, facts)
+        self._reasoning = reasoning_of(self._extra, facts)
         self._headers = headers
         self._chat: ChatRequest | None = None
         self._leans = leans
@@ -214,17 +214,7 @@ class _ResponsesRequest(LeaningRequest):
         return frame(bytes(raw({"type": "restart", METADATA: evidence.metadata})), "restart")
 
     def _warnings(self) -> list[str]:
-        unknown = [name for name in self._extra if name not in ROUTED_EXTRAS]
-        return [f"extra_body.{name} was dropped: it is not known here" for name in unknown]
-
-
-def _reasoning(extra: Mapping[str, Any], facts: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The caller's `reasoning` object, from `extra_body` or from the top level."""
-    found = extra.get("reasoning")
-    found = facts.get("reasoning") if found is None else found
-    if found is None or isinstance(found, Mapping):
-        return found or {}
-    raise InvalidRequest("`reasoning` must be an object", param="reasoning")
+        return lost_extras(self._extra, REASONING_EXTRAS)
 
 
 def _as_message(item: Any) -> Any:
