@@ -31,7 +31,16 @@ from services.dataplane.records import RecordLog
 from services.dataplane.rehearsal import FAULT_HEADER
 from services.dataplane.runner import Runner
 from services.dataplane.trail import Trail, evidence_headers, evidence_of, new_generation_id
-from services.dataplane.translation import JSON, Dialect, InboundRequest, TalkingDialect
+from services.dataplane.translation import (
+    EVENT_STREAM,
+    JSON,
+    AnsweringDialect,
+    Dialect,
+    InboundRequest,
+    LeaningRequest,
+    PlanningRequest,
+    TalkingDialect,
+)
 from services.dataplane.voice.chat import Voiced, VoicedAnswer, speaks_itself, voiced
 from services.dataplane.voice.speaker import Means
 from services.dataplane.voice.wish import Speakable
@@ -39,6 +48,7 @@ from services.runtime.clock import Clock
 from services.runtime.trace_context import Sampler, begin_span
 from services.wire.records import unit_hash
 from services.wire.request_kinds import with_kinds
+from services.wire.trace_facts import SESSION
 
 MAX_TOLD = 256
 """Characters of a caller's header that a record keeps."""
@@ -233,13 +243,14 @@ class Engine:
         context = _context(inbound, snapshot, call.timeout, kinds)
         trail.stream = inbound.stream
         trail.requested_model = context.model
+        trail.caller_trace = _caller_trace(context, call)
         trail.facts = kept_facts(context, snapshot.kept_metadata)
         if context.user:
             trail.user_hash = unit_hash(context.user)
         view = self.runner.health.view(trail.started)
         tables = self.tables.current
         ask = partial(decide, snapshot, health=view, now=trail.started, seed=trail.seed, tables=tables)
-        plan = ask(context)
+        plan = inbound.plan(snapshot, context, trail.seed) if isinstance(inbound, PlanningRequest) else ask(context)
         spoken: Speakable | None = None
         if isinstance(inbound, Speakable) and not speaks_itself(inbound, plan):
             spoken, inbound = inbound, inbound.as_text()
@@ -250,6 +261,8 @@ class Engine:
         if spoken is not None:
             voice = voiced(spoken, plan, changed(context, messages=inbound.condition_messages()), snapshot, ask)
         trail.plan = plan
+        if isinstance(inbound, LeaningRequest):
+            inbound.keep_to(plan)
         if plan.exposed or plan.learned is not None:
             trail.prompt_hash = blake2b(call.body, digest_size=8).digest()
         trail.warnings.extend(plan.warnings)
@@ -259,9 +272,18 @@ class Engine:
         trail.error_reason = error.reason
         if not trail.outcome:
             trail.outcome = "refused" if trail.plan is None else "failed"
-        status, body = dialect.error(error, evidence_of(trail, self.clock.monotonic()))
+        evidence, kind = evidence_of(trail, self.clock.monotonic()), JSON
+        answer = (
+            dialect.refused_answer(error, evidence, stream=trail.stream)
+            if isinstance(dialect, AnsweringDialect)
+            else None
+        )
+        if answer is not None:
+            status, body, kind = 200, answer, EVENT_STREAM if trail.stream else JSON
+        else:
+            status, body = dialect.error(error, evidence)
         trail.status = status
-        headers = self._headers(trail, JSON)
+        headers = self._headers(trail, kind)
         if error.retry_after is not None:
             headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
         return Reply(status, headers, body, error)
@@ -292,6 +314,12 @@ class Engine:
 def _told(call: Call, header: str) -> str:
     """What a header says of the calling application, for the record."""
     return call.headers.get(header, "")[:MAX_TOLD]
+
+
+def _caller_trace(context: RequestContext, call: Call) -> Mapping[str, str]:
+    """What the caller calls the request in its own traces; a header may name the session as well."""
+    session = _told(call, "x-session-id")
+    return {SESSION: session, **context.caller_trace} if session else context.caller_trace
 
 
 def _context(inbound: InboundRequest, snapshot: Snapshot, timeout: float | None, kinds: Kinds) -> RequestContext:

@@ -52,7 +52,9 @@ _APIS = {
     Api.API_TRANSCRIPTIONS: "audio.transcriptions",
     Api.API_TRANSLATIONS: "audio.translations",
     Api.API_COUNT_TOKENS: "messages.count_tokens",
+    Api.API_COUNT_CONTENT_TOKENS: "countTokens",
     Api.API_RESPONSES: "responses",
+    Api.API_STORED_RESPONSES: "responses.stored",
 }
 
 Context = grpc.aio.ServicerContext[Any, Any]

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from services.core.attempts.effects import Kind
+from services.core.errors import InvalidRequest
 from services.core.routing.plan import Candidate
 from services.dataplane.codec import AnswerWriter, ProviderCodec
 from services.dataplane.exchange import ChatRequest, Message, Text
 from services.dataplane.splice import Continuation, Resumption
 from services.dataplane.translate import CrossTranslation
-from services.dataplane.translation import Emitted, tokens_of
+from services.dataplane.translation import Emitted, InboundRequest, Untranslatable, tokens_of
 
 RESTART_HEADER = "x-turnout-restart"
 
@@ -31,6 +32,17 @@ def is_mendable(request: ChatRequest) -> bool:
     kind = (request.response_format or {}).get("type", "text")
     more = request.logprobs or request.modalities or request.web_search is not None
     return not forced and kind == "text" and not more
+
+
+def may_be_mended(inbound: InboundRequest) -> bool:
+    """Whether a broken answer to `inbound` may be continued or resumed.
+
+    Its provider may have taken what has no reading here; then there is nothing that could be sent to anybody else.
+    """
+    try:
+        return inbound.mendable()
+    except (InvalidRequest, Untranslatable):
+        return False
 
 
 def mended(

@@ -51,18 +51,23 @@ def record_of(trail: Trail, node_id: str) -> RequestRecord:
         user_agent=trail.user_agent,
         shadow_of=trail.shadow_of,
         parent_generation_id=trail.parent_generation_id,
+        caller_trace=trail.caller_trace,
     )
     if plan is not None:
-        for read in plan.measured:
-            record.measurements.add(model=read.model, metric=read.metric, percentile=read.p, value=read.value)
-        record.router_id, record.route_id, record.variant_id = plan.router_id, plan.route_id, plan.variant_id
-        if plan.learned is not None:
-            record.learned.CopyFrom(decision_message(plan.learned))
+        _fill_plan(record, plan)
     _fill_times(record, trail)
     if trail.facts is not None:
         _fill_facts(record.facts, trail.facts, plan)
     _fill_usage(record.usage, trail)
     return record
+
+
+def _fill_plan(record: RequestRecord, plan: Plan) -> None:
+    for read in plan.measured:
+        record.measurements.add(model=read.model, metric=read.metric, percentile=read.p, value=read.value)
+    record.router_id, record.route_id, record.variant_id = plan.router_id, plan.route_id, plan.variant_id
+    if plan.learned is not None:
+        record.learned.CopyFrom(decision_message(plan.learned))
 
 
 def _fill_times(record: RequestRecord, trail: Trail) -> None:

@@ -42,6 +42,7 @@ from services.core.values import changed
 from services.dataplane.attempt import Attempt, AttemptError, Bounds, StreamBroken
 from services.dataplane.credentials import hide
 from services.dataplane.flights import Flight, Flights
+from services.dataplane.mending import may_be_mended
 from services.dataplane.rehearsal import marked
 from services.dataplane.trail import AttemptTrail, Trail, evidence_of, told_verdict
 from services.dataplane.translation import Emitted, InboundRequest, Translation, Untranslatable, tokens_of
@@ -220,7 +221,10 @@ class Run:
         except InvalidRequest as error:
             # The caller's own mistake: told in its words, by its field, whatever was tried before.
             trail.failure = Failure(FailureKind.INVALID_REQUEST, error.message)
-            raise
+            if self._broken is None:
+                raise
+            # Another provider took it, and the caller has a part of its answer: what is told is what broke that.
+            raise AttemptError(trail.failure) from error
         if request is not None:
             await attempt.open(request)
         return attempt
@@ -297,7 +301,7 @@ class Run:
         else:
             plain = before.plain and facts.plain
             self._emitted = replace(before, text=before.text + text, plain=plain, seam=facts.seam)
-        mendable = self._emitted.plain and bool(self._emitted.text) and self._inbound.mendable()
+        mendable = self._emitted.plain and bool(self._emitted.text) and may_be_mended(self._inbound)
         return Remains(text_only=mendable, restartable=restartable)
 
     def _cancel(self, number: int) -> None:

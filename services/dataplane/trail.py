@@ -7,7 +7,7 @@ of the caller's answer on it. It never holds prompts, answers or keys.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,6 +101,8 @@ class Trail:
     app_title: str = ""
     referer: str = ""
     user_agent: str = ""
+    caller_trace: Mapping[str, str] = field(default_factory=dict)
+    """What the caller calls the request in its own traces, bounded."""
     finish_reason: str = ""
     response_id: str = ""
     warnings: list[str] = field(default_factory=list)

@@ -19,9 +19,10 @@ from typing import Any, Protocol
 
 from services.core.attempts.effects import Kind
 from services.core.errors import Failure, FailureKind, RouterError
+from services.core.policy.snapshot import Snapshot
 from services.core.pricing import TokenUsage as TokenUsage  # noqa: PLC0414 - a part of this port, from the core
 from services.core.routing.context import RequestContext
-from services.core.routing.plan import Candidate, Plan
+from services.core.routing.plan import Candidate, Plan, Undecided
 from services.dataplane.transport.port import UpstreamRequest
 
 MODEL_HEADER = "x-turnout-model"
@@ -263,7 +264,11 @@ class InboundRequest(Protocol):
         """
 
     def mendable(self) -> bool:
-        """Whether a broken answer may be continued or resumed: not with a tool call that is forced, JSON, several answers, log probs."""
+        """Whether a broken answer may be continued or resumed: not with a tool call that is forced, JSON, several answers, log probs.
+
+        Raises:
+            InvalidRequest, Untranslatable: The request has no reading, though its provider took it.
+        """
 
     def mend(self, candidate: Candidate, kind: Kind, emitted: Emitted) -> Translation:
         """A translation that goes on (`CONTINUE`) or answers anew behind what the caller has (`RESUME`).
@@ -304,4 +309,28 @@ class TalkingDialect:
 
     def error_frame(self, error: RouterError, evidence: Evidence) -> bytes:
         """The frame that ends such a stream with an error, before any content of an answer."""
+        raise NotImplementedError
+
+
+class AnsweringDialect:
+    """A dialect in which a prompt that was refused has an answer, with status 200, where others have an error."""
+
+    def refused_answer(self, error: RouterError, evidence: Evidence, *, stream: bool) -> bytes | None:
+        """The body of that answer, or its one frame; None: the error is of another kind."""
+        raise NotImplementedError
+
+
+class PlanningRequest:
+    """A request that names no model, and knows itself whom to ask."""
+
+    def plan(self, snapshot: Snapshot, context: RequestContext, seed: int) -> Plan | Undecided:
+        """Its plan; equal arguments give an equal plan."""
+        raise NotImplementedError
+
+
+class LeaningRequest:
+    """A request that may lean on state which one provider keeps."""
+
+    def keep_to(self, plan: Plan) -> None:
+        """Learn from the plan whose state that is; called once, before the first attempt."""
         raise NotImplementedError

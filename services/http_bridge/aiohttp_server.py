@@ -148,6 +148,7 @@ def _adapt(application: Application) -> WireHandler:
             dict(wire.query) if wire.query_string else {},
             body or b"",
             too_large=body is None,
+            raw_query=wire.rel_url.raw_query_string,
         )
         response = await application(request)
         if isinstance(response, Response):

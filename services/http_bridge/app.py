@@ -109,7 +109,7 @@ class Bridge:
             [
                 *(Route("POST", path, inference.handler(api)) for path, api in _INFERENCE.items()),
                 *(Route("POST", path, inference.handler(api, always_streams=True)) for path, api in _STREAMED.items()),
-                *stored_routes(),
+                *stored_routes(inference),
                 *ModelRoutes(backend).routes(),
                 *GenerationRoutes(backend).routes(),
                 *RouterRoutes(policy).routes(),

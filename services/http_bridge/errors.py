@@ -14,6 +14,8 @@ from services.wire.openrouter_words import status_type
 GOOGLES_METHODS = frozenset(("generateContent", "streamGenerateContent", "countTokens"))
 """Methods of a model that are Google's."""
 
+_GOOGLES = ("/v1beta/", "/v1beta1/", "/v1/publishers/", "/v1/projects/")
+
 OPENROUTER_PREFIX = "/api/v1/"
 """Paths that OpenRouter's clients call."""
 
@@ -54,7 +56,7 @@ def error_response(
 
 def is_googles(path: str) -> bool:
     """Whether clients of Google's API call this address: by its version, or by a method behind a model's name."""
-    return path.startswith(("/v1beta/", "/v1beta1/")) or path.rpartition(":")[2] in GOOGLES_METHODS
+    return path.startswith(_GOOGLES) or path.rpartition(":")[2] in GOOGLES_METHODS
 
 
 def router_error_response(path: str, error: RouterError) -> Response:

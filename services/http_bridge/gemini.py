@@ -18,15 +18,14 @@ from services.http_bridge.inference import InferenceRoutes
 from services.http_bridge.routing import Route
 
 _KEY_HEADERS = ("authorization", "x-api-key", "x-goog-api-key")
-_GOOGLE = "google"
-_PATHS = (
-    "/v1beta/models/{model...}",
-    "/v1/models/{model...}",
-    "/v1beta1/publishers/{publisher}/models/{model...}",
-    "/v1beta1/projects/{project}/locations/{location}/publishers/{publisher}/models/{model...}",
-    "/v1/publishers/{publisher}/models/{model...}",
-    "/v1/projects/{project}/locations/{location}/publishers/{publisher}/models/{model...}",
+GOOGLE = "google"
+PUBLISHERS = tuple(
+    f"{version}{place}/publishers/{{publisher}}/models"
+    for version in ("/v1beta1", "/v1")
+    for place in ("", "/projects/{project}/locations/{location}")
 )
+"""Where Vertex AI has its models."""
+_PATHS = tuple(f"{place}/{{model...}}" for place in ("/v1beta/models", "/v1/models", *PUBLISHERS))
 
 
 def with_key(request: Request) -> Request:
@@ -37,11 +36,19 @@ def with_key(request: Request) -> Request:
     return replace(request, headers={**request.headers, "x-goog-api-key": key})
 
 
+def published(publisher: str, model: str) -> str:
+    """The name of a publisher's model."""
+    return model if publisher == GOOGLE else f"{publisher}/{model}"
+
+
 class GeminiRoutes:
     """Serves the methods of models."""
 
     def __init__(self, inference: InferenceRoutes) -> None:
-        self._whole: Mapping[str, Handler] = {"generateContent": inference.handler(Api.API_GENERATE_CONTENT)}
+        self._whole: Mapping[str, Handler] = {
+            "generateContent": inference.handler(Api.API_GENERATE_CONTENT),
+            "countTokens": inference.handler(Api.API_COUNT_CONTENT_TOKENS),
+        }
         self._stream = inference.handler(Api.API_GENERATE_CONTENT, always_streams=True)
 
     def routes(self) -> list[Route]:
@@ -51,8 +58,7 @@ class GeminiRoutes:
     async def call(self, request: Request, parameters: Mapping[str, str]) -> Response | StreamingResponse:
         """Call a method of a model."""
         model, _, method = parameters["model"].rpartition(":")
-        publisher = parameters.get("publisher", _GOOGLE)
-        named = {"model": model if publisher == _GOOGLE else f"{publisher}/{model}"}
+        named = {"model": published(parameters.get("publisher", GOOGLE), model)}
         request = with_key(request)
         if method == "streamGenerateContent" and model:
             answer = await self._stream(request, named)

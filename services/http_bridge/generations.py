@@ -18,6 +18,11 @@ from services.http_bridge.routing import Route
 
 _PREFIX = "gen-"
 _RATE_NOTE = "Turnout limits no rate of its own; providers may."
+_UNCOUNTED = {
+    "amounts_known": False,
+    "note": "Amounts are 0 because nothing is added up here; each answer's usage.cost and the metrics have the costs.",
+}
+"""Says of amounts that have to be numbers that they are not known."""
 _API_TYPES = {
     "embeddings": "embeddings",
     "openrouter.chat.completions": "completions",
@@ -74,7 +79,7 @@ class GenerationRoutes:
             await self._backend.describe_key(request.headers)
         except RouterError as error:
             return router_error_response(request.path, error)
-        return json_response(200, {"data": {"total_credits": 0, "total_usage": 0}})
+        return json_response(200, {"data": {"total_credits": 0, "total_usage": 0, "turnout": _UNCOUNTED}})
 
 
 def _not_found(wanted: str, answers: list[RequestRecord | RouterError]) -> RouterError:
@@ -119,9 +124,10 @@ def generation_form(record: RequestRecord) -> dict[str, Any]:
         "external_user": None,
         "api_type": _API_TYPES.get(record.api),
         "data_region": "global",
+        "session_id": dict(record.caller_trace).get("session_id"),
     }
     missing = (
-        "app_id cache_discount moderation_latency preset_id service_tier session_id web_search_engine workspace_id"
+        "app_id cache_discount moderation_latency preset_id service_tier web_search_engine workspace_id"
         " num_fetches num_input_audio_prompt num_media_completion num_media_prompt num_search_results"
         " response_cache_source_id"
     )
@@ -159,7 +165,11 @@ def _attempt(attempt: AttemptRecord) -> dict[str, Any]:
 
 
 def key_form(name: str, *, admin: bool) -> dict[str, Any]:
-    """A key as OpenRouter's clients read it. Amounts are 0 because nothing is added up here."""
+    """A key as OpenRouter's clients read it.
+
+    Amounts are 0 and not null: the SDK takes numbers only, and refuses the whole answer otherwise. That they are not
+    known stands beside them.
+    """
     sums = (
         "usage usage_daily usage_weekly usage_monthly byok_usage byok_usage_daily byok_usage_weekly byok_usage_monthly"
     )
@@ -178,4 +188,5 @@ def key_form(name: str, *, admin: bool) -> dict[str, Any]:
         "is_provisioning_key": False,
         "rate_limit": {"requests": -1, "interval": "10s", "note": _RATE_NOTE},
         "free_model_daily_requests": {"limit": 0, "remaining": 0, "used": 0},
+        "turnout": _UNCOUNTED,
     }

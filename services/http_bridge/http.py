@@ -30,6 +30,8 @@ class Request:
     body: bytes = field(repr=False)
     too_large: bool = False
     """True: the body exceeded the limit; it was not kept."""
+    raw_query: str = field(default="", repr=False)
+    """The query as it came, where a name may be there more than once."""
 
 
 @dataclass(slots=True)

@@ -158,11 +158,24 @@ def google_form(model: ModelInfo) -> dict[str, Any]:
         "version": "",
         "displayName": model.display_name,
         "description": _description(model),
-        "supportedGenerationMethods": ["generateContent"] if talks else [],
+        "supportedGenerationMethods": ["generateContent", "countTokens"] if talks else [],
     }
     limits = {"inputTokenLimit": model.context_length, "outputTokenLimit": model.max_output_tokens}
     form |= {name: limit for name, limit in limits.items() if limit}
     return {**form, "thinking": True} if model.capabilities.get("reasoning") else form
+
+
+def publisher_form(model: ModelInfo) -> dict[str, Any]:
+    """A model as Vertex AI's clients read it. Its provider is the publisher, so that its name can be called as it stands."""
+    publisher, slash, name = model.id.partition("/")
+    if not slash or publisher == "google":
+        publisher, name = "google", model.id
+    return {
+        "name": f"publishers/{publisher}/models/{name}",
+        "versionId": "default",
+        "displayName": model.display_name,
+        "description": _description(model),
+    }
 
 
 def _creator(model: ModelInfo) -> str:

@@ -17,9 +17,16 @@ from turnout.inference.v1.inference_service_pb2 import ListModelsResponse, Model
 from services.core.errors import RouterError
 from services.http_bridge.backend import InferenceBackend
 from services.http_bridge.errors import error_response, router_error_response
-from services.http_bridge.gemini import with_key
+from services.http_bridge.gemini import GOOGLE, PUBLISHERS, published, with_key
 from services.http_bridge.http import JSON, Request, Response, json_response
-from services.http_bridge.model_forms import anthropic_form, endpoints_form, google_form, inworld_form, openai_form
+from services.http_bridge.model_forms import (
+    anthropic_form,
+    endpoints_form,
+    google_form,
+    inworld_form,
+    openai_form,
+    publisher_form,
+)
 from services.http_bridge.routing import Route
 from services.runtime.catalogue.names import provider_id, rank
 
@@ -52,7 +59,9 @@ class ModelRoutes:
         lists = [Route("GET", path, self.list) for path in ("/v1/models", "/api/v1/models")]
         single = [Route("GET", path + "/{id...}", self.get) for path in ("/v1/models", "/api/v1/models")]
         google = [Route("GET", "/v1beta/models", self.google), Route("GET", "/v1beta/models/{id...}", self.google_one)]
-        return [*lists, *single, *google, Route("GET", "/llm/v1alpha/models", self.inworld)]
+        vertex = [Route("GET", path, self.vertex) for path in PUBLISHERS]
+        vertex += [Route("GET", path + "/{id...}", self.vertex_one) for path in PUBLISHERS]
+        return [*lists, *single, *google, *vertex, Route("GET", "/llm/v1alpha/models", self.inworld)]
 
     async def list(self, request: Request, parameters: Mapping[str, str]) -> Response:
         """All models that the query lets through."""
@@ -87,22 +96,40 @@ class ModelRoutes:
             held = await self._list(with_key(request))
         except RouterError as error:
             return router_error_response(request.path, error)
-        start = _number(request.query, "pageToken")
-        size = min(_number(request.query, "pageSize"), _MAX_PAGE) or len(held.models)
-        page, more = held.models[start : start + size], start + size < len(held.models)
-        token = {"nextPageToken": str(start + size)} if more else {}
+        page, token = _google_page(held.models, request.query)
         return await _answer("google", held, page, lambda some: {"models": [google_form(m) for m in some], **token})
+
+    async def vertex(self, request: Request, parameters: Mapping[str, str]) -> Response:
+        """A publisher's models as Vertex AI lists them, in pages. Google's list has all: its SDKs ask for no other."""
+        publisher = parameters["publisher"]
+        try:
+            held = await self._list(with_key(request))
+        except RouterError as error:
+            return router_error_response(request.path, error)
+        found = [m for m in held.models if publisher == GOOGLE or m.id.startswith(f"{publisher}/")]
+        page, token = _google_page(found, request.query)
+        return await _answer(
+            "vertex", held, page, lambda some: {"publisherModels": [publisher_form(m) for m in some], **token}
+        )
+
+    async def vertex_one(self, request: Request, parameters: Mapping[str, str]) -> Response:
+        """One model as Vertex AI tells of it."""
+        wanted = published(parameters["publisher"], parameters["id"])
+        return await self._one(request, wanted, publisher_form)
 
     async def google_one(self, request: Request, parameters: Mapping[str, str]) -> Response:
         """One model as Google tells of it."""
-        wanted = parameters["id"]
+        return await self._one(request, parameters["id"], google_form)
+
+    async def _one(self, request: Request, wanted: str, form: Callable[[ModelInfo], Any]) -> Response:
+        """One model in one of Google's forms."""
         try:
             found = _named((await self._list(with_key(request))).models, wanted)
         except RouterError as error:
             return router_error_response(request.path, error)
         if found is None:
             return error_response(request.path, 404, f"the model {wanted!r} is not listed", code="model_not_found")
-        return json_response(200, google_form(found))
+        return json_response(200, form(found))
 
     async def get(self, request: Request, parameters: Mapping[str, str]) -> Response:
         """One model, its id may hold slashes; or who serves it, or how many there are."""
@@ -158,6 +185,14 @@ def _is_google(request: Request) -> bool:
 
 def _is_anthropic(request: Request) -> bool:
     return "anthropic-version" in request.headers
+
+
+def _google_page(models: Models, query: Mapping[str, str]) -> tuple[Models, dict[str, str]]:
+    """A page of Google's, and where the next one begins."""
+    start = _number(query, "pageToken")
+    size = min(_number(query, "pageSize"), _MAX_PAGE) or len(models)
+    more = start + size < len(models)
+    return models[start : start + size], {"nextPageToken": str(start + size)} if more else {}
 
 
 def _openai_list(models: Models, total: int) -> dict[str, Any]:

@@ -1,27 +1,40 @@
-"""The rest of OpenAI's Responses API: responses that a provider keeps.
+"""The rest of OpenAI's Responses API: calls about responses that a provider keeps.
 
-Nothing is kept here, and an id does not say who made it, so these calls have no target; they are
-answered, truthfully, in OpenAI's form.
+The address says what is asked of which response; the worker gets that as an object.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from urllib.parse import parse_qsl
 
-from services.http_bridge.errors import error_response
-from services.http_bridge.http import Request, Response
+import msgspec
+from turnout.inference.v1.inference_service_pb2 import Api
+
+from services.http_bridge.http import Handler, Request, Response, StreamingResponse
+from services.http_bridge.inference import InferenceRoutes
 from services.http_bridge.routing import Route
 
-_METHODS = ("GET", "POST", "DELETE")
-TOLD = "no response is kept here; ask the provider that made it, or send the whole conversation as `input`"
+_PLACE = "/v1/responses/{id}"
+_CALLS = (
+    ("GET", _PLACE, "retrieve"),
+    ("DELETE", _PLACE, "delete"),
+    ("POST", f"{_PLACE}/cancel", "cancel"),
+    ("GET", f"{_PLACE}/input_items", "input_items"),
+)
 
 
-async def not_kept(request: Request, parameters: Mapping[str, str]) -> Response:
-    """The answer to every call about a stored response."""
-    del parameters
-    return error_response(request.path, 501, TOLD, code="not_implemented")
-
-
-def stored_routes() -> list[Route]:
+def stored_routes(inference: InferenceRoutes) -> list[Route]:
     """The routes of calls about a stored response."""
-    return [Route(method, "/v1/responses/{id...}", not_kept) for method in _METHODS]
+    handle = inference.handler(Api.API_STORED_RESPONSES)
+    return [Route(method, path, _asking(handle, action)) for method, path, action in _CALLS]
+
+
+def _asking(handle: Handler, action: str) -> Handler:
+    async def ask(request: Request, parameters: Mapping[str, str]) -> Response | StreamingResponse:
+        query = parse_qsl(request.raw_query, keep_blank_values=True)
+        asked = {"id": parameters["id"], "action": action, "query": query}
+        return await handle(replace(request, body=msgspec.json.encode(asked)), {})
+
+    return ask

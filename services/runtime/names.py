@@ -33,6 +33,14 @@ Attribute = Literal[
     "rpc.service",
     "rpc.method",
     "error.type",
+    # what the caller calls the request in its own traces (OpenRouter's `trace` and `session_id`)
+    "gen_ai.conversation.id",
+    "turnout.caller.trace_id",
+    "turnout.caller.trace_name",
+    "turnout.caller.span_name",
+    "turnout.caller.generation_name",
+    "turnout.caller.parent_span_id",
+    "turnout.caller.trace",
     # what Turnout decided
     "turnout.generation_id",
     "turnout.api",
@@ -146,6 +154,13 @@ ATTRIBUTE_MEANINGS: dict[Attribute, str] = {
     "rpc.method": "gRPC method that was called.",
     "error.type": "On HTTP: the status, from 500 on. On `chat`: the reason of our error. On an attempt: the failure "
     "kind. See errors.md.",
+    "gen_ai.conversation.id": "The caller's `session_id`, or its header `x-session-id`, as it stands; cut to 256 characters.",
+    "turnout.caller.trace_id": "`trace.trace_id` of the request: the caller's own id; it does not move the span.",
+    "turnout.caller.trace_name": "`trace.trace_name` of the request.",
+    "turnout.caller.span_name": "`trace.span_name` of the request.",
+    "turnout.caller.generation_name": "`trace.generation_name` of the request.",
+    "turnout.caller.parent_span_id": "`trace.parent_span_id` of the request; the span's own parent comes from `traceparent`.",
+    "turnout.caller.trace": "Whatever else `trace` says, as JSON; at most 16 names, with texts of 256 characters.",
     "turnout.generation_id": "Id of the request; callers see it as `metadata.generation_id`.",
     "turnout.api": "API that the caller used, such as `chat.completions`, `messages`, `typed` or `embeddings`.",
     "turnout.parent_generation_id": "Of speech for an answer of chat: id of the request that it is for.",

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -104,6 +105,8 @@ _OPERATIONS = frozenset(
         "audio.transcriptions",
         "audio.translations",
         "messages.count_tokens",
+        "countTokens",
+        "responses.stored",
     }
 )
 
@@ -148,6 +151,7 @@ def _chat_attributes(record: RequestRecord) -> Attributes:
     if record.HasField("time_to_first_audio_ms"):
         attributes["turnout.time_to_first_audio"] = record.time_to_first_audio_ms / 1000.0
     _put(attributes, "turnout.parent_generation_id", record.parent_generation_id)
+    _put_caller_trace(attributes, record.caller_trace)
     _put_usage(attributes, record.usage)
     return attributes
 
@@ -196,6 +200,27 @@ def _attempt_span(
 def _put(attributes: dict[Attribute, Any], name: Attribute, value: str) -> None:
     if value:
         attributes[name] = value
+
+
+CALLERS: Mapping[str, Attribute] = {
+    "session_id": "gen_ai.conversation.id",
+    "trace_id": "turnout.caller.trace_id",
+    "trace_name": "turnout.caller.trace_name",
+    "span_name": "turnout.caller.span_name",
+    "generation_name": "turnout.caller.generation_name",
+    "parent_span_id": "turnout.caller.parent_span_id",
+}
+"""Names in the caller's `trace` that have an attribute of their own."""
+
+
+def _put_caller_trace(attributes: dict[Attribute, Any], told: Mapping[str, str]) -> None:
+    """The caller's own names for the request; those that have no attribute are together in one, as JSON."""
+    if not told:
+        return
+    rest = {name: text for name, text in sorted(told.items()) if name not in CALLERS}
+    attributes.update({CALLERS[name]: text for name, text in told.items() if name in CALLERS})
+    if rest:
+        attributes["turnout.caller.trace"] = msgspec.json.encode(rest).decode()
 
 
 def _put_usage(attributes: dict[Attribute, Any], usage: Usage) -> None:

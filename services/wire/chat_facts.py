@@ -17,6 +17,7 @@ from services.core.routing.context import RequestContext
 from services.core.routing.named import PRESET
 from services.wire.plugin_facts import with_plugins
 from services.wire.preference_facts import PreferenceReader
+from services.wire.trace_facts import caller_trace
 
 ROUTING_FIELDS = (
     "models", "ignore", "provider", "fallback", "sort",
@@ -36,6 +37,8 @@ FACT_FIELDS = (
     "sort",
     "preset",
     "plugins",
+    "trace",
+    "session_id",
 )
 """The members that `read_facts` reads."""
 
@@ -89,6 +92,7 @@ def read_facts(
         needs=needs,
         least_tokens=least_tokens,
         clocks=_clocks(fallback, warnings) if fallback else {},
+        caller_trace=caller_trace(body, warnings) if body.get("trace") or body.get("session_id") else {},
         warnings=tuple(warnings),
     )
 

@@ -29,6 +29,8 @@ _INTEGERS = {FieldDescriptor.CPPTYPE_INT32: 32, FieldDescriptor.CPPTYPE_INT64: 6
 _MAX_DEPTH = 32
 _ONE_WORD = {"turnout.policy.v1.SortRule": "metric"}
 """Messages of which one word is enough, and the field that it stands for."""
+_LOST: Mapping[str, str] = {"compression": "dropped: no provider compresses prompts"}
+"""Fields of Inworld's that are known, and have no effect here; told where unknown ones are no errors."""
 _LONGEST_TOLD = 16
 
 
@@ -81,7 +83,8 @@ def _read_message(reader: _Reader, message: Message, values: Mapping[Any, Any], 
         found = known.get(str(raw))
         if found is None:
             meant = "" if reader.lenient else _meant(str(raw), known)
-            reader.wrong(where, f"unknown field{meant}", warning=reader.lenient)
+            told = _LOST.get(str(raw)) if reader.lenient else None
+            reader.wrong(where, told or f"unknown field{meant}", warning=reader.lenient)
         elif found.name in seen:
             reader.wrong(where, f"given twice, as {seen[found.name]!r} and {str(raw)!r}")
         elif depth > _MAX_DEPTH:

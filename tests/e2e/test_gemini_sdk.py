@@ -42,6 +42,8 @@ class Vendors:
 
     def play(self, seen: Seen) -> Sequence[Step]:
         self.seen.append(seen)
+        if seen.path.endswith(":countTokens"):
+            return [whole(200, {"totalTokens": 31, "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 31}]})]
         google = "enerateContent" in seen.path
         wire = "google" if google else "openai"
         if wire in self.says:
@@ -235,9 +237,8 @@ async def test_errors_are_of_the_classes_that_callers_catch(tmp_path: Path) -> N
         with pytest.raises(errors.ServerError) as failed:
             await client.aio.models.generate_content(model=MODELS[0], contents="Hi")
         assert failed.value.code == 502
-        for verb in ("countTokens", "embedContent"):
-            answer = await suite.http.post(f"/v1beta/models/{MODELS[0]}:{verb}", json={})
-            assert (answer.status_code, answer.json()["error"]["status"]) == (404, "NOT_FOUND")
+        answer = await suite.http.post(f"/v1beta/models/{MODELS[0]}:embedContent", json={})
+        assert (answer.status_code, answer.json()["error"]["status"]) == (404, "NOT_FOUND")
 
 
 @pytest.mark.parametrize("wire", ["google", "openai"])
@@ -306,9 +307,88 @@ async def test_the_list_of_models_in_googles_form(tmp_path: Path) -> None:
         assert "models/oai/listed" in found
         one = await client.aio.models.get(model="oai/listed")
         assert one.output_token_limit == 4000
-        assert one.supported_actions == ["generateContent"]
+        assert one.supported_actions == ["generateContent", "countTokens"]
         page = (await suite.http.get("/v1beta/models?pageSize=1")).json()
         assert [m["name"] for m in page["models"]] == ["models/oai/listed"]
         assert (await suite.http.get("/v1beta/models?pageToken=1")).json() == {"models": []}
         with pytest.raises(errors.ClientError):
             await client.aio.models.get(model="oai/missing")
+
+
+async def test_the_list_of_models_in_vertexs_form(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (suite, _, _), sdk(suite, vertexai=True) as client:
+        found = [m.name async for m in await client.aio.models.list()]
+        assert found == ["publishers/oai/models/listed"]
+        one = await client.aio.models.get(model="oai/listed")
+        assert (one.name, one.display_name) == ("publishers/oai/models/listed", "oai/listed")
+        answer = await client.aio.models.generate_content(model=found[0] or "", contents="Hi")
+        assert answer.model_version == "oai/listed"
+        with pytest.raises(errors.ClientError) as missing:
+            await client.aio.models.get(model="oai/missing")
+        assert (missing.value.code, missing.value.status) == (404, "NOT_FOUND")
+        place = "/v1/projects/any/locations/eu/publishers"
+        assert (await suite.http.get(f"{place}/other/models")).json() == {"publisherModels": []}
+        listed = (await suite.http.get(f"{place}/oai/models?pageSize=1")).json()
+        assert [m["name"] for m in listed["publisherModels"]] == found
+        unknown = await suite.http.get(f"{place}/oai/models/missing")
+        assert unknown.json()["error"]["status"] == "NOT_FOUND"
+
+
+@pytest.mark.parametrize("vertexai", [False, True])
+async def test_tokens_are_counted_and_an_estimate_says_so(tmp_path: Path, vertexai: bool) -> None:
+    async with serving(tmp_path) as (suite, vendors, _), sdk(suite, vertexai=vertexai) as client:
+        config = types.CountTokensConfig(system_instruction="Be kind.") if vertexai else None
+        counted = await client.aio.models.count_tokens(model=MODELS[0], contents="Hello there", config=config)
+        assert counted.total_tokens == 31
+        inner = vendors.asked["generateContentRequest"]
+        assert inner["model"] == "models/gemini-2.5-flash"
+        assert inner["contents"] == [{"parts": [{"text": "Hello there"}], "role": "user"}]
+        assert ("systemInstruction" in inner) is vertexai
+        guessed = await client.aio.models.count_tokens(model=MODELS[1], contents="Hello there", config=config)
+        assert 3 < (guessed.total_tokens or 0) < 20
+        with pytest.raises(errors.ClientError) as unknown:
+            await client.aio.models.count_tokens(model="nobody/m", contents="Hello there")
+        assert (unknown.value.code, unknown.value.status) == (404, "NOT_FOUND")
+        found = [suite.worker.records.get(t.generation_id) for t in suite.worker.records._trails]
+        assert [r.api for r in found] == ["countTokens"] * 3
+
+
+FEEDBACK = {"blockReason": "PROHIBITED_CONTENT", "safetyRatings": [{"category": "HARM_CATEGORY_HARASSMENT"}]}
+REFUSED = {"error": {"code": "content_policy_violation", "message": "Not this.", "type": "invalid_request_error"}}
+BLOCKED: dict[str, tuple[str, Sequence[Step], types.BlockedReason]] = {
+    "google": (
+        MODELS[0],
+        [whole(200, {"promptFeedback": FEEDBACK, "modelVersion": "gemini", "usageMetadata": {"promptTokenCount": 4}})],
+        types.BlockedReason.PROHIBITED_CONTENT,
+    ),
+    "openai": (MODELS[1], [whole(400, REFUSED)], types.BlockedReason.SAFETY),
+}
+
+
+@pytest.mark.parametrize("wire", BLOCKED)
+async def test_a_blocked_prompt_is_an_answer_with_its_reason(tmp_path: Path, wire: str) -> None:
+    model, answers, reason = BLOCKED[wire]
+    async with serving(tmp_path) as (suite, vendors, client):
+        vendors.says[wire] = answers
+        whole_one = await client.aio.models.generate_content(model=model, contents="Hi")
+        pieces = [c async for c in await client.aio.models.generate_content_stream(model=model, contents="Hi")]
+        assert len(pieces) == 1
+        for found in (whole_one, pieces[0]):
+            assert found.prompt_feedback is not None
+            assert (found.prompt_feedback.block_reason, found.candidates) == (reason, None)
+            assert found.model_version == model
+        if wire == "google":
+            vendors.says[wire] = streamed([b"data: " + json.dumps({"promptFeedback": FEEDBACK}).encode() + b"\n\n"])
+        body = {"contents": [{"parts": [{"text": "Hi"}]}]}
+        listed = await suite.http.post(f"/v1beta/models/{model}:streamGenerateContent", json=body)
+        (told,) = listed.json()
+        assert (listed.status_code, told["promptFeedback"]["blockReason"]) == (200, reason.value)
+        assert [a["error"] for a in told["metadata"]["attempts"]] == ["CONTENT_REFUSED"]
+        if wire == "openai":
+            assert told["promptFeedback"]["blockReasonMessage"] == "Not this."
+        else:
+            assert told["promptFeedback"] == FEEDBACK
+        events = await suite.http.post(f"/v1beta/models/{model}:streamGenerateContent?alt=sse", json=body)
+        assert events.headers["content-type"].startswith("text/event-stream")
+        found = [suite.worker.records.get(t.generation_id) for t in suite.worker.records._trails]
+        assert {(r.outcome, r.status) for r in found} == {("failed", 200)}

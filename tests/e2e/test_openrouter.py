@@ -13,8 +13,10 @@ import openai
 import openrouter
 import pytest
 from openrouter import errors as openrouter_errors
+from opentelemetry.sdk.resources import Resource
 
-from tests.support.inprocess import KEY, OTHER_KEY, OTHER_KEY_DOCUMENT, TOPOLOGIES, Running, running_suite
+from services.runtime.spans import spans_of
+from tests.support.inprocess import KEY, OTHER_KEY, OTHER_KEY_DOCUMENT, TOPOLOGIES, Running, records, running_suite
 from tests.support.upstream import (
     STREAM_HEAD,
     Close,
@@ -336,3 +338,28 @@ async def test_the_official_sdk_reads_the_list_of_models(tmp_path: Path) -> None
     async with serving(tmp_path) as (suite, _, _), sdk(suite, OTHER_KEY) as client:
         models = await client.models.list_async()
     assert {m.id for m in models.result.data} >= {"alpha/m", "beta/m"}
+
+
+async def test_what_callers_call_a_request_in_their_traces_reaches_spans(tmp_path: Path) -> None:
+    trace = {"trace_id": "t-1", "trace_name": "shop", "span_name": "answer", "generation_name": "g", "tier": "gold"}
+    async with serving(tmp_path) as (suite, alpha, _):
+        alpha.script([whole(200, openai_answer("Hello"))])
+        body = {"model": "alpha/m", "messages": ASK, "trace": trace}
+        named = await suite.http.post("/api/v1/chat/completions", json={**body, "session_id": "s-1"})
+        assert named.status_code == 200
+        headed = await suite.http.post("/v1/chat/completions", json=body, headers={"x-session-id": "s-2"})
+        assert headed.status_code == 200
+        found = records(suite)
+        assert all("trace" not in seen.json for seen in alpha.journal)
+        told = (await suite.http.get("/api/v1/generation", params={"id": named.headers["x-generation-id"]})).json()
+    attributes = [dict(spans_of(record, Resource.create({}))[0].attributes or {}) for record in found]
+    assert [a["gen_ai.conversation.id"] for a in attributes] == ["s-1", "s-2"]
+    callers = {name: value for name, value in attributes[0].items() if name.startswith("turnout.caller.")}
+    assert callers == {
+        "turnout.caller.trace_id": "t-1",
+        "turnout.caller.trace_name": "shop",
+        "turnout.caller.span_name": "answer",
+        "turnout.caller.generation_name": "g",
+        "turnout.caller.trace": '{"tier":"gold"}',
+    }
+    assert told["data"]["session_id"] == "s-1"

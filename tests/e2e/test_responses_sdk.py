@@ -291,18 +291,6 @@ async def test_state_stays_at_the_provider_that_keeps_it(tmp_path: Path) -> None
     assert "previous_response_id" in str(refused.value)
 
 
-async def test_calls_about_stored_responses_are_refused_plainly(tmp_path: Path) -> None:
-    async with running(tmp_path, "fused") as (suite, _), sdk(suite) as client:
-        with pytest.raises(openai.InternalServerError) as missing:
-            await client.responses.retrieve("resp_1")
-        with pytest.raises(openai.InternalServerError):
-            await client.responses.delete("resp_1")
-        with pytest.raises(openai.InternalServerError):
-            await client.responses.cancel("resp_1")
-    assert missing.value.status_code == 501
-    assert "no response is kept here" in str(missing.value)
-
-
 async def test_a_chat_caller_reaches_a_model_that_has_no_other_api(tmp_path: Path) -> None:
     async with running(tmp_path, "fused") as (suite, upstream), sdk(suite) as client:
         answer = await client.chat.completions.create(model="called/gpt-5", messages=ASK)

@@ -32,6 +32,7 @@ class RequestContext(Value, frozen=True):
         phi: Kinds of requests that it belongs to, filled only if `CompiledRouter.learns`; empty: not known.
         kinds: Version of those kinds.
         warnings: Routing fields that were understood and cannot be acted on, one sentence each.
+        caller_trace: What the caller calls the request in its own traces; no decision reads it.
     """
 
     model: str
@@ -51,3 +52,4 @@ class RequestContext(Value, frozen=True):
     phi: Weights = NO_KINDS
     kinds: str = ""
     warnings: tuple[str, ...] = ()
+    caller_trace: Mapping[str, str] = {}

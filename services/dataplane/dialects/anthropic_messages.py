@@ -8,6 +8,7 @@ from typing import Any
 from services.core.attempts.effects import Kind
 from services.core.errors import InvalidRequest, RouterError
 from services.core.routing.context import RequestContext
+from services.core.routing.named import is_online
 from services.core.routing.plan import Candidate
 from services.dataplane.codec import CodecFor
 from services.dataplane.dialects.anthropic_errors import error_body, status_of
@@ -15,6 +16,8 @@ from services.dataplane.dialects.anthropic_overrides import upstream_body
 from services.dataplane.dialects.anthropic_passthrough import AnthropicPassthrough
 from services.dataplane.dialects.anthropic_read import read_message_request
 from services.dataplane.dialects.anthropic_write import AnthropicWriter
+from services.dataplane.dialects.extras import SEARCHING_EXTRAS, lost_extras
+from services.dataplane.dialects.read_search import SEARCHES
 from services.dataplane.exchange import ChatRequest
 from services.dataplane.members import Members, decoded, raw, request_members
 from services.dataplane.mending import asks_restart, is_mendable, mended
@@ -23,8 +26,6 @@ from services.dataplane.translate import CrossTranslation, laid_over
 from services.dataplane.translation import EVENT_STREAM, Emitted, Evidence, InboundRequest, Translation
 from services.wire.chat_facts import FACT_FIELDS, condition_messages, read_facts
 from services.wire.needs import least_tokens, needs_of
-
-_ROUTED_EXTRAS = {"metadata", "models", "ignore", "sort", "fallback", "provider", "user"}
 
 
 class AnthropicMessages:
@@ -43,6 +44,8 @@ class AnthropicMessages:
         if "max_tokens" not in members:
             raise InvalidRequest("max_tokens: Field required", param="max_tokens")
         facts = decoded(members, FACT_FIELDS)
+        if is_online(str(facts.get("model"))) and not members.keys() & set(SEARCHES):
+            members["web_search"] = raw(True)
         metadata = facts.get("metadata")
         user = metadata.get("user_id") if isinstance(metadata, Mapping) else None
         session = headers.get("x-claude-code-session-id") or headers.get("x-session-id", "")
@@ -109,9 +112,7 @@ class _AnthropicRequest:
         return translation
 
     def _warnings(self) -> list[str]:
-        extra = decoded(self._members, ("extra_body",)).get("extra_body")
-        unknown = [name for name in extra if name not in _ROUTED_EXTRAS] if isinstance(extra, Mapping) else []
-        return [f"extra_body.{name} was dropped: it is not known here" for name in unknown]
+        return lost_extras(decoded(self._members, ("extra_body",)).get("extra_body"), SEARCHING_EXTRAS)
 
     def _read(self) -> ChatRequest:
         """The request in the exchange model; read once, and only if somebody needs it."""

@@ -10,10 +10,13 @@ import msgspec
 
 from services.core.policy.documents import Reasoning, TextGenerationConfig
 from services.core.routing.plan import Candidate
+from services.dataplane.dialects.openai_house import COMPRESSION, take_out
+from services.dataplane.dialects.read_search import SEARCHES, read_search, searches_of
 from services.dataplane.dialects.templates import fill
 from services.dataplane.limits import within
-from services.dataplane.members import Members, join_members, placed_before, raw
+from services.dataplane.members import Members, decoded, join_members, placed_before, raw
 from services.dataplane.proofs import is_sealed
+from services.dataplane.providers.anthropic_encode import SAME_NAME, search_tool
 from services.dataplane.providers.anthropic_reasoning import (
     BLANK_STOPS,
     NO_SAMPLING,
@@ -26,9 +29,10 @@ from services.dataplane.providers.anthropic_reasoning import (
     members_of,
     why_not,
 )
+from services.dataplane.translation import Untranslatable
 from services.wire.chat_facts import ROUTING_FIELDS
 
-_DROPPED = (*ROUTING_FIELDS, "extra_body", "user")
+_DROPPED = (*ROUTING_FIELDS, *SEARCHES, "extra_body", "user")
 _SYSTEM = {"system", "developer"}
 _FOREIGN = re.compile(rb'"(?:signature"\s*:\s*"(?:"|turnout:)|data"\s*:\s*"turnout:|encrypted_index"\s*:\s*"")')
 """What other vendors' models made: reasoning without a proof or with one that is sealed, and sources of theirs."""
@@ -46,6 +50,8 @@ def upstream_body(members: Members, candidate: Candidate, metadata: Mapping[str,
     body: dict[str, msgspec.Raw] = {n: v for n, v in members.items() if n not in _DROPPED}
     body["model"] = raw(candidate.target.upstream_model)
     _keep_user(body)
+    _put_search(body, members, warnings)
+    take_out(body, ("system", "messages"), COMPRESSION, warnings)
     if _FOREIGN.search(bytes(body["messages"])):
         _drop_foreign(body, warnings)
     if candidate.generation is not None:
@@ -70,6 +76,22 @@ def _keep_user(body: dict[str, msgspec.Raw]) -> None:
     del body["metadata"]
     if isinstance(given, dict) and given.get("user_id") is not None:
         body["metadata"] = raw({"user_id": given["user_id"]})
+
+
+def _put_search(body: dict[str, msgspec.Raw], members: Members, warnings: list[str]) -> None:
+    """A search in Inworld's or OpenRouter's words, as the tool that it is here; the caller's own tool stays."""
+    asked = decoded(members, ("extra_body", *SEARCHES))
+    wanted = read_search({**asked, **searches_of(asked)}, warnings) if asked else None
+    if wanted is None:
+        return
+    given = msgspec.json.decode(body["tools"]) if "tools" in body else None
+    tools = [tool for tool in given or () if isinstance(tool, dict)]
+    if any(str(tool.get("type")).startswith("web_search_") for tool in tools):
+        return
+    tool = search_tool(wanted, warnings)
+    if any(own.get("name") == tool["name"] for own in tools):
+        raise Untranslatable.because(SAME_NAME)
+    body["tools"] = placed_before([tool], body.get("tools") if given else None)
 
 
 def _drop_foreign(body: dict[str, msgspec.Raw], warnings: list[str]) -> None:

@@ -15,6 +15,7 @@ from services.core.errors import Failure, FailureKind, RouterError
 from services.core.routing.plan import Candidate
 from services.dataplane.codec import ProviderCodec
 from services.dataplane.dialects.anthropic_errors import error_form
+from services.dataplane.dialects.passthrough import Passthrough
 from services.dataplane.exchange import EMPTY, TRUNCATED
 from services.dataplane.members import Members, NotAnObject, join_members, raw, split_members
 from services.dataplane.providers.anthropic import NOT_JSON, NOT_PROTOCOL, TWO_STARTS, read_message
@@ -30,11 +31,10 @@ from services.dataplane.providers.anthropic_wire import (
 )
 from services.dataplane.providers.openai_errors import error_object
 from services.dataplane.sse import ERROR, SseEvent, SseOverflow, SseParser, frame
-from services.dataplane.translation import JSON, Evidence, Facts, Progress, tokens_of
-from services.dataplane.transport.port import UpstreamRequest
+from services.dataplane.translation import Evidence, Progress, tokens_of
 
 
-class AnthropicPassthrough:
+class AnthropicPassthrough(Passthrough):
     """One attempt's passthrough."""
 
     def __init__(
@@ -48,31 +48,13 @@ class AnthropicPassthrough:
         stream: bool,
         hides_reasoning: bool = False,
     ) -> None:
-        self.facts = Facts(warnings=warnings)
-        self.stream_type = codec.stream_type
-        self.answer_type = JSON
-        self._stream = stream
-        self._hides_reasoning = hides_reasoning
-        self._codec = codec
-        self._candidate = candidate
-        self._body = body
-        self._inbound = inbound
-        self._members: Members = {}
+        super().__init__(codec, candidate, body, inbound, warnings, stream=stream, hides_reasoning=hides_reasoning)
         self._parser = SseParser()
-        self._model = raw(candidate.target.model)
         self._usage: WireUsage | None = None
         self._delta: bytes | None = None
         self._started = False
         self._began = False
-        self._shown = False
         self._over = False
-
-    def request(self, credential: str) -> UpstreamRequest:
-        target = self._candidate.target
-        return self._codec.request(target, credential, self._body, self._inbound, stream=self._stream)
-
-    def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-        return self._codec.classify(status, headers, body)
 
     def answer(self, body: bytes) -> Failure | None:
         message = read_message(body)

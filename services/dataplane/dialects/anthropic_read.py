@@ -7,15 +7,17 @@ from typing import Any
 
 from services.core.errors import InvalidRequest
 from services.dataplane.dialects.anthropic_read_blocks import BlockReader
-from services.dataplane.dialects.read_search import search_of
+from services.dataplane.dialects.openai_house import NO_COMPRESSION
+from services.dataplane.dialects.read_search import SEARCHES, read_search, search_of, searches_of
 from services.dataplane.dialects.reading import integer, mark_last, number, objects, strings, text
 from services.dataplane.exchange import ChatRequest, Message, Text, Tool
 from services.dataplane.translation import Untranslatable
+from services.wire.chat_facts import ROUTING_FIELDS
 
 _CARRIED = {
     "model", "messages", "system", "max_tokens", "stream", "stop_sequences", "temperature", "top_p", "top_k", "tools",
-    "tool_choice", "thinking", "metadata", "extra_body", "models", "ignore", "provider", "fallback", "sort", "route",
-    "transforms", "user", "output_config", "cache_control", "service_tier",
+    "tool_choice", "thinking", "metadata", "extra_body", "user", "output_config", "cache_control", "service_tier",
+    *ROUTING_FIELDS, *SEARCHES,
 }  # fmt: skip
 _DEMANDS = ("container", "inference_geo", "mcp_servers")
 """Without these the answer would not be what was asked for, so they are not dropped."""
@@ -39,7 +41,11 @@ def read_message_request(body: Mapping[str, Any]) -> ChatRequest:
         f"{n} was dropped: it has no translation" for n, v in body.items() if n not in _CARRIED and v is not None
     ]
     messages = _conversation(body, BlockReader(warnings))
+    if any("compression" in m for m in objects(body.get("messages"), "messages")):
+        warnings.append(NO_COMPRESSION)
     tools, search = _tools(body.get("tools"), warnings)
+    if search is None:
+        search = read_search({**body, **searches_of(body)}, warnings)
     choice = _object(body, "tool_choice")
     config = _object(body, "output_config")
     thinking = _object(body, "thinking")

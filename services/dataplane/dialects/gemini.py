@@ -15,6 +15,8 @@ from services.core.errors import InvalidRequest, RouterError
 from services.core.routing.context import RequestContext
 from services.core.routing.plan import Candidate
 from services.dataplane.codec import CodecFor
+from services.dataplane.dialects.extras import ROUTED_EXTRAS, lost_extras
+from services.dataplane.dialects.gemini_blocked import blocked_answer
 from services.dataplane.dialects.gemini_errors import error_body
 from services.dataplane.dialects.gemini_overrides import upstream_body
 from services.dataplane.dialects.gemini_passthrough import GeminiPassthrough
@@ -29,6 +31,7 @@ from services.dataplane.translation import (
     EVENT_STREAM,
     MODEL_HEADER,
     STREAM_HEADER,
+    AnsweringDialect,
     Emitted,
     Evidence,
     InboundRequest,
@@ -39,10 +42,9 @@ from services.wire.google_facts import content_needs, content_parameters, turns_
 from services.wire.needs import least_tokens
 
 _PLACE = "models/"
-_ROUTED_EXTRAS = {"metadata", "models", "ignore", "sort", "fallback", "provider", "user"}
 
 
-class GenerateContent:
+class GenerateContent(AnsweringDialect):
     """The dialect. Stateless; one per process."""
 
     api = "generateContent"
@@ -52,19 +54,13 @@ class GenerateContent:
 
     def read(self, body: bytes, headers: Mapping[str, str]) -> InboundRequest:
         members = request_members(body)
-        contents = members.get("contents")
-        if contents is None or not bytes(contents).startswith(b"["):
-            raise InvalidRequest("`contents` is missing; give a list of contents", param="contents")
-        facts = decoded(members, FACT_FIELDS)
-        model = headers.get(MODEL_HEADER) or facts.get("model")
-        facts["model"] = model.removeprefix(_PLACE) if isinstance(model, str) else model
-        facts["metadata"] = _metadata(members, facts)
+        facts = content_facts(members, headers)
         needs = content_needs(members)
         context = read_facts(
             facts,
             user=headers.get("x-session-id", ""),
             needs=needs,
-            least_tokens=least_tokens(contents, needs),
+            least_tokens=least_tokens(members["contents"], needs),
             parameters=content_parameters(members),
         )
         stream = headers.get(STREAM_HEADER) == "true"
@@ -72,6 +68,27 @@ class GenerateContent:
 
     def error(self, error: RouterError, evidence: Evidence | None) -> tuple[int, bytes]:
         return error.status, error_body(error, evidence)
+
+    def refused_answer(self, error: RouterError, evidence: Evidence, *, stream: bool) -> bytes | None:
+        body = blocked_answer(error, evidence)
+        # What came in several lines has no place in one frame.
+        return frame(b" ".join(body.splitlines())) if body is not None and stream else body
+
+
+def content_facts(members: Members, headers: Mapping[str, str]) -> dict[str, Any]:
+    """The fields that routing reads of a request with contents.
+
+    Raises:
+        InvalidRequest: There are no contents, or labels that are no object.
+    """
+    contents = members.get("contents")
+    if contents is None or not bytes(contents).startswith(b"["):
+        raise InvalidRequest("`contents` is missing; give a list of contents", param="contents")
+    facts = decoded(members, FACT_FIELDS)
+    model = headers.get(MODEL_HEADER) or facts.get("model")
+    facts["model"] = model.removeprefix(_PLACE) if isinstance(model, str) else model
+    facts["metadata"] = _metadata(members, facts)
+    return facts
 
 
 def _metadata(members: Members, facts: Mapping[str, Any]) -> Any:
@@ -131,9 +148,7 @@ class _ContentRequest:
         return translation
 
     def _warnings(self) -> list[str]:
-        extra = decoded(self._members, ("extra_body",)).get("extra_body")
-        unknown = [name for name in extra if name not in _ROUTED_EXTRAS] if isinstance(extra, Mapping) else []
-        return [f"extra_body.{name} was dropped: it is not known here" for name in unknown]
+        return lost_extras(decoded(self._members, ("extra_body",)).get("extra_body"), ROUTED_EXTRAS)
 
     def _read(self) -> ChatRequest:
         """The request in the exchange model; read once, and only if somebody needs it."""

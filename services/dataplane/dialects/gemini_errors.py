@@ -26,7 +26,7 @@ def error_form(error: RouterError, evidence: Evidence | None) -> dict[str, Any]:
     field = error.param if isinstance(error, InvalidRequest) else ""
     if isinstance(error, ChainFailed):
         reason = error.failure.kind.value
-        message = _their_words(error) or message
+        message = their_words(error) or message
     told = google_error(error.status, message, reason=reason, field=field or "", retry_after=error.retry_after)
     form: dict[str, Any] = {"error": told}
     if evidence is not None:
@@ -34,7 +34,7 @@ def error_form(error: RouterError, evidence: Evidence | None) -> dict[str, Any]:
     return form
 
 
-def _their_words(error: ChainFailed) -> str:
+def their_words(error: ChainFailed) -> str:
     """What a provider of another protocol told the caller; empty: nothing that is the caller's to read."""
     if error.failure.kind not in CALLERS_FAULT:
         return ""

@@ -43,15 +43,21 @@ def upstream_body(members: Members, candidate: Candidate, metadata: Mapping[str,
         metadata: The request's metadata, for templates.
     """
     warnings: list[str] = []
-    body = {name: value for name, value in members.items() if camel(name) not in _OURS}
+    body = googles_members(members, warnings)
     if candidate.target.provider.protocol != VERTEX:
         body.pop("labels", None)  # AI Studio does not know them; here they are for routing
-    if _FOREIGN.search(bytes(body["contents"])):
-        _drop_foreign(body, warnings)
     _lay_over(body, candidate, warnings)
     if candidate.templates:
         _place_templates(body, candidate, metadata)
     return join_members(body), warnings
+
+
+def googles_members(members: Members, warnings: list[str]) -> Members:
+    """What of a request with contents is for Google."""
+    body = {name: value for name, value in members.items() if camel(name) not in _OURS}
+    if _FOREIGN.search(bytes(body["contents"])):
+        _drop_foreign(body, warnings)
+    return body
 
 
 def _drop_foreign(body: dict[str, msgspec.Raw], warnings: list[str]) -> None:

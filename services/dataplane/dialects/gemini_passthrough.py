@@ -12,11 +12,12 @@ from dataclasses import replace
 
 import msgspec
 
-from services.core.errors import Failure, RouterError
+from services.core.errors import Failure, FailureKind, RouterError
 from services.core.routing.plan import Candidate
 from services.dataplane.codec import ProviderCodec
 from services.dataplane.dialects.gemini_errors import error_form
 from services.dataplane.dialects.gemini_write import GeminiWriter
+from services.dataplane.dialects.passthrough import Passthrough
 from services.dataplane.exchange import (
     EMPTY,
     AudioDelta,
@@ -37,8 +38,7 @@ from services.dataplane.exchange import (
 from services.dataplane.members import Members, NotAnObject, join_members, raw, split_members
 from services.dataplane.providers.google import Chunk, GoogleStreamDecoder
 from services.dataplane.sse import frame
-from services.dataplane.translation import JSON, Evidence, Facts, Progress, tokens_of
-from services.dataplane.transport.port import UpstreamRequest
+from services.dataplane.translation import JSON, Evidence, Progress, tokens_of
 
 _candidate_list = msgspec.json.Decoder(list[Members] | None).decode
 _members_of = msgspec.json.Decoder(Members | None).decode
@@ -52,7 +52,7 @@ _END = ("finishReason", "finishMessage")
 """What of a candidate waits for the end of the stream."""
 
 
-class GeminiPassthrough:
+class GeminiPassthrough(Passthrough):
     """One attempt's passthrough."""
 
     def __init__(
@@ -66,34 +66,16 @@ class GeminiPassthrough:
         stream: bool,
         hides_reasoning: bool = False,
     ) -> None:
-        self.facts = Facts(warnings=warnings)
-        self.stream_type = codec.stream_type
-        self.answer_type = JSON
-        self._stream = stream
-        self._hides_reasoning = hides_reasoning
-        self._codec = codec
-        self._candidate = candidate
-        self._body = body
-        self._inbound = inbound
+        super().__init__(codec, candidate, body, inbound, warnings, stream=stream, hides_reasoning=hides_reasoning)
         self._decoder = GoogleStreamDecoder()
-        self._model = raw(candidate.target.model)
-        self._members: Members = {}
         self._gathered: ChatAnswer | None = None
         self._ends: dict[int, Members] = {}
         self._last: Members = {}
-        self._shown = False
-
-    def request(self, credential: str) -> UpstreamRequest:
-        target = self._candidate.target
-        return self._codec.request(target, credential, self._body, self._inbound, stream=self._stream)
-
-    def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-        return self._codec.classify(status, headers, body)
 
     def answer(self, body: bytes) -> Failure | None:
         found = self._codec.decode(body)
         if isinstance(found, Failure):
-            return found
+            return _with_body(found, body)
         try:
             self._members = split_members(body)
         except NotAnObject:
@@ -124,7 +106,7 @@ class GeminiPassthrough:
         for data, events in chunks:
             failed = next((event for event in events if isinstance(event, Failed)), None)
             if failed is not None:
-                progress.failure = failed.failure
+                progress.failure = _with_body(failed.failure, data)
                 break
             for event in events:
                 self._note(event, progress)
@@ -216,6 +198,11 @@ class GeminiPassthrough:
             members["usageMetadata"] = msgspec.Raw(join_members(counted))
         members["metadata"] = raw(evidence.metadata)
         return members
+
+
+def _with_body(failure: Failure, body: bytes) -> Failure:
+    """`failure` with what Google said of a prompt that it blocked, which is the caller's to read."""
+    return replace(failure, body=body, content_type=JSON) if failure.kind is FailureKind.CONTENT_REFUSED else failure
 
 
 def _candidates(members: Members) -> list[Members]:

@@ -14,13 +14,15 @@ from services.core.routing.named import is_online
 from services.core.routing.plan import Candidate
 from services.core.values import changed
 from services.dataplane.codec import CodecFor
+from services.dataplane.dialects.extras import REASONING_EXTRAS, lost_extras, reasoning_of
 from services.dataplane.dialects.openai_errors import error_body
-from services.dataplane.dialects.openai_overrides import ROUTED_EXTRAS, upstream_body
+from services.dataplane.dialects.openai_overrides import upstream_body
 from services.dataplane.dialects.openai_passthrough import Asked, OpenAiPassthrough
 from services.dataplane.dialects.openai_read import read_chat, shows_reasoning
 from services.dataplane.dialects.openai_read_tools import speaks_functions
 from services.dataplane.dialects.openai_style import OPENAI, OpenAiStyle
 from services.dataplane.dialects.openai_write import OpenAiWriter
+from services.dataplane.dialects.read_search import SEARCHES
 from services.dataplane.exchange import ChatRequest
 from services.dataplane.members import Members, decoded, raw, request_members
 from services.dataplane.mending import asks_restart, is_mendable, mended
@@ -32,10 +34,8 @@ from services.dataplane.voice.wish import Speakable
 from services.wire.chat_facts import FACT_FIELDS, condition_messages, read_facts
 from services.wire.needs import least_tokens, needs_of
 
-_FACTS = (*FACT_FIELDS, "session_id", "reasoning")
+_FACTS = (*FACT_FIELDS, "reasoning")
 _NOT_NULL = b"null"
-_SEARCHES = {"web_search", "web_search_options", "plugins"}
-"""Where a request says by itself that it wants a search of the web."""
 
 
 class OpenAiChat:
@@ -58,7 +58,7 @@ class OpenAiChat:
         if stream not in {b"true", b"false", _NOT_NULL}:
             raise InvalidRequest("`stream` must be true or false", param="stream")
         facts = decoded(members, _FACTS)
-        if is_online(str(facts.get("model"))) and not members.keys() & _SEARCHES:
+        if is_online(str(facts.get("model"))) and not members.keys() & set(SEARCHES):
             members["web_search"] = msgspec.Raw(b"true")
         user = headers.get("x-session-id", "")
         session = facts.get("session_id")
@@ -109,7 +109,7 @@ class _OpenAiRequest(Speakable):
         self._dialect = dialect
         self._members = members
         self._extra: Mapping[str, Any] = facts.get("extra_body") or {}
-        self._reasoning = _reasoning(self._extra, facts)
+        self._reasoning = reasoning_of(self._extra, facts)
         self._headers = headers
         self._chat: ChatRequest | None = None
         self.restartable = asks_restart(headers)
@@ -200,14 +200,4 @@ class _OpenAiRequest(Speakable):
         return isinstance(options, dict) and options.get("include_usage") is True
 
     def _warnings(self) -> list[str]:
-        unknown = [name for name in self._extra if name not in ROUTED_EXTRAS]
-        return [f"extra_body.{name} was dropped: it is not known here" for name in unknown]
-
-
-def _reasoning(extra: Mapping[str, Any], facts: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The caller's `reasoning` object, from `extra_body` or from the top level."""
-    found = extra.get("reasoning")
-    found = facts.get("reasoning") if found is None else found
-    if found is None or isinstance(found, Mapping):
-        return found or {}
-    raise InvalidRequest("`reasoning` must be an object", param="reasoning")
+        return lost_extras(self._extra, REASONING_EXTRAS)

@@ -6,7 +6,7 @@ refuse: they become what the target has for them, or are taken out with a warnin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -15,12 +15,12 @@ from services.core.policy.documents import TextGenerationConfig
 from services.core.policy.provider_types import quirks_of
 from services.core.policy.snapshot import Target
 from services.core.policy.vendors import Quirks
-from services.dataplane.dialects.read_search import read_search
+from services.dataplane.dialects.read_search import SEARCHES, read_search
 from services.dataplane.members import Members, NotAnObject, decoded, join_members, raw, split_members
 from services.dataplane.providers.openai_search import search_members
 
-SEARCHES = ("web_search", "web_search_options", "plugins")
 NO_COMPRESSION = "compression was dropped: no provider compresses prompts"
+COMPRESSION: Mapping[str, str] = {"compression": NO_COMPRESSION}
 NO_MARKS = "cache_control was dropped: this provider takes no such field"
 NO_REASONING = "reasoning of earlier turns was dropped: this provider takes none of it"
 _MARK = "cache_control"
@@ -84,14 +84,25 @@ def put_reasoning(
 
 def clean(body: dict[str, msgspec.Raw], quirks: Quirks, warnings: list[str]) -> None:
     """Take out of messages and tools what the target refuses, and what no provider knows."""
-    unwanted: dict[str, str] = {"compression": NO_COMPRESSION}
+    unwanted: dict[str, str] = dict(COMPRESSION)
     if quirks.openai_models:
         unwanted[_MARK] = NO_MARKS
         if body.pop(_MARK, None) is not None:
             _tell(NO_MARKS, warnings)
     if quirks.strict:
         unwanted |= dict.fromkeys(_ECHOES, NO_REASONING)
-    for name in ("messages", "tools"):
+    take_out(body, ("messages", "tools"), unwanted, warnings)
+
+
+def take_out(
+    body: dict[str, msgspec.Raw], names: Iterable[str], unwanted: Mapping[str, str], warnings: list[str]
+) -> None:
+    """Take members out of the objects in the lists that are `names` in a body; what stays keeps its bytes.
+
+    Args:
+        unwanted: Names of the members, and what is told of each.
+    """
+    for name in names:
         data = bytes(body.get(name, b""))
         if any(b'"%b"' % member.encode() in data for member in unwanted):
             body[name] = _each(data, unwanted, warnings)

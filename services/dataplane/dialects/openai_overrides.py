@@ -11,7 +11,7 @@ from services.core.policy.documents import TextGenerationConfig
 from services.core.policy.provider_types import MISTRAL, quirks_of
 from services.core.policy.vendors import Quirks
 from services.core.routing.plan import Candidate
-from services.dataplane.dialects.openai_house import SEARCHES, clean, put_reasoning, put_search
+from services.dataplane.dialects.openai_house import clean, put_reasoning, put_search
 from services.dataplane.dialects.templates import fill
 from services.dataplane.members import Members, join_members, placed_before, raw
 from services.dataplane.providers.mistral_words import translate_words
@@ -21,7 +21,6 @@ from services.wire.chat_facts import ROUTING_FIELDS
 
 _DROPPED = (*ROUTING_FIELDS, "extra_body", "reasoning", "include_reasoning")
 _PENALTIES = ("temperature", "top_p", "frequency_penalty", "presence_penalty", "seed")
-ROUTED_EXTRAS = {"metadata", "models", "ignore", "sort", "fallback", "provider", "reasoning", "user", *SEARCHES}
 
 
 def upstream_body(

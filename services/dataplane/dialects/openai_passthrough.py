@@ -18,6 +18,7 @@ from services.core.routing.plan import Candidate
 from services.dataplane.codec import ProviderCodec
 from services.dataplane.dialects.openai_hiding import hidden, says_nothing, thought_size
 from services.dataplane.dialects.openai_style import OPENAI, OpenAiStyle
+from services.dataplane.dialects.passthrough import Passthrough
 from services.dataplane.exchange import EMPTY, TRUNCATED
 from services.dataplane.members import Members, NotAnObject, join_members, raw, split_members
 from services.dataplane.providers.openai import BROKE_OFF, DONE, NOT_JSON, NOT_PROTOCOL, broke_off, read_answer
@@ -32,8 +33,7 @@ from services.dataplane.providers.openai_wire import (
     to_usage,
 )
 from services.dataplane.sse import ERROR, SseOverflow, SseParser, frame
-from services.dataplane.translation import JSON, Evidence, Facts, Progress, tokens_of
-from services.dataplane.transport.port import UpstreamRequest
+from services.dataplane.translation import Evidence, Progress, tokens_of
 
 _CHOICES = b'"choices"'
 _NO_NEWS = {"index": 0, "delta": {}, "finish_reason": None}
@@ -58,7 +58,7 @@ class Asked:
     style: OpenAiStyle = OPENAI
 
 
-class OpenAiPassthrough:
+class OpenAiPassthrough(Passthrough):
     """One attempt's passthrough."""
 
     def __init__(
@@ -70,21 +70,13 @@ class OpenAiPassthrough:
         asked: Asked,
         warnings: list[str],
     ) -> None:
-        self.facts = Facts(warnings=warnings)
-        self.stream_type = codec.stream_type
-        self.answer_type = JSON
-        self._stream = asked.stream
-        self._codec = codec
-        self._candidate = candidate
-        self._body = body
-        self._inbound = inbound
+        super().__init__(
+            codec, candidate, body, inbound, warnings, stream=asked.stream, hides_reasoning=asked.hides_reasoning
+        )
         self._show_usage = asked.show_usage
         self._answers = asked.answers
-        self._hides_reasoning = asked.hides_reasoning
         self._style = asked.style
-        self._members: Members = {}
         self._parser = SseParser()
-        self._model = msgspec.json.encode(candidate.target.model)
         self._last: bytes | None = None
         self._usage_chunk: bytes | None = None
         self._usage: bytes | None = None
@@ -92,15 +84,7 @@ class OpenAiPassthrough:
         self._finishes: set[int] = set()
         self._seen = {0}
         self._starts: set[int] = set()
-        self._shown = False
         self._over = False
-
-    def request(self, credential: str) -> UpstreamRequest:
-        target = self._candidate.target
-        return self._codec.request(target, credential, self._body, self._inbound, stream=self._stream)
-
-    def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-        return self._codec.classify(status, headers, body)
 
     def answer(self, body: bytes) -> Failure | None:
         answer = read_answer(body)

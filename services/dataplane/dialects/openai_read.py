@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from services.core.errors import InvalidRequest
-from services.dataplane.dialects.openai_house import NO_COMPRESSION, SEARCHES
+from services.dataplane.dialects.openai_house import NO_COMPRESSION
 from services.dataplane.dialects.openai_overrides import wish_of
 from services.dataplane.dialects.openai_read_messages import read_messages
 from services.dataplane.dialects.openai_read_tools import read_tool_choice, read_tools, speaks_functions
-from services.dataplane.dialects.read_search import read_search
+from services.dataplane.dialects.read_search import read_search, searches_of
 from services.dataplane.dialects.reading import integer, mark_last, number, strings, text, word
 from services.dataplane.exchange import ChatRequest
 from services.dataplane.translation import Untranslatable
@@ -66,7 +66,7 @@ def read_chat(body: Mapping[str, Any], reasoning: Mapping[str, Any]) -> ChatRequ
         frequency_penalty=number(body, "frequency_penalty"),
         presence_penalty=number(body, "presence_penalty"),
         response_format=_format(body.get("response_format")),
-        web_search=read_search({**body, **_searches_of(body)}, warnings),
+        web_search=read_search({**body, **searches_of(body)}, warnings),
     )
     return replace(_with_reasoning(_with_rest(request, body), body, reasoning), warnings=tuple(warnings))
 
@@ -128,14 +128,6 @@ def shows_reasoning(body: Mapping[str, Any], reasoning: Mapping[str, Any]) -> bo
     if isinstance(include, bool):
         return include
     return True if reasoning.get("summary") else None
-
-
-def _searches_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Wishes for a search inside `extra_body`, which come before those at the top level."""
-    extra = body.get("extra_body")
-    if not isinstance(extra, Mapping):
-        return {}
-    return {name: extra[name] for name in SEARCHES if extra.get(name) is not None}
 
 
 def _warnings(body: Mapping[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ from services.core.routing.context import RequestContext
 from services.core.routing.plan import Candidate
 from services.core.values import changed
 from services.dataplane.dialects import anthropic_errors, openai_errors
-from services.dataplane.dialects.openai_overrides import ROUTED_EXTRAS
+from services.dataplane.dialects.extras import REASONING_EXTRAS, lost_extras
 from services.dataplane.members import request_members
 from services.dataplane.operations.call import (
     FormPayload,
@@ -115,9 +115,11 @@ class OperationDialect:
         if self._clocks:
             context = changed(context, default_clocks=self._clocks)
         stream = self._streams(payload)
-        call = OperationCall(self.operation, payload, headers, stream, _warnings(facts))
+        call = OperationCall(
+            self.operation, payload, headers, stream, tuple(lost_extras(facts.get("extra_body"), REASONING_EXTRAS))
+        )
         self._check(call)
-        return _OperationRequest(call, context, self._translate)
+        return OperationRequest(call, context, self._translate)
 
     def error(self, error: RouterError, evidence: Evidence | None) -> tuple[int, bytes]:
         if self._anthropic:
@@ -163,7 +165,7 @@ class OperationDialect:
                 raise InvalidRequest('`stream_format` must be "audio" or "sse"', param="stream_format")
 
 
-class _OperationRequest:
+class OperationRequest:
     """One request."""
 
     restartable = False
@@ -173,11 +175,11 @@ class _OperationRequest:
         self.stream = call.stream
         plain = call.operation.api == _SPEECH and call.value("stream_format") != "sse"
         self.frames_type = "application/octet-stream" if plain else EVENT_STREAM
-        self._call = call
+        self.call = call
         self._translate = translate
 
     def condition_messages(self) -> tuple[Mapping[str, Any], ...]:
-        call = self._call
+        call = self.call
         if call.operation is COUNT_TOKENS:
             return condition_messages(call.value("messages"))
         value = call.value("input") or call.value("prompt") or ""
@@ -185,19 +187,13 @@ class _OperationRequest:
         return condition_messages([{"role": "user", "content": "\n".join(map(str, texts))}])
 
     def translate(self, candidate: Candidate) -> Translation:
-        return self._translate(self._call, candidate)
+        return self._translate(self.call, candidate)
 
     def mendable(self) -> bool:
         return False
 
     def mend(self, candidate: Candidate, kind: Kind, emitted: Emitted) -> Translation:
-        raise Untranslatable.because(f"a broken answer of {self._call.operation.api} cannot be mended")
+        raise Untranslatable.because(f"a broken answer of {self.call.operation.api} cannot be mended")
 
     def restart_frame(self, evidence: Evidence) -> bytes:
         raise AssertionError("nobody who asks for an operation understands a restart")
-
-
-def _warnings(facts: Mapping[str, Any]) -> tuple[str, ...]:
-    extra = facts.get("extra_body")
-    unknown = [name for name in extra if name not in ROUTED_EXTRAS] if isinstance(extra, Mapping) else []
-    return tuple(f"extra_body.{name} was dropped: it is not known here" for name in unknown)

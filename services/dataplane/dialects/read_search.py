@@ -11,6 +11,8 @@ from typing import Any
 from services.core.errors import InvalidRequest
 from services.dataplane.dialects.reading import integer, objects, strings
 
+SEARCHES = ("web_search", "web_search_options", "plugins")
+"""Where a request says by itself that it wants a search of the web."""
 _PLACES = ("city", "region", "country", "timezone")
 _NUMBERS: Mapping[str, str] = {"max_results": "max_results", "max_uses": "max_uses", "max_steps": "max_uses"}
 _DOMAINS: Mapping[str, str] = {
@@ -23,7 +25,7 @@ _SILENT = {"id", "enabled", "type", "name", "cache_control", *_NUMBERS, *_DOMAIN
 
 
 def read_search(body: Mapping[str, Any], warnings: list[str]) -> Mapping[str, Any] | None:
-    """The search that an OpenAI-style body asks for, wherever it says so; None: none.
+    """The search that a body asks for in Inworld's, OpenAI's or OpenRouter's words, wherever it says so; None: none.
 
     Args:
         warnings: What is dropped is told here.
@@ -42,6 +44,14 @@ def read_search(body: Mapping[str, Any], warnings: list[str]) -> Mapping[str, An
         if plugin.get("id") == "web" and plugin.get("enabled") is not False:
             return search_of(plugin, f"plugins[{index}]", warnings)
     return None
+
+
+def searches_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Wishes for a search inside `extra_body`, which come before those at the top level."""
+    extra = body.get("extra_body")
+    if not isinstance(extra, Mapping):
+        return {}
+    return {name: extra[name] for name in SEARCHES if extra.get(name) is not None}
 
 
 def search_of(given: Mapping[str, Any], path: str, warnings: list[str]) -> Mapping[str, Any]:

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 
 from services.dataplane.dialects.anthropic_messages import AnthropicMessages
 from services.dataplane.dialects.gemini import GenerateContent
+from services.dataplane.dialects.gemini_count import CountContents
 from services.dataplane.dialects.openai_chat import OpenAiChat
 from services.dataplane.dialects.openrouter_chat import OpenRouterChat
 from services.dataplane.dialects.operations import COUNT_TOKENS, OPERATIONS, OperationDialect
 from services.dataplane.dialects.responses import OpenAiResponses
+from services.dataplane.dialects.stored_responses import StoredResponses
 from services.dataplane.dialects.typed_chat import TypedChat
 from services.dataplane.operations.registry import translate
 from services.dataplane.providers.registry import codec_for
@@ -28,8 +30,10 @@ DIALECTS: tuple[Dialect, ...] = (
 )
 """Those of chat."""
 
-OPERATION_DIALECTS: tuple[Dialect, ...] = tuple(
-    OperationDialect(operation, translate) for operation in (*OPERATIONS, COUNT_TOKENS)
+OPERATION_DIALECTS: tuple[Dialect, ...] = (
+    *(OperationDialect(operation, translate) for operation in (*OPERATIONS, COUNT_TOKENS)),
+    CountContents(translate),
+    StoredResponses(codec_for),
 )
 
 

@@ -1,7 +1,8 @@
 """The inbound dialect of OpenAI's Responses API, with Inworld's and OpenRouter's routing fields.
 
 Requests that lean on state (`previous_response_id`, `conversation`, …) make sense only at the provider that
-keeps it. They pass to the first target that speaks the API, and to others of the same provider, never elsewhere.
+keeps it. They pass to the plan's first target that speaks the API, and to others of the same provider, never elsewhere:
+also when that provider is set aside, since another one would say that there is no such state, or answer without it.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ from services.core.attempts.effects import Kind
 from services.core.errors import InvalidRequest, RouterError
 from services.core.routing.context import RequestContext
 from services.core.routing.named import is_online
-from services.core.routing.plan import Candidate
+from services.core.routing.plan import Candidate, Plan
 from services.dataplane.codec import CodecFor
+from services.dataplane.dialects.extras import REASONING_EXTRAS, lost_extras, reasoning_of
 from services.dataplane.dialects.openai_errors import error_body
-from services.dataplane.dialects.openai_overrides import ROUTED_EXTRAS
+from services.dataplane.dialects.read_search import SEARCHES
 from services.dataplane.dialects.responses_form import METADATA, echo_of
 from services.dataplane.dialects.responses_overrides import upstream_body
 from services.dataplane.dialects.responses_passthrough import ResponsesPassthrough
-from services.dataplane.dialects.responses_read import LOGPROBS, SEARCHES, STATE, read_response_request
+from services.dataplane.dialects.responses_read import LOGPROBS, STATE, read_response_request
 from services.dataplane.dialects.responses_write import ResponsesWriter
 from services.dataplane.exchange import ChatRequest
 from services.dataplane.members import Members, decoded, raw, request_members
@@ -35,13 +37,14 @@ from services.dataplane.translation import (
     Emitted,
     Evidence,
     InboundRequest,
+    LeaningRequest,
     Translation,
     Untranslatable,
 )
 from services.wire.chat_facts import FACT_FIELDS, condition_messages, read_facts
 from services.wire.needs import least_tokens, needs_of
 
-_FACTS = (*FACT_FIELDS, "session_id", "reasoning", "safety_identifier", "prompt_cache_key", "conversation")
+_FACTS = (*FACT_FIELDS, "reasoning", "safety_identifier", "prompt_cache_key", "conversation")
 _TOOL = re.compile(rb'"type"\s*:\s*"(function|web_search|mcp|custom|file_search|code_interpreter)')
 _NOTHING = {b"null", b"[]", b'""', b"false"}
 
@@ -115,7 +118,7 @@ def _needs(members: Members) -> frozenset[str]:
     return (needs if kinds - {b"web_search"} else needs - {"tools"}) | {"web_search"}
 
 
-class _ResponsesRequest:
+class _ResponsesRequest(LeaningRequest):
     """One request.
 
     Attributes:
@@ -140,7 +143,7 @@ class _ResponsesRequest:
         self._dialect = dialect
         self._members = members
         self._extra: Mapping[str, Any] = facts.get("extra_body") or {}
-        self._reasoning = _reasoning(self._extra, facts)
+        self._reasoning = reasoning_of(self._extra, facts)
         self._headers = headers
         self._chat: ChatRequest | None = None
         self._leans = leans
@@ -157,7 +160,7 @@ class _ResponsesRequest:
     def translate(self, candidate: Candidate) -> Translation:
         codec = self._dialect.codec_for(candidate.target, OpenAiResponses.api)
         if codec.api == OpenAiResponses.api:
-            self._keep_home(candidate)
+            self._check_home(candidate)
             body, warnings = upstream_body(self._members, candidate, self._reasoning, self.context.metadata)
             warnings += self._warnings()
             return ResponsesPassthrough(codec, candidate, body, self._headers, warnings, stream=self.stream)
@@ -168,13 +171,19 @@ class _ResponsesRequest:
         translation.facts.warnings.extend(self._warnings())
         return translation
 
-    def _keep_home(self, candidate: Candidate) -> None:
-        """State is where the first target that speaks the API is; a target elsewhere cannot have it."""
+    def keep_to(self, plan: Plan) -> None:
+        self._home = next((c.target.provider.name for c in plan.candidates if self._is_spoken(c)), "")
+
+    def _is_spoken(self, candidate: Candidate) -> bool:
+        try:
+            return self._dialect.codec_for(candidate.target, OpenAiResponses.api).api == OpenAiResponses.api
+        except Untranslatable:
+            return False
+
+    def _check_home(self, candidate: Candidate) -> None:
+        """State is where the plan's first target is that speaks the API; a target elsewhere cannot have it."""
         provider = candidate.target.provider.name
-        if not self._leans:
-            return
-        self._home = self._home or provider
-        if provider != self._home:
+        if self._leans and self._home and provider != self._home:
             told = f"the request leans on state that is kept at {self._home!r}; {provider!r} does not have it"
             raise Untranslatable.because(told)
 
@@ -191,10 +200,7 @@ class _ResponsesRequest:
         include = msgspec.json.decode(self._members.get("include", b"null"))
         if isinstance(include, list) and LOGPROBS in include:
             return False
-        try:
-            return is_mendable(self._read())
-        except (InvalidRequest, Untranslatable):
-            return False
+        return is_mendable(self._read())
 
     def mend(self, candidate: Candidate, kind: Kind, emitted: Emitted) -> Translation:
         codec = self._dialect.codec_for(candidate.target, OpenAiResponses.api)
@@ -208,17 +214,7 @@ class _ResponsesRequest:
         return frame(bytes(raw({"type": "restart", METADATA: evidence.metadata})), "restart")
 
     def _warnings(self) -> list[str]:
-        unknown = [name for name in self._extra if name not in ROUTED_EXTRAS]
-        return [f"extra_body.{name} was dropped: it is not known here" for name in unknown]
-
-
-def _reasoning(extra: Mapping[str, Any], facts: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The caller's `reasoning` object, from `extra_body` or from the top level."""
-    found = extra.get("reasoning")
-    found = facts.get("reasoning") if found is None else found
-    if found is None or isinstance(found, Mapping):
-        return found or {}
-    raise InvalidRequest("`reasoning` must be an object", param="reasoning")
+        return lost_extras(self._extra, REASONING_EXTRAS)
 
 
 def _as_message(item: Any) -> Any:

@@ -11,8 +11,8 @@ import msgspec
 from services.core.policy.documents import TextGenerationConfig
 from services.core.policy.provider_types import quirks_of
 from services.core.routing.plan import Candidate
-from services.dataplane.dialects.read_search import read_search
-from services.dataplane.dialects.responses_read import SEARCHES
+from services.dataplane.dialects.openai_house import COMPRESSION, take_out
+from services.dataplane.dialects.read_search import SEARCHES, read_search, searches_of
 from services.dataplane.dialects.templates import fill
 from services.dataplane.members import Members, decoded, join_members, placed_before, raw
 from services.dataplane.proofs import is_sealed
@@ -49,6 +49,7 @@ def upstream_body(
     _keep_metadata(body, warnings)
     _put_reasoning(body, reasoning, candidate, warnings)
     _put_search(body, members, candidate, warnings)
+    take_out(body, ("input",), COMPRESSION, warnings)
     if _SEALED.search(bytes(body.get("input", b""))):
         _drop_foreign(body, warnings)
     if candidate.generation is not None:
@@ -92,7 +93,8 @@ def _put_reasoning(
 
 def _put_search(body: dict[str, msgspec.Raw], members: Members, candidate: Candidate, warnings: list[str]) -> None:
     """A search that OpenRouter's and Inworld's clients ask for, as the tool that it is here."""
-    wanted = read_search(decoded(members, SEARCHES), warnings)
+    asked = decoded(members, ("extra_body", *SEARCHES))
+    wanted = read_search({**asked, **searches_of(asked)}, warnings)
     tools = msgspec.json.decode(body["tools"]) if "tools" in body else None
     tools = tools if isinstance(tools, list) else []
     if wanted is None or any(isinstance(t, dict) and str(t.get("type")).startswith("web_search") for t in tools):

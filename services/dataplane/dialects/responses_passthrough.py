@@ -14,6 +14,7 @@ import msgspec
 from services.core.errors import Failure, FailureKind, RouterError
 from services.core.routing.plan import Candidate
 from services.dataplane.codec import ProviderCodec
+from services.dataplane.dialects.passthrough import Passthrough
 from services.dataplane.dialects.responses_form import METADATA, Seam
 from services.dataplane.dialects.responses_write import broken_frames
 from services.dataplane.exchange import EMPTY, TRUNCATED
@@ -34,11 +35,10 @@ from services.dataplane.providers.responses_wire import (
     to_usage,
 )
 from services.dataplane.sse import ERROR, SseEvent, SseOverflow, SseParser, frame
-from services.dataplane.translation import JSON, Evidence, Facts, Progress
-from services.dataplane.transport.port import UpstreamRequest
+from services.dataplane.translation import Evidence, Progress
 
 
-class ResponsesPassthrough:
+class ResponsesPassthrough(Passthrough):
     """One attempt's passthrough."""
 
     def __init__(
@@ -51,32 +51,16 @@ class ResponsesPassthrough:
         *,
         stream: bool,
     ) -> None:
+        super().__init__(codec, candidate, body, inbound, warnings, stream=stream)
         self._seam = Seam()
-        self.facts = Facts(warnings=warnings, seam=self._seam)
-        self.stream_type = codec.stream_type
-        self.answer_type = JSON
-        self._stream = stream
-        self._codec = codec
-        self._candidate = candidate
-        self._body = body
-        self._inbound = inbound
-        self._members: Members = {}
+        self.facts.seam = self._seam
         self._parser = SseParser()
-        self._model = raw(candidate.target.model)
         self._response: Members = {}
         self._last: tuple[str, Members] | None = None
         self._began = False
         self._done: set[int] = set()
         self._places = Places()
-        self._shown = False
         self._over = False
-
-    def request(self, credential: str) -> UpstreamRequest:
-        target = self._candidate.target
-        return self._codec.request(target, credential, self._body, self._inbound, stream=self._stream)
-
-    def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-        return self._codec.classify(status, headers, body)
 
     def answer(self, body: bytes) -> Failure | None:
         response = read_response(body)

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.core.errors import InvalidRequest
-from services.dataplane.dialects.read_search import read_search, search_of
+from services.dataplane.dialects.openai_house import NO_COMPRESSION
+from services.dataplane.dialects.read_search import SEARCHES, read_search, search_of, searches_of
 from services.dataplane.dialects.reading import integer, number, objects, strings, text
 from services.dataplane.dialects.responses_read_input import read_input
 from services.dataplane.exchange import ChatRequest, Message, Text, Tool
@@ -16,7 +17,6 @@ from services.wire.chat_facts import ROUTING_FIELDS
 
 STATE = ("previous_response_id", "conversation", "prompt", "background")
 """Members that lean on what a provider keeps; only that provider can take them."""
-SEARCHES = ("web_search", "web_search_options", "plugins")
 """Where a request of OpenRouter's or Inworld's clients says that it wants a search of the web."""
 LOGPROBS = "message.output_text.logprobs"
 
@@ -48,7 +48,7 @@ def read_response_request(body: Mapping[str, Any], reasoning: Mapping[str, Any])
         f"{name} was dropped: it has no translation" for name in body if name not in _CARRIED and body[name] is not None
     ]
     tools, search = _tools(body.get("tools"), warnings)
-    search = search if search is not None else read_search(body, warnings)
+    search = search if search is not None else read_search({**body, **searches_of(body)}, warnings)
     choice, tools = _tool_choice(body.get("tool_choice"), tools)
     style = _object(body, "text")
     include = strings(body.get("include"), "include")
@@ -95,6 +95,9 @@ def _note_losses(
         warnings.append("store was dropped: this model's provider keeps no responses")
     if body.get("truncation") == "auto":
         warnings.append("truncation was dropped: it has no translation")
+    given = body.get("input")
+    if isinstance(given, list) and any("compression" in item for item in given if isinstance(item, Mapping)):
+        warnings.append(NO_COMPRESSION)
     warnings += [f"include {name!r} was dropped: it has no translation" for name in include if name not in _INCLUDED]
     warnings += [f"reasoning.{name} was dropped: it has no translation" for name in reasoning if name not in _REASONING]
 

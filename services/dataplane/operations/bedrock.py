@@ -16,7 +16,8 @@ from services.dataplane.codec import ProviderCodec
 from services.dataplane.dialects.anthropic_read import read_message_request
 from services.dataplane.members import raw
 from services.dataplane.operations import cohere
-from services.dataplane.operations.call import OperationCall
+from services.dataplane.operations.call import Operation, OperationCall
+from services.dataplane.operations.count import counted
 from services.dataplane.operations.translations import Answer, JsonTranslation, ReadAnswer, Upstream, json_request
 from services.dataplane.operations.vectors import BAD_VECTORS, answer_of, texts_of
 from services.dataplane.providers.bedrock_errors import classify
@@ -122,10 +123,10 @@ def count_tokens(codec: ProviderCodec, call: OperationCall, candidate: Candidate
     converse = {n: v for n, v in msgspec.json.decode(encoded).items() if n in _CONVERSE}
     upstream = _upstream(candidate.target, "count-tokens", {"input": {"converse": converse}})
     warnings = [*call.warnings, *request.warnings, *dropped]
-    return JsonTranslation(upstream, candidate, warnings, _counted, names_model=False)
+    return JsonTranslation(upstream, candidate, warnings, partial(_counted, call.operation), names_model=False)
 
 
-def _counted(body: bytes, headers: Mapping[str, str]) -> Answer | Failure:
+def _counted(operation: Operation, body: bytes, headers: Mapping[str, str]) -> Answer | Failure:
     del headers
     try:
         answer = msgspec.json.decode(body)
@@ -134,4 +135,4 @@ def _counted(body: bytes, headers: Mapping[str, str]) -> Answer | Failure:
     tokens = answer.get("inputTokens") if isinstance(answer, Mapping) else None
     if not isinstance(tokens, int) or isinstance(tokens, bool):
         return NOT_PROTOCOL
-    return Answer({"input_tokens": raw(tokens)})
+    return counted(operation, tokens)

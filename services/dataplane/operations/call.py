@@ -15,8 +15,6 @@ from services.wire.chat_facts import FACT_FIELDS, ROUTING_FIELDS
 _OURS = frozenset({*ROUTING_FIELDS, "extra_body", "metadata", "session_id"})
 """Fields for routing; no provider gets them."""
 
-_FACTS = (*FACT_FIELDS, "session_id")
-
 
 @dataclass(frozen=True, slots=True)
 class StreamedEvents:
@@ -79,7 +77,7 @@ class JsonPayload:
 
     def facts(self) -> Mapping[str, Any]:
         """The fields that routing reads."""
-        return decoded(self.members, _FACTS)
+        return decoded(self.members, FACT_FIELDS)
 
     def names(self) -> Iterable[str]:
         """Names of all fields."""
@@ -118,7 +116,7 @@ class FormPayload:
 
     def facts(self) -> Mapping[str, Any]:
         """The fields that routing reads."""
-        return {name: value for name, value in self.values().items() if name in _FACTS}
+        return {name: value for name, value in self.values().items() if name in FACT_FIELDS}
 
     def names(self) -> Iterable[str]:
         """Names of all fields that are no files."""

@@ -14,10 +14,12 @@ from services.core.policy.snapshot import Target
 from services.core.routing.plan import Candidate
 from services.dataplane.codec import ProviderCodec
 from services.dataplane.dialects.anthropic_read import read_message_request
+from services.dataplane.dialects.gemini_form import camel
+from services.dataplane.dialects.gemini_overrides import googles_members
 from services.dataplane.exchange import Image
 from services.dataplane.members import join_members, raw, split_members
-from services.dataplane.operations.call import OperationCall
-from services.dataplane.operations.openai_like import read_answer
+from services.dataplane.operations.call import JsonPayload, Operation, OperationCall
+from services.dataplane.operations.count import COUNT_CONTENTS, counted, translation_of
 from services.dataplane.operations.translations import Answer, JsonTranslation, ReadAnswer, Upstream
 from services.dataplane.operations.vectors import BAD_VECTORS, answer_of, texts_of
 from services.dataplane.providers.google import google_headers, model_url
@@ -57,13 +59,13 @@ def _place(target: Target) -> str:
     return "publishers/google/models" if _is_vertex(target) else "models"
 
 
-def _upstream(target: Target, verb: str, body: Any) -> Upstream:
+def _upstream(target: Target, verb: str, body: Any, *, same_words: bool = False) -> Upstream:
     data = bytes(raw(body))
 
     def request(credential: str) -> UpstreamRequest:
         return UpstreamRequest(model_url(target, _place(target), verb), google_headers(target, credential), data)
 
-    return Upstream(request, classify)
+    return Upstream(request, classify, same_words)
 
 
 def _decoded(read: Any, body: bytes, headers: Mapping[str, str]) -> Answer | Failure:
@@ -212,7 +214,7 @@ def count_tokens(codec: ProviderCodec, call: OperationCall, candidate: Candidate
         body = {name: value for name, value in body.items() if name in _COUNTED}
     else:
         body = {"generateContentRequest": {"model": f"models/{target.upstream_model}", **body}}
-    reader: ReadAnswer = partial(_decoded, _counted)
+    reader: ReadAnswer = partial(_decoded, partial(_counted, call.operation))
     warnings = [*call.warnings, *request.warnings, *dropped]
     return JsonTranslation(_upstream(target, "countTokens", body), candidate, warnings, reader, names_model=False)
 
@@ -228,17 +230,36 @@ def count_claude(codec: ProviderCodec, call: OperationCall, candidate: Candidate
     def request(credential: str) -> UpstreamRequest:
         return UpstreamRequest(url, google_headers(target, credential), body)
 
-    upstream = Upstream(request, codec.classify, same_words=True)
-    read = partial(read_answer, call.operation)
-    return JsonTranslation(upstream, candidate, list(call.warnings), read, names_model=False)
+    return translation_of(request, codec, call, candidate)
 
 
-def _counted(answer: Mapping[str, Any]) -> Answer | Failure:
+def count_contents(call: OperationCall, candidate: Candidate) -> Translation:
+    """The translation of Google's count to Google: what is counted keeps its bytes, and so does the answer."""
+    target, warnings = candidate.target, list(call.warnings)
+    assert isinstance(call.payload, JsonPayload), "a count is JSON"
+    body = googles_members(call.payload.members, warnings)
+    if _is_vertex(target):
+        lost = [name for name in body if camel(name) not in (*_COUNTED, "labels")]
+        warnings += [f"{name} was dropped: the count at Vertex AI does not take it" for name in lost]
+        body = {name: value for name, value in body.items() if camel(name) in _COUNTED}
+    else:
+        body.pop("labels", None)
+        inner = {"model": raw(f"models/{target.upstream_model}"), **body}
+        body = {"generateContentRequest": msgspec.Raw(join_members(inner))}
+    upstream = _upstream(target, "countTokens", msgspec.Raw(join_members(body)), same_words=True)
+    reader: ReadAnswer = partial(_decoded, partial(_counted, call.operation))
+    return JsonTranslation(upstream, candidate, warnings, reader, names_model=False)
+
+
+def _counted(operation: Operation, answer: Mapping[str, Any]) -> Answer | Failure:
+    """A count; Google's own callers get all that Google says of it."""
     # A count of zero is left out, as Google leaves out every zero.
     tokens = answer.get("totalTokens", 0)
     if not isinstance(tokens, int) or isinstance(tokens, bool):
         return NOT_PROTOCOL
-    return Answer({"input_tokens": raw(tokens)})
+    if operation.api != COUNT_CONTENTS:
+        return counted(operation, tokens)
+    return Answer({name: raw(value) for name, value in {**answer, "totalTokens": tokens}.items()})
 
 
 def _member(value: Any, name: str) -> Any:

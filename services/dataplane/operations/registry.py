@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from services.core.policy.provider_types import BEDROCK, COHERE, GOOGLE, INWORLD_TTS, MISTRAL, VERTEX, VERTEX_CLAUDE
+from services.core.policy.provider_types import (
+    ANTHROPIC,
+    BEDROCK,
+    COHERE,
+    GOOGLE,
+    INWORLD_TTS,
+    MISTRAL,
+    VERTEX,
+    VERTEX_CLAUDE,
+)
 from services.core.policy.snapshot import Target
 from services.core.routing.plan import Candidate
 from services.dataplane.codec import ProviderCodec
@@ -20,6 +29,7 @@ from services.dataplane.operations import (
     xai,
 )
 from services.dataplane.operations.call import OperationCall
+from services.dataplane.operations.count import COUNT_CONTENTS, COUNT_TOKENS
 from services.dataplane.providers.registry import codec_named, codec_of, spoken
 from services.dataplane.translation import Translation, Untranslatable
 
@@ -39,7 +49,6 @@ def _counted_for_claude(call: OperationCall, candidate: Candidate) -> Translatio
     return count.EstimateTranslation(call, candidate)
 
 
-COUNT_TOKENS = "messages.count_tokens"
 _SPEECH = "audio.speech"
 
 BY_PROTOCOL: Mapping[tuple[str, str], Serve] = {
@@ -48,11 +57,13 @@ BY_PROTOCOL: Mapping[tuple[str, str], Serve] = {
     (COHERE, "embeddings"): _with_codec(COHERE, cohere.embeddings),
     (GOOGLE, "embeddings"): google.embeddings,
     (GOOGLE, "images"): _with_codec(GOOGLE, google.images),
+    (GOOGLE, COUNT_CONTENTS): google.count_contents,
     (GOOGLE, COUNT_TOKENS): _with_codec(GOOGLE, google.count_tokens),
     (INWORLD_TTS, _SPEECH): inworld.serve,
     (INWORLD_TTS, "audio.transcriptions"): inworld_transcription.serve,
     (VERTEX, "embeddings"): google.embeddings,
     (VERTEX, "images"): _with_codec(VERTEX, google.images),
+    (VERTEX, COUNT_CONTENTS): google.count_contents,
     (VERTEX, COUNT_TOKENS): _with_codec(VERTEX, google.count_tokens),
     (VERTEX_CLAUDE, COUNT_TOKENS): _with_codec(VERTEX_CLAUDE, google.count_claude),
 }
@@ -78,6 +89,8 @@ def translate(call: OperationCall, candidate: Candidate) -> Translation:
     own = BY_PROTOCOL.get((protocol, api))
     if own is not None:
         return own(call, candidate)
+    if api == COUNT_CONTENTS:
+        return _counted_contents(call, candidate)
     if api == COUNT_TOKENS:
         codec = codec_named(protocol, "messages")
         return count.serve(codec, call, candidate) if codec else count.EstimateTranslation(call, candidate)
@@ -86,6 +99,16 @@ def translate(call: OperationCall, candidate: Candidate) -> Translation:
         raise Untranslatable.because(f"{provider.name} has no {api}")
     serve = BY_TYPE.get((provider.type, api), openai_like.serve)
     return serve(codec, call, candidate)
+
+
+def _counted_contents(call: OperationCall, candidate: Candidate) -> Translation:
+    """Google's count, at a provider that is not Google: whoever counts for Anthropic's callers counts for Google's too."""
+    target = candidate.target
+    protocol = spoken(target)
+    counts = protocol == VERTEX_CLAUDE or (protocol == BEDROCK and bedrock.counts(target))
+    if not counts and codec_named(protocol, "messages") is None:
+        return count.EstimateTranslation(call, candidate)
+    return translate(count.as_messages(codec_of(ANTHROPIC), call, target), candidate)
 
 
 def speaks(target: Target) -> bool:

@@ -35,6 +35,7 @@ from services.dataplane.translation import Untranslatable
 
 DEFAULT_MAX_TOKENS = 4_096
 """Anthropic requires `max_tokens`; OpenAI's format leaves it open."""
+SAME_NAME = "a tool of the caller's has the name of Anthropic's own web search"
 _SEARCH = {"type": "web_search_20250305", "name": "web_search"}
 """The oldest version, which every model with a search takes."""
 
@@ -182,7 +183,16 @@ def _put_search(body: dict[str, Any], request: ChatRequest, dropped: list[str]) 
     if search is None:
         return
     if any(tool.name == _SEARCH["name"] for tool in request.tools):
-        raise Untranslatable.because("a tool of the caller's has the name of Anthropic's own web search")
+        raise Untranslatable.because(SAME_NAME)
+    body.setdefault("tools", []).append(search_tool(search, dropped))
+
+
+def search_tool(search: Mapping[str, Any], dropped: list[str]) -> dict[str, Any]:
+    """A wish for a search, as Anthropic's tool.
+
+    Raises:
+        Untranslatable: It wishes what Anthropic's search cannot do.
+    """
     tool: dict[str, Any] = {**_SEARCH}
     for name in ("max_uses", "allowed_domains", "blocked_domains"):
         if search.get(name):
@@ -194,7 +204,7 @@ def _put_search(body: dict[str, Any], request: ChatRequest, dropped: list[str]) 
     for name in ("max_results", "search_context_size"):
         if name in search:
             dropped.append(f"{name} of the web search was dropped: Anthropic's search does not take it")
-    body.setdefault("tools", []).append(tool)
+    return tool
 
 
 def _put_stops(body: dict[str, Any], request: ChatRequest, dropped: list[str]) -> None:

@@ -206,7 +206,7 @@ def _google() -> str:
     return f"""
         Google's errors (AI Studio and Vertex AI) are read by the table of the OpenAI protocol: by status, by the `reason`
         of their details, and by `status`; `RetryInfo` says how long to wait. A prompt that was blocked (`promptFeedback`)
-        is CONTENT_REFUSED. An answer that ends with {words} is an answer with the finish reason content_filter; one that
+        is CONTENT_REFUSED; callers of Google's API get such a refusal, whoever made it, as an answer. An answer that ends with {words} is an answer with the finish reason content_filter; one that
         ends with {failing} is none, but SERVER_ERROR (UNSUPPORTED where a signature is missing). Claude on Vertex AI
         has Google's errors where the platform refuses, and Anthropic's where the model does.
     """

@@ -144,6 +144,7 @@ def _full_record() -> RequestRecord:
     record = RequestRecord(trace_id="1" * 32, span_id="4" * 16, parent_span_id="2" * 16, usage=usage)
     record.attempts.append(attempt)
     record.learned.CopyFrom(LearnedDecision(kind=[1], models=["p/m"], propensities=[1.0], chosen="p/m"))
+    record.caller_trace.update(dict.fromkeys([*spans.CALLERS, "other"], "x"))
     for message in (record, record.attempts[0]):
         for field in message.DESCRIPTOR.fields:
             if field.message_type is None and not field.is_repeated and not getattr(message, field.name):

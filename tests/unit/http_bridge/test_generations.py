@@ -6,13 +6,15 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import pydantic
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
+from openrouter.operations import GetCurrentKeyData
 from turnout.inference.v1.inference_service_pb2 import KeyInfo
 from turnout.record.v1.record_pb2 import AttemptRecord, RequestRecord, Usage
 
 from services.core.errors import NotFound, Overloaded, PermissionDenied, PolicyNotReady, RouterError, Unauthenticated
-from services.http_bridge.generations import GenerationRoutes, generation_form
+from services.http_bridge.generations import GenerationRoutes, generation_form, key_form
 from services.http_bridge.http import Request
 from tests.unit.http_bridge.fakes import Backend
 
@@ -131,7 +133,20 @@ async def test_a_key_has_no_limit_and_nothing_is_added_up() -> None:
     key = body["data"]
     assert (status, key["label"], key["limit"], key["usage"]) == (200, "mine", None, 0)
     assert key["is_management_key"] is True
-    assert await asked(Workers(), "/api/v1/credits") == (200, {"data": {"total_credits": 0, "total_usage": 0}})
+    assert key["turnout"]["amounts_known"] is False
+    status, body = await asked(Workers(), "/api/v1/credits")
+    told = body["data"]
+    assert (status, told["total_credits"], told["total_usage"]) == (200, 0, 0)
+    assert told["turnout"]["amounts_known"] is False
+
+
+@pytest.mark.filterwarnings("ignore:warning. .. DEPRECATED:DeprecationWarning")
+def test_the_sdk_takes_no_amount_that_is_not_a_number() -> None:
+    form = key_form("mine", admin=False)
+    assert GetCurrentKeyData.model_validate(form).usage == 0
+    for broken in ({**form, "usage": None}, {name: value for name, value in form.items() if name != "usage"}):
+        with pytest.raises(pydantic.ValidationError):
+            GetCurrentKeyData.model_validate(broken)
 
 
 @pytest.mark.parametrize("path", ["/api/v1/key", "/api/v1/credits"])

@@ -79,10 +79,19 @@ def test_the_name_of_the_path_wins() -> None:
 
 
 def test_unknown_fields_are_accepted_and_reported() -> None:
-    form = {"name": "r", "compression": {"aggressiveness": 0.7}}
+    form = {"name": "r", "odd": {"aggressiveness": 0.7}}
     resource, warnings = read_router(form)
     assert resource.router.name == "r"
-    assert warnings == ["Router/r compression: unknown field"]
+    assert warnings == ["Router/r odd: unknown field"]
+
+
+def test_compression_of_a_variant_is_accepted_and_the_loss_is_told() -> None:
+    variant = {"variant_id": "v", "model_id": "openai/gpt-5", "compression": {"aggressiveness": 0.7}}
+    route = {"route_id": "d", "variants": [{"variant": variant, "weight": 100}]}
+    resource, warnings = read_router({"name": "r", "defaultRoute": route})
+    assert resource.router.default_route.variants[0].variant.variant_id == "v"
+    where = "defaultRoute.variants[0].variant.compression"
+    assert warnings == [f"Router/r {where}: dropped: no provider compresses prompts"]
 
 
 def test_wrong_fields_are_refused_all_at_once() -> None:

@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 
 from services.core.attempts.effects import Kind
 from services.core.errors import FailureKind, InvalidRequest
+from services.core.policy.rules import RetryRule
 from services.core.policy.snapshot import CompiledProvider, Target
-from services.core.routing.plan import Candidate
+from services.core.routing.plan import Candidate, Plan
 from services.dataplane.dialects.registry import dialect_of
 from services.dataplane.exchange import ChatRequest, Message, Text, Thinking, ToolCall
+from services.dataplane.mending import may_be_mended
 from services.dataplane.providers.responses import ResponsesCodec
 from services.dataplane.providers.responses_stream import ResponsesStreamDecoder
-from services.dataplane.translation import Emitted, Evidence, Progress, Translation, Untranslatable
+from services.dataplane.translation import Emitted, Evidence, LeaningRequest, Progress, Translation, Untranslatable
 from tests.support.asking import question
 from tests.support.streams import read_responses
 from tests.support.upstream import openai_events, responses_answer, responses_events
@@ -207,19 +209,22 @@ def test_conditions_see_instructions_items_and_results() -> None:
     assert read({"model": "m", "input": "Hi"}).condition_messages() == ({"role": "user", "content": "Hi"},)
 
 
-def test_state_leads_to_one_provider_only() -> None:
-    request = read({"model": "m", "input": "Hi", "previous_response_id": "resp_1"})
+def test_state_leads_to_the_first_provider_of_the_plan_only() -> None:
+    leaning, free = read({**question("responses"), "previous_response_id": "resp_1"}), read(question("responses"))
     spare = candidate("spare/gpt-4.1", "openai")
+    for request in (leaning, free):
+        assert isinstance(request, LeaningRequest)
+        request.keep_to(Plan((CLAUDE, OWN, spare), RetryRule(), "v", 1, 0))
     with pytest.raises(Untranslatable, match="previous_response_id"):
-        request.translate(CLAUDE)
-    assert request.translate(OWN)
-    assert request.translate(candidate("openai/gpt-5", "openai"))
+        leaning.translate(CLAUDE)
+    # Whichever is tried first: the one that keeps it may be set aside.
     with pytest.raises(Untranslatable, match="'openai'"):
-        request.translate(spare)
+        leaning.translate(spare)
+    assert leaning.translate(OWN)
+    assert leaning.translate(candidate("openai/gpt-5", "openai"))
     # Without state any of them will do.
-    free = read({"model": "m", "input": "Hi"})
-    assert free.translate(OWN)
     assert free.translate(spare)
+    assert free.translate(OWN)
 
 
 # Providers
@@ -411,7 +416,7 @@ def test_another_answer_goes_on_in_the_item_that_is_open(kind: Kind, keep: int, 
 
 
 def test_what_is_more_than_plain_text_is_not_mended() -> None:
-    assert read(question("responses")).mendable()
+    assert may_be_mended(read(question("responses")))
     schema = {"format": {"type": "json_schema", "name": "a", "schema": {}}}
     for more in (
         {"text": schema},
@@ -420,4 +425,4 @@ def test_what_is_more_than_plain_text_is_not_mended() -> None:
         {"tools": [{"type": "mcp"}]},
         {"tools": [{"type": "function", "name": "f"}], "tool_choice": "required"},
     ):
-        assert not read({**question("responses"), **more}).mendable()
+        assert not may_be_mended(read({**question("responses"), **more}))

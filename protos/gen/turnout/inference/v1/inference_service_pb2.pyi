@@ -55,6 +55,12 @@ class _ApiEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Api.ValueType], _
     """Anthropic's count of a message's tokens."""
     API_OPENROUTER_CHAT: _Api.ValueType  # 13
     """OpenRouter's chat completions."""
+    API_COUNT_CONTENT_TOKENS: _Api.ValueType  # 14
+    """Google's countTokens."""
+    API_STORED_RESPONSES: _Api.ValueType  # 15
+    """OpenAI responses that a provider keeps: {"id", "action", "query"}, with the action "retrieve", "delete", "cancel"
+    or "input_items", and the query as a list of pairs.
+    """
 
 class Api(_Api, metaclass=_ApiEnumTypeWrapper):
     """The API, and with it the dialect, of a request in bytes."""
@@ -87,6 +93,12 @@ API_COUNT_TOKENS: Api.ValueType  # 12
 """Anthropic's count of a message's tokens."""
 API_OPENROUTER_CHAT: Api.ValueType  # 13
 """OpenRouter's chat completions."""
+API_COUNT_CONTENT_TOKENS: Api.ValueType  # 14
+"""Google's countTokens."""
+API_STORED_RESPONSES: Api.ValueType  # 15
+"""OpenAI responses that a provider keeps: {"id", "action", "query"}, with the action "retrieve", "delete", "cancel"
+or "input_items", and the query as a list of pairs.
+"""
 Global___Api: _TypeAlias = Api  # noqa: Y015
 
 @_typing.final

@@ -30,6 +30,26 @@ class RequestRecord(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class CallerTraceEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     GENERATION_ID_FIELD_NUMBER: _builtins.int
     TRACE_ID_FIELD_NUMBER: _builtins.int
     SPAN_ID_FIELD_NUMBER: _builtins.int
@@ -72,6 +92,7 @@ class RequestRecord(_message.Message):
     PARENT_GENERATION_ID_FIELD_NUMBER: _builtins.int
     FACTS_FIELD_NUMBER: _builtins.int
     SHADOW_OF_FIELD_NUMBER: _builtins.int
+    CALLER_TRACE_FIELD_NUMBER: _builtins.int
     LEARNED_FIELD_NUMBER: _builtins.int
     generation_id: _builtins.str
     """Id of the request, a UUID; callers see it as `metadata.generation_id`."""
@@ -174,6 +195,12 @@ class RequestRecord(_message.Message):
         """What the decision was made of, as far as it is kept; unset: the request was not read."""
 
     @_builtins.property
+    def caller_trace(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What the caller calls the request in its own traces: OpenRouter's `trace`, and `session_id`. At most 16 names of 64
+        characters, with texts of 256.
+        """
+
+    @_builtins.property
     def learned(self) -> _learning_service_pb2.LearnedDecision:
         """How its first model was chosen by what was learned; unset: it was not."""
 
@@ -222,11 +249,12 @@ class RequestRecord(_message.Message):
         parent_generation_id: _builtins.str = ...,
         facts: Global___DecisionFacts | None = ...,
         shadow_of: _builtins.str = ...,
+        caller_trace: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         learned: _learning_service_pb2.LearnedDecision | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_time_to_first_audio_ms", b"_time_to_first_audio_ms", "_time_to_first_token_ms", b"_time_to_first_token_ms", "facts", b"facts", "learned", b"learned", "started_at", b"started_at", "time_to_first_audio_ms", b"time_to_first_audio_ms", "time_to_first_token_ms", b"time_to_first_token_ms", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_time_to_first_audio_ms", b"_time_to_first_audio_ms", "_time_to_first_token_ms", b"_time_to_first_token_ms", "api", b"api", "api_key_name", b"api_key_name", "app_title", b"app_title", "attempts", b"attempts", "duration_ms", b"duration_ms", "error_reason", b"error_reason", "exposed", b"exposed", "facts", b"facts", "finish_reason", b"finish_reason", "generation_id", b"generation_id", "learned", b"learned", "measurements", b"measurements", "model", b"model", "native_finish_reason", b"native_finish_reason", "node_id", b"node_id", "outcome", b"outcome", "parent_generation_id", b"parent_generation_id", "parent_span_id", b"parent_span_id", "policy_revision", b"policy_revision", "policy_version", b"policy_version", "reasoning", b"reasoning", "referer", b"referer", "requested_model", b"requested_model", "response_id", b"response_id", "route_id", b"route_id", "router_id", b"router_id", "sampled", b"sampled", "seed", b"seed", "shadow_of", b"shadow_of", "slot", b"slot", "span_id", b"span_id", "started_at", b"started_at", "status", b"status", "stream", b"stream", "time_to_first_audio_ms", b"time_to_first_audio_ms", "time_to_first_token_ms", b"time_to_first_token_ms", "trace_id", b"trace_id", "unit_hash", b"unit_hash", "usage", b"usage", "user_agent", b"user_agent", "user_hash", b"user_hash", "variant_id", b"variant_id", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_time_to_first_audio_ms", b"_time_to_first_audio_ms", "_time_to_first_token_ms", b"_time_to_first_token_ms", "api", b"api", "api_key_name", b"api_key_name", "app_title", b"app_title", "attempts", b"attempts", "caller_trace", b"caller_trace", "duration_ms", b"duration_ms", "error_reason", b"error_reason", "exposed", b"exposed", "facts", b"facts", "finish_reason", b"finish_reason", "generation_id", b"generation_id", "learned", b"learned", "measurements", b"measurements", "model", b"model", "native_finish_reason", b"native_finish_reason", "node_id", b"node_id", "outcome", b"outcome", "parent_generation_id", b"parent_generation_id", "parent_span_id", b"parent_span_id", "policy_revision", b"policy_revision", "policy_version", b"policy_version", "reasoning", b"reasoning", "referer", b"referer", "requested_model", b"requested_model", "response_id", b"response_id", "route_id", b"route_id", "router_id", b"router_id", "sampled", b"sampled", "seed", b"seed", "shadow_of", b"shadow_of", "slot", b"slot", "span_id", b"span_id", "started_at", b"started_at", "status", b"status", "stream", b"stream", "time_to_first_audio_ms", b"time_to_first_audio_ms", "time_to_first_token_ms", b"time_to_first_token_ms", "trace_id", b"trace_id", "unit_hash", b"unit_hash", "usage", b"usage", "user_agent", b"user_agent", "user_hash", b"user_hash", "variant_id", b"variant_id", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__time_to_first_audio_ms: _TypeAlias = _typing.Literal["time_to_first_audio_ms"]  # noqa: Y015
     _WhichOneofArgType__time_to_first_audio_ms: _TypeAlias = _typing.Literal["_time_to_first_audio_ms", b"_time_to_first_audio_ms"]  # noqa: Y015

@@ -1,0 +1,54 @@
+"""What the passthroughs of all dialects have in common: the bytes go to a provider that speaks as the caller does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from services.core.errors import Failure
+from services.core.routing.plan import Candidate
+from services.dataplane.codec import ProviderCodec
+from services.dataplane.members import Members, raw
+from services.dataplane.translation import JSON, Facts
+from services.dataplane.transport.port import UpstreamRequest
+
+
+class Passthrough:
+    """Base of one attempt's passthrough.
+
+    Args:
+        body: What the provider gets.
+        inbound: The caller's headers.
+        warnings: What was dropped on the way.
+        hides_reasoning: Nobody wants to see the model's reasoning.
+    """
+
+    def __init__(
+        self,
+        codec: ProviderCodec,
+        candidate: Candidate,
+        body: bytes,
+        inbound: Mapping[str, str],
+        warnings: list[str],
+        *,
+        stream: bool,
+        hides_reasoning: bool = False,
+    ) -> None:
+        self.facts = Facts(warnings=warnings)
+        self.stream_type = codec.stream_type
+        self.answer_type = JSON
+        self._stream = stream
+        self._hides_reasoning = hides_reasoning
+        self._codec = codec
+        self._candidate = candidate
+        self._body = body
+        self._inbound = inbound
+        self._model = raw(candidate.target.model)
+        self._members: Members = {}
+        self._shown = False
+
+    def request(self, credential: str) -> UpstreamRequest:
+        target = self._candidate.target
+        return self._codec.request(target, credential, self._body, self._inbound, stream=self._stream)
+
+    def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+        return self._codec.classify(status, headers, body)
