@@ -48,7 +48,7 @@ class Outcomes:
         self._clock = clock
         self._lost = lost
         self._waiting: deque[pb.Outcome] = deque()
-        self._last: dict[tuple[str, bytes], float] = {}
+        self._last: dict[tuple[str, int], float] = {}
         self._stopped = asyncio.Event()
         self._some = asyncio.Event()
 
@@ -94,9 +94,11 @@ class Outcomes:
         if not trail.prompt_hash:
             return False
         key = (unit, trail.prompt_hash)
-        before, self._last[key] = self._last.get(key, -REPEAT_SECONDS), trail.started
-        if len(self._last) > KEPT:
-            self._last = {k: at for k, at in self._last.items() if trail.started - at < REPEAT_SECONDS}
+        before = self._last.pop(key, -REPEAT_SECONDS)
+        self._last[key] = trail.started
+        # In the order of their times, so the first is the oldest.
+        while len(self._last) > KEPT:
+            del self._last[next(iter(self._last))]
         return trail.started - before < REPEAT_SECONDS
 
     async def run(self) -> None:

@@ -223,3 +223,8 @@ class Snapshot:
     warnings: tuple[Problem, ...] = ()
     sources: Mapping[ResourceKey, Document] = field(default_factory=dict, repr=False, compare=False)
     """The documents that it was compiled from; the next compilation reuses what is still the same."""
+    reads_messages: bool = field(init=False, repr=False, compare=False)
+    """A condition of some router reads messages."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reads_messages", any(r.reads_messages for r in self.routers.values()))
