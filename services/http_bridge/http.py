@@ -30,7 +30,7 @@ class Request(Value, frozen=True):
     body: bytes
     too_large: bool = False
     """True: the body exceeded the limit; it was not kept."""
-    raw_query: str = field(default="", repr=False)
+    raw_query: str = ""
     """The query as it came, where a name may be there more than once."""
 
     def __repr__(self) -> str:
