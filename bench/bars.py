@@ -11,6 +11,7 @@ CPU_MICROSECONDS = {FUSED: 450.0, GRPC: 1_500.0}
 ADDED_MILLISECONDS = 2.0
 TAIL_MILLISECONDS = 150.0
 TAIL_EXTRA = 0.05
+EVENT_MICROSECONDS = 5.0
 WRITES = CHUNKS // BURST + 2
 """Writes per answer when the upstream writes once per `BURST` chunks and once for the end; one more is allowed."""
 
@@ -42,4 +43,13 @@ def judged(run: Run) -> list[Bar]:
             bars.append(Bar(name, f"≤ {TAIL_MILLISECONDS:g} ms", f"{tail.first_p99:.0f} ms", met=met))
             name = f"{way}: extra upstream requests for that"
             bars.append(Bar(name, f"≤ {TAIL_EXTRA:.0%}", f"{tail.extra:.1%}", met=tail.extra <= TAIL_EXTRA))
-    return bars
+    return bars + _of_codecs(run)
+
+
+def _of_codecs(run: Run) -> list[Bar]:
+    """What an event of another protocol costs beyond one of the caller's own, at its worst."""
+    added = [pair.added for pair in run.codecs if pair.added is not None]
+    if not added:
+        return []
+    name = "codecs: an event of another protocol, over one of the caller's own, at most"
+    return [Bar(name, f"< {EVENT_MICROSECONDS:g} µs", f"{max(added):.1f} µs", met=max(added) < EVENT_MICROSECONDS)]

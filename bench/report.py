@@ -12,6 +12,7 @@ from bench.upstream import BURST
 
 README = Path(__file__).with_name("README.md")
 BEGIN = "<!-- begin: written by `python -m bench --write` -->"
+BEGIN_IN_PROCESS = "<!-- begin: written by `python -m bench --only engine --only codecs --write` -->"
 END = "<!-- end -->"
 
 QUIET = 0.05
@@ -20,6 +21,13 @@ QUIET = 0.05
 
 def markdown(run: Run) -> str:
     """The whole report."""
+    return "\n\n".join(part for part in (_loads(run), _in_process(run)) if part)
+
+
+def _loads(run: Run) -> str:
+    """What was measured with the suite; empty: nothing."""
+    if not run.took_seconds:
+        return ""
     parts = [
         _head(run),
         _section("Bars", _bars(run)),
@@ -35,17 +43,20 @@ def markdown(run: Run) -> str:
 
 
 def write_readme(run: Run, path: Path = README) -> None:
-    """Put the report between the markers of README.md.
+    """Put the report between the markers of README.md; what was not measured stays as it was.
 
     Raises:
         ValueError: The markers are not there.
     """
     text = path.read_text(encoding="utf-8")
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{path.name} has no markers to write between")
-    path.write_text(f"{head}{BEGIN}\n\n{markdown(run)}\n\n{END}{tail}", encoding="utf-8")
+    for marker, report in ((BEGIN, _loads(run)), (BEGIN_IN_PROCESS, _in_process(run))):
+        head, begin, rest = text.partition(marker)
+        _, end, tail = rest.partition(END)
+        if not begin or not end:
+            raise ValueError(f"{path.name} has no markers to write between")
+        if report:
+            text = f"{head}{marker}\n\n{report}\n\n{END}{tail}"
+    path.write_text(text, encoding="utf-8")
 
 
 def _head(run: Run) -> str:
@@ -157,6 +168,43 @@ def _traces(run: Run) -> str:
         counted = ", ".join(f"{count:,} {what}" for what, count in sorted(run.spans.items()))
         lines.append(f"Spans of the run: {counted}.")
     return "\n".join(lines)
+
+
+def _in_process(run: Run) -> str:
+    """What was measured in one process; empty: nothing."""
+    if not (run.in_process or run.codecs):
+        return ""
+    machine = run.machine
+    told = (
+        f"Measured on {run.date}, {machine.cores} cores ({machine.cpu}), {machine.system}, Python {machine.python}. "
+        "CPU time of one thread in microseconds."
+    )
+    bars = "" if run.took_seconds else _section("Bars", _bars(run))
+    parts = [told, bars, _section("In one process", _costs(run)), _section("Translations", _translations(run))]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _costs(run: Run) -> str:
+    if all(cost.against_best is None for cost in run.in_process):
+        rows = [(cost.load, f"{cost.best:,.1f}", f"{cost.median:,.1f}") for cost in run.in_process]
+        return _table(("µs per request", "best round", "median round"), rows)
+    head = ("µs per request", "best round", "median round", "the other's best", "the other's median", "best to best")
+    rows = []
+    for cost in run.in_process:
+        best, median = cost.against_best or 0.0, cost.against_median or 0.0
+        figures = (cost.best, cost.median, best, median)
+        rows.append((cost.load, *(f"{figure:,.1f}" for figure in figures), f"{cost.best / best - 1.0:+.1%}"))
+    return _table(head, rows)
+
+
+def _translations(run: Run) -> str:
+    head = ("caller", "provider", "µs per request", "µs per answer", "µs per event", "over the caller's own protocol")
+    rows = []
+    for pair in run.codecs:
+        figures = (f"{pair.request:.1f}", f"{pair.answer:.1f}", f"{pair.event:.1f}")
+        added = "same" if pair.same else "" if pair.added is None else f"{pair.added:+.1f}"
+        rows.append((pair.dialect, pair.codec, *figures, added))
+    return _table(head, rows)
 
 
 def _of_mode(run: Run, mode: str) -> list[Measure]:

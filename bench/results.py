@@ -117,6 +117,39 @@ class Machine(msgspec.Struct):
     others: float = 0.0
 
 
+class Cost(msgspec.Struct):
+    """CPU microseconds per request of one load in one process: the best round, and the median one.
+
+    Attributes:
+        against_best: Of the other working tree, as `against_median`; absent: there is none.
+    """
+
+    load: str
+    best: float
+    median: float
+    against_best: float | None = None
+    against_median: float | None = None
+
+
+class Pair(msgspec.Struct):
+    """CPU microseconds of one dialect with one codec, the best of all rounds.
+
+    Attributes:
+        request: From the caller's bytes to the provider's.
+        answer: From a whole answer's bytes to the caller's.
+        event: One piece of text of a stream; `added`: over one from a provider of the caller's own protocol.
+        same: It is that protocol: bytes pass through.
+    """
+
+    dialect: str
+    codec: str
+    request: float
+    answer: float
+    event: float
+    same: bool = False
+    added: float | None = None
+
+
 class Run(msgspec.Struct):
     """A whole run."""
 
@@ -134,6 +167,8 @@ class Run(msgspec.Struct):
     memory: list[Memory] = []
     spans: dict[str, int] = {}
     bars: list[Bar] = []
+    in_process: list[Cost] = []
+    codecs: list[Pair] = []
 
     def figures(self, measure: str, way: str) -> Figures | None:
         """The figures of a way; None: not measured in this run."""

@@ -15,14 +15,20 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.bars import judged
+from bench.codecs import measured
 from bench.generator import start_generator
+from bench.paired import paired
 from bench.processes import BenchFailed, Processes, resident_mib
 from bench.results import Machine, Memory, Run
 from bench.rounds import Lab
 from bench.scenarios import LONG, SCENARIOS
 from bench.suite import spans_counted, start_suite
 from services.cli.standalone.children import ChildFailed
+
+IN_PROCESS = ("engine", "codecs")
+"""What is measured without a suite, by name."""
+ROUNDS, REQUESTS = 60, 300
+QUICK_ROUNDS, QUICK_REQUESTS = 5, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +39,18 @@ class Options:
         only: Scenarios to run; empty: all.
         seconds: Length of each measure on each way.
         sampling: Share of traces that are exported.
+        against: Another working tree, to be measured in turns with this one by the scenario engine.
     """
 
     only: Sequence[str] = ()
     seconds: float = 8.0
     rounds: int = 4
     sampling: float = 0.1
+    against: Path | None = None
 
     @property
     def names(self) -> list[str]:
+        """Of the scenarios that put load on the suite."""
         return [name for name in SCENARIOS if not self.only or name in self.only]
 
 
@@ -49,6 +58,25 @@ def quick(options: Options) -> Options:
     """`options` cut short, for a smoke test; its numbers are rough."""
     only = options.only or [name for name in SCENARIOS if name not in LONG]
     return replace(options, only=only, seconds=min(options.seconds, 0.5), rounds=2)
+
+
+def bare_run(options: Options) -> Run:
+    """A run that has found nothing yet."""
+    return Run(datetime.now(UTC).date().isoformat(), machine(), options.seconds, options.rounds, options.sampling)
+
+
+async def in_process(options: Options, run: Run, say: Callable[[str], None]) -> None:
+    """Measure what needs no suite, if it is asked for.
+
+    Raises:
+        BenchFailed: Something did not work.
+    """
+    names = [name for name in IN_PROCESS if not options.only or name in options.only]
+    rounds, count = (ROUNDS, REQUESTS) if options.seconds >= 1.0 else (QUICK_ROUNDS, QUICK_REQUESTS)
+    if "engine" in names:
+        run.in_process = await paired(rounds, count, options.against, say)
+    if "codecs" in names:
+        run.codecs = await asyncio.to_thread(measured, rounds, count, say)
 
 
 async def session(options: Options, say: Callable[[str], None]) -> Run:
@@ -59,7 +87,7 @@ async def session(options: Options, say: Callable[[str], None]) -> Run:
     """
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _cancel_me())
     began, busy, ours = time.monotonic(), _busy_seconds(), _our_seconds()
-    run = Run(datetime.now(UTC).date().isoformat(), machine(), options.seconds, options.rounds, options.sampling)
+    run = bare_run(options)
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="turnout-bench-")))
         processes = Processes(folder)
@@ -72,7 +100,6 @@ async def session(options: Options, say: Callable[[str], None]) -> Run:
             await _measure(Lab(suite, generator, options.seconds, options.rounds, say), options.names, run)
         except (BenchFailed, ChildFailed) as error:
             raise BenchFailed(f"{error}\n{processes.log_tails()}") from error
-    run.bars = judged(run)
     run.took_seconds = time.monotonic() - began
     others = _busy_seconds() - busy - (_our_seconds() - ours)
     run.machine.others = max(0.0, others / (run.took_seconds * run.machine.cores))

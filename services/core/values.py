@@ -1,7 +1,7 @@
-"""Frozen values that are made several times per request.
+"""Values that are made several times per request.
 
-A frozen dataclass is built, and copied by `replace`, one slow assignment per field; these cost a
-tenth of that and are the same otherwise: immutable, compared by value, shown by field. msgspec is
+A dataclass is built, and a frozen one copied by `replace`, one slow assignment per field; these cost a
+tenth of that and are the same otherwise: immutable if they say so, compared by value, shown by field. msgspec is
 here for its structs alone: the core encodes and decodes nothing.
 """
 
@@ -20,3 +20,7 @@ class Tally(msgspec.Struct):
 
 class Value(msgspec.Struct, frozen=True):
     """Base of a frozen value; the class says `frozen=True` itself, for type checkers."""
+
+
+class MutableValue(msgspec.Struct):
+    """Base of a value that is filled in while a request runs. Like the frozen ones, it is compared by value."""

@@ -10,7 +10,6 @@ the headers of a whole answer come when the model has finished.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
 from services.core.errors import (
     Clock,
@@ -19,6 +18,8 @@ from services.core.errors import (
     timeout_failure,
 )
 from services.core.policy.rules import ClockRule, CommitRule
+from services.core.values import Value
+from services.dataplane.alarm import Alarm
 from services.dataplane.exchange import TRUNCATED
 from services.dataplane.holdback import HoldBack
 from services.dataplane.pace import Pace
@@ -41,8 +42,7 @@ class AttemptError(Exception):
         self.failure = failure
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(Value, frozen=True):
     """An attempt's clocks and its hard end.
 
     Attributes:
@@ -69,6 +69,7 @@ class Attempt:
         self._transport = transport
         self._bounds = bounds
         self._clock = clock
+        self._alarm = Alarm()
         self._response: UpstreamResponse | None = None
         self._last_read = 0.0
         self._quiet_since = 0.0
@@ -91,7 +92,7 @@ class Attempt:
         left = self.trail.started + seconds - self._clock.monotonic()
         try:
             # The port counts the headers' time from the connection on; an attempt's clocks run from its start.
-            async with asyncio.timeout(left):
+            with self._alarm.after(left):
                 response = await self._transport.open(request, connect=self._bounds.clocks.connect, headers=seconds)
         except TimeoutError:
             raise AttemptError(timeout_failure(clock, seconds)) from None
@@ -212,7 +213,7 @@ class Attempt:
         if held:
             when = hold_until
         try:
-            async with asyncio.timeout(when - self._clock.monotonic()):
+            with self._alarm.after(when - self._clock.monotonic()):
                 data = await self._opened().read()
         except TimeoutError:
             if held:
@@ -245,7 +246,7 @@ class Attempt:
     async def _read_all(self, limit: int) -> bytes:
         left = self.trail.started + self._bounds.total - self._clock.monotonic()
         try:
-            async with asyncio.timeout(left):
+            with self._alarm.after(left):
                 body = await self._opened().read_all(limit)
         except TimeoutError:
             raise AttemptError(timeout_failure(Clock.TOTAL, self._bounds.total)) from None
@@ -280,6 +281,7 @@ class Attempt:
 
     def close(self) -> None:
         """End the exchange now."""
+        self._alarm.stop()
         response, self._response = self._response, None
         if response is not None:
             response.close()

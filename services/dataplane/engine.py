@@ -10,9 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
-from hashlib import blake2b
 
 from services.core.errors import NoProvider, NoRoute, RouterError, UnknownModel
 from services.core.policy.snapshot import Snapshot
@@ -20,7 +18,7 @@ from services.core.routing.context import RequestContext
 from services.core.routing.decide import decide, router_named
 from services.core.routing.learned.clusters import ONE_KIND, Kinds
 from services.core.routing.plan import Plan, Undecided
-from services.core.values import changed
+from services.core.values import MutableValue, Value, changed
 from services.dataplane.auth import INFERENCE, authenticate
 from services.dataplane.decision import asks_explanation
 from services.dataplane.keepalive import kept_alive
@@ -56,21 +54,23 @@ MAX_TOLD = 256
 _UNDECIDED: Mapping[str, type[RouterError]] = {kind.reason: kind for kind in (NoRoute, UnknownModel, NoProvider)}
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Value, frozen=True):
     """A request as it reaches the worker. `headers` by lower-case name."""
 
-    body: bytes = field(repr=False)
-    headers: Mapping[str, str] = field(repr=False)
+    body: bytes
+    headers: Mapping[str, str]
     traceparent: str = ""
     tracestate: str = ""
     timeout: float | None = None
     inbound_span: bool = False
     """True: nobody made a SERVER span for this request yet."""
 
+    def __repr__(self) -> str:
+        """Neither headers nor body: they hold keys and prompts."""
+        return f"Call(traceparent={self.traceparent!r}, timeout={self.timeout!r})"
 
-@dataclass(slots=True)
-class Reply:
+
+class Reply(MutableValue):
     """A part of an answer; `status` 0 on all but the first part."""
 
     status: int
@@ -80,8 +80,7 @@ class Reply:
     """Why the request was not served; the data says the same in the caller's dialect."""
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(Value, frozen=True):
     """A request that was read and decided; `voice`: by what its answer is to be spoken, None: by nothing."""
 
     inbound: InboundRequest
@@ -264,7 +263,7 @@ class Engine:
         if isinstance(inbound, LeaningRequest):
             inbound.keep_to(plan)
         if plan.exposed or plan.learned is not None:
-            trail.prompt_hash = blake2b(call.body, digest_size=8).digest()
+            trail.prompt_hash = hash(call.body)
         trail.warnings.extend(plan.warnings)
         return Work(inbound, plan, voice)
 
@@ -325,7 +324,7 @@ def _caller_trace(context: RequestContext, call: Call) -> Mapping[str, str]:
 def _context(inbound: InboundRequest, snapshot: Snapshot, timeout: float | None, kinds: Kinds) -> RequestContext:
     """The request's facts; messages and kinds only if its router reads them."""
     context = inbound.context
-    router = router_named(snapshot, context.model)
+    router = router_named(snapshot, context.model) if snapshot.reads_messages else None
     if router is not None and router.reads_messages:
         context = changed(context, messages=inbound.condition_messages())
     if router is not None and router.learns:

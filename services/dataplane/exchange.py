@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.core.errors import Failure, FailureKind
+from services.core.values import Value
 from services.dataplane.translation import TokenUsage
 
 TRUNCATED = Failure(FailureKind.STREAM_TRUNCATED, "the stream ended without its terminal event")
@@ -273,8 +274,7 @@ class ChatAnswer:
     """In the provider's own words; empty: those of `finish_reason` are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(Value, frozen=True):
     """The answer begins. `created`: its own time stamp, seconds since the Unix epoch; 0: none."""
 
     id: str = ""
@@ -282,30 +282,26 @@ class Started:
     created: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class TextDelta:
+class TextDelta(Value, frozen=True):
     """More text; `logprobs` as in `Text`."""
 
     text: str
     logprobs: tuple[Mapping[str, Any], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class CitationDelta:
+class CitationDelta(Value, frozen=True):
     """A source of the text so far."""
 
     citation: Citation
 
 
-@dataclass(frozen=True, slots=True)
-class ImageDelta:
+class ImageDelta(Value, frozen=True):
     """A whole picture that the model made."""
 
     image: Image
 
 
-@dataclass(frozen=True, slots=True)
-class AudioDelta:
+class AudioDelta(Value, frozen=True):
     """More sound that the model made: any of base64 data, transcript, id; `format` as in `Audio`."""
 
     data: str = ""
@@ -314,8 +310,7 @@ class AudioDelta:
     format: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ThinkingDelta:
+class ThinkingDelta(Value, frozen=True):
     """More reasoning, or its signature; `vendor` and `id` as in `Thinking`."""
 
     text: str = ""
@@ -325,8 +320,7 @@ class ThinkingDelta:
     id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCallStarted:
+class ToolCallStarted(Value, frozen=True):
     """Tool call `index` (from 0, rising) begins."""
 
     index: int
@@ -335,16 +329,14 @@ class ToolCallStarted:
     signature: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCallDelta:
+class ToolCallDelta(Value, frozen=True):
     """More of the arguments of tool call `index`."""
 
     index: int
     arguments: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Value, frozen=True):
     """The model stopped, in OpenAI's words; `native`: in the provider's own, empty: they are the same."""
 
     reason: str
@@ -352,27 +344,23 @@ class Finished:
     native: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class UsageReported:
+class UsageReported(Value, frozen=True):
     """Tokens so far; the last one counts."""
 
     usage: TokenUsage
 
 
-@dataclass(frozen=True, slots=True)
-class Dropped:
+class Dropped(Value, frozen=True):
     """A piece of the answer has no place here; `told` is a sentence for the caller. Writers never see it."""
 
     told: str
 
 
-@dataclass(frozen=True, slots=True)
-class Terminal:
+class Terminal(Value, frozen=True):
     """The protocol's terminal event: the stream is whole."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Value, frozen=True):
     """The provider reported an error inside the stream, or broke its protocol."""
 
     failure: Failure

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import replace
 
 from services.core.errors import KeyInUse, RouterError
 from services.core.policy.snapshot import CompiledKey
+from services.core.values import changed
 from services.dataplane.auth import INFERENCE, authenticate
 from services.dataplane.engine import Call, Engine, Reply
 from services.dataplane.idempotency import OtherRequest, SharedRuns, fingerprint, identity
@@ -81,4 +81,4 @@ class JoiningEngine:
 
 def _marked(reply: Reply) -> Reply:
     """A reply of a joined run; only its first one has headers."""
-    return replace(reply, headers={**reply.headers, JOINED_HEADER: "true"}) if reply.status else reply
+    return changed(reply, headers={**reply.headers, JOINED_HEADER: "true"}) if reply.status else reply

@@ -49,9 +49,9 @@ def request_members(body: bytes) -> Members:
         raise InvalidRequest(f"the request body is not a JSON object: {error}") from error
 
 
-def join_members(members: Mapping[str, msgspec.Raw | bytes]) -> bytes:
-    """The object of `members`."""
-    return b"{" + b",".join(_encode(name) + b":" + bytes(value) for name, value in members.items()) + b"}"
+def join_members(members: Mapping[str, msgspec.Raw]) -> bytes:
+    """The object of `members`, each value as it is."""
+    return _encode(members)
 
 
 def decoded(members: Members, names: Iterable[str]) -> dict[str, Any]:
@@ -90,6 +90,14 @@ def placed_before(items: Sequence[Any], members: msgspec.Raw | None) -> msgspec.
     head = _encode(items)
     inside = bytes(members or b"[]").strip()[1:-1].strip()
     return msgspec.Raw(head[:-1] + (b"," + inside if inside else b"") + b"]")
+
+
+def holds_any(data: bytes, words: Iterable[bytes]) -> bool:
+    """Whether JSON text holds any of `words`, in whatever place: a sign that decoding it is worth its while."""
+    for word in words:  # noqa: SIM110 - a generator costs more than the search
+        if word in data:
+            return True
+    return False
 
 
 def raw(value: Any) -> msgspec.Raw:

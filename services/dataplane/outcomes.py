@@ -50,7 +50,7 @@ class Outcomes:
         self._clock = clock
         self._lost = lost
         self._waiting: deque[pb.Outcome] = deque()
-        self._last: dict[tuple[str, bytes], tuple[float, str]] = {}
+        self._last: dict[tuple[str, int], tuple[float, str]] = {}
         self._stopped = asyncio.Event()
         self._some = asyncio.Event()
 
@@ -105,9 +105,11 @@ class Outcomes:
         if not (unit and trail.prompt_hash):
             return ""
         key = (unit, trail.prompt_hash)
-        (before, request), self._last[key] = self._last.get(key, NEVER), (trail.started, trail.generation_id)
-        if len(self._last) > KEPT:
-            self._last = {k: seen for k, seen in self._last.items() if trail.started - seen[0] < REPEAT_SECONDS}
+        before, request = self._last.pop(key, NEVER)
+        self._last[key] = trail.started, trail.generation_id
+        # In the order of their times, so the first is the oldest.
+        while len(self._last) > KEPT:
+            del self._last[next(iter(self._last))]
         return request if trail.started - before < REPEAT_SECONDS else ""
 
     async def run(self) -> None:

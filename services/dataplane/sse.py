@@ -11,7 +11,8 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from services.core.values import Value
 
 MAX_EVENT = 4 * 1024 * 1024
 
@@ -30,8 +31,7 @@ ERROR = "error"
 """Name of the event that tells of a failure."""
 
 
-@dataclass(frozen=True, slots=True)
-class SseEvent:
+class SseEvent(Value, frozen=True):
     """One event. `raw` is the event as it came, without the blank line that ends it."""
 
     event: str
@@ -101,6 +101,9 @@ def _events_of(block: bytes) -> list[SseEvent]:
     block = block.lstrip(b"\r\n")
     if block.startswith(b"data: ") and b"\n" not in block and b"\r" not in block:
         return [SseEvent("", block[6:], block)]
+    name, _, rest = block.partition(b"\n")
+    if name.startswith(b"event: ") and rest.startswith(b"data: ") and b"\n" not in rest and b"\r" not in block:
+        return [SseEvent(name[7:].decode("utf-8", "replace"), rest[6:], block)]
     bare = _BARE.search(b"\n" + block)
     if bare is None:
         return _event_of(block)

@@ -8,13 +8,13 @@ of the caller's answer on it. It never holds prompts, answers or keys.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from services.core.attempts.effects import Effect, Kind, StartAttempt, Wait
 from services.core.errors import Clock, Failure
 from services.core.routing.assign import METADATA
 from services.core.routing.plan import Candidate, Plan
+from services.core.values import MutableValue, field
 from services.dataplane.decision import decision_of
 from services.dataplane.kept_facts import KeptFacts
 from services.dataplane.translation import Evidence, TokenUsage
@@ -27,8 +27,7 @@ def new_generation_id(high: int, low: int) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-@dataclass(slots=True)
-class AttemptTrail:
+class AttemptTrail(MutableValue):
     """One attempt. Instants are monotonic seconds; 0.0: not reached."""
 
     number: int
@@ -54,8 +53,7 @@ class AttemptTrail:
     """True: the provider told the cost; else it is reckoned from the price list."""
 
 
-@dataclass(slots=True)
-class Trail:
+class Trail(MutableValue):
     """One request. `started` is monotonic, `started_wall` seconds since the Unix epoch."""
 
     generation_id: str
@@ -96,7 +94,7 @@ class Trail:
     provider: str = ""
     """Name of the provider that answered."""
     native_finish_reason: str = ""
-    prompt_hash: bytes = b""
+    prompt_hash: int = 0
     """Of the body of a request in an experiment or decided by what was learned, to tell when the same comes again; leaves the worker never."""
     app_title: str = ""
     referer: str = ""

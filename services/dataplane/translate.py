@@ -13,6 +13,7 @@ from typing import Any
 from services.core.errors import Failure, FailureKind, RouterError
 from services.core.policy.documents import TextGenerationConfig
 from services.core.routing.plan import Candidate
+from services.core.values import changed
 from services.dataplane.codec import AnswerWriter, ProviderCodec
 from services.dataplane.dialects.templates import fill
 from services.dataplane.exchange import (
@@ -184,7 +185,7 @@ class CrossTranslation:
         if isinstance(event, Started):
             facts.response_id = event.id or facts.request_id
             # Behind a splice the caller keeps the id that it has, even if that is none.
-            event = replace(event, id=facts.response_id if self._splice is None else "")
+            event = changed(event, id=facts.response_id if self._splice is None else "")
             facts.created = event.created
             facts.usage = event.usage or facts.usage
         elif isinstance(event, UsageReported):

@@ -14,7 +14,7 @@ attempt succeeded, `closing` renders the last frames, which carry the evidence.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from services.core.attempts.effects import Kind
@@ -23,6 +23,7 @@ from services.core.policy.snapshot import Snapshot
 from services.core.pricing import TokenUsage as TokenUsage  # noqa: PLC0414 - a part of this port, from the core
 from services.core.routing.context import RequestContext
 from services.core.routing.plan import Candidate, Plan, Undecided
+from services.core.values import MutableValue, Value, field
 from services.dataplane.transport.port import UpstreamRequest
 
 MODEL_HEADER = "x-turnout-model"
@@ -43,8 +44,7 @@ CALLERS_FAULT = frozenset(
 """Failures that the caller can act on, and so is told of in the provider's words."""
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Value, frozen=True):
     """What the caller is shown of a finished request.
 
     Attributes:
@@ -79,8 +79,7 @@ _REQUEST_IDS = ("x-amzn-requestid", "x-request-id", "request-id")
 _LONGEST_ID = 200
 
 
-@dataclass(slots=True)
-class Facts:
+class Facts(MutableValue):
     """What a translation has learned of the answer so far.
 
     Attributes:
@@ -151,8 +150,7 @@ class Emitted:
     """As in `Facts`."""
 
 
-@dataclass(slots=True)
-class Progress:
+class Progress(MutableValue):
     """What one `feed` brought.
 
     Attributes:

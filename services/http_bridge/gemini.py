@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import replace
 
 from turnout.inference.v1.inference_service_pb2 import Api
 
+from services.core.values import changed
 from services.http_bridge.errors import error_response
 from services.http_bridge.http import JSON, Handler, Request, Response, StreamingResponse
 from services.http_bridge.inference import InferenceRoutes
@@ -33,7 +33,7 @@ def with_key(request: Request) -> Request:
     key = request.query.get("key")
     if not key or any(request.headers.get(name) for name in _KEY_HEADERS):
         return request
-    return replace(request, headers={**request.headers, "x-goog-api-key": key})
+    return changed(request, headers={**request.headers, "x-goog-api-key": key})
 
 
 def published(publisher: str, model: str) -> str:

@@ -8,9 +8,10 @@ for a slow reader.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 
 import msgspec
+
+from services.core.values import MutableValue, Value, field
 
 MAX_BODY = 32 * 1024 * 1024
 MAX_HEADERS = 100
@@ -19,23 +20,25 @@ MAX_HEADER_BYTES = 32 * 1024
 JSON = "application/json"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Value, frozen=True):
     """One request, its body read. `headers` by lower-case name; `query` holds the last value of each name."""
 
     method: str
     path: str
-    headers: Mapping[str, str] = field(repr=False)
+    headers: Mapping[str, str]
     query: Mapping[str, str]
-    body: bytes = field(repr=False)
+    body: bytes
     too_large: bool = False
     """True: the body exceeded the limit; it was not kept."""
-    raw_query: str = field(default="", repr=False)
+    raw_query: str = ""
     """The query as it came, where a name may be there more than once."""
 
+    def __repr__(self) -> str:
+        """Neither headers nor body: they hold keys and prompts."""
+        return f"Request({self.method} {self.path})"
 
-@dataclass(slots=True)
-class Response:
+
+class Response(MutableValue):
     """A whole answer."""
 
     status: int
@@ -43,8 +46,7 @@ class Response:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class StreamingResponse:
+class StreamingResponse(MutableValue):
     """An answer that streams; each chunk is written at once.
 
     Chunks that end with a `RouterError` broke: the connection has to break, too, since the form of the

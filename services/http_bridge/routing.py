@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from services.core.values import Value
 from services.http_bridge.http import Handler
 
 
@@ -17,8 +18,7 @@ class Route:
     handler: Handler
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Value, frozen=True):
     """A route that fits, or the methods that would have."""
 
     route: Route | None

@@ -6,12 +6,12 @@ The address says what is asked of which response; the worker gets that as an obj
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from urllib.parse import parse_qsl
 
 import msgspec
 from turnout.inference.v1.inference_service_pb2 import Api
 
+from services.core.values import changed
 from services.http_bridge.http import Handler, Request, Response, StreamingResponse
 from services.http_bridge.inference import InferenceRoutes
 from services.http_bridge.routing import Route
@@ -35,6 +35,6 @@ def _asking(handle: Handler, action: str) -> Handler:
     async def ask(request: Request, parameters: Mapping[str, str]) -> Response | StreamingResponse:
         query = parse_qsl(request.raw_query, keep_blank_values=True)
         asked = {"id": parameters["id"], "action": action, "query": query}
-        return await handle(replace(request, body=msgspec.json.encode(asked)), {})
+        return await handle(changed(request, body=msgspec.json.encode(asked)), {})
 
     return ask

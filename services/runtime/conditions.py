@@ -10,7 +10,7 @@ defines. The library bounds iteration and nesting itself and uses RE2.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cel_expr_python import cel
@@ -22,6 +22,10 @@ MAX_SOURCE = 4_096
 _ENVIRONMENTS = 512
 """Sets of names whose environment is kept: making one costs twenty times as much as compiling an expression in it."""
 MESSAGES = "messages"
+MAX_REMEMBERED = 256
+"""Sets of values for which a condition remembers its answer; beyond it begins anew."""
+MAX_REMEMBERED_CHARS = 64
+"""Of a text among them; with a longer one the condition is evaluated each time."""
 
 _UNDECLARED: Mapping[str, str] = {}
 
@@ -46,6 +50,23 @@ def free_names(expression: str) -> set[str]:
         if name and not name.startswith(".") and not match["call"] and name not in _RESERVED and name not in _TYPES:
             names.add(name)
     return names
+
+
+_ABSENT = object()
+
+
+def _memorable(values: Mapping[str, Any], names: Iterable[str]) -> tuple[Any, ...] | None:
+    """What an answer is remembered by: short texts, truth values, whole numbers; None: others are among them."""
+    key = []
+    for name in names:
+        value = values.get(name, _ABSENT)
+        kind = type(value)
+        if kind is int:
+            value = (value,)  # else 1 would be True
+        elif not ((kind is str and len(value) <= MAX_REMEMBERED_CHARS) or kind is bool or value is _ABSENT):
+            return None
+        key.append(value)
+    return tuple(key)
 
 
 _DOUBLES = "double"
@@ -77,7 +98,7 @@ def _last(values: Any) -> Any:
 class CelCondition:
     """A compiled condition."""
 
-    __slots__ = ("_doubles", "_environment", "_expression", "_names", "_source", "reads_messages")
+    __slots__ = ("_answers", "_doubles", "_environment", "_expression", "_names", "_source", "reads_messages")
 
     def __init__(
         self, source: str, names: frozenset[str], environment: Any, expression: Any, doubles: frozenset[str]
@@ -87,6 +108,7 @@ class CelCondition:
         self._environment = environment
         self._expression = expression
         self._doubles = doubles
+        self._answers: dict[tuple[Any, ...], bool | ConditionProblem] = {}
         self.reads_messages = MESSAGES in names
 
     @property
@@ -98,6 +120,18 @@ class CelCondition:
         return self._names
 
     def matches(self, variables: Mapping[str, Any]) -> bool | ConditionProblem:
+        # The answer follows from these values alone, and most requests repeat those of others.
+        key = _memorable(variables, self._names)
+        if key is None:
+            return self._evaluated(variables)
+        found = self._answers.get(key)
+        if found is None:
+            if len(self._answers) >= MAX_REMEMBERED:
+                self._answers.clear()
+            found = self._answers[key] = self._evaluated(variables)
+        return found
+
+    def _evaluated(self, variables: Mapping[str, Any]) -> bool | ConditionProblem:
         known = {name: _plain(variables[name]) for name in self._names if name in variables}
         for name in self._doubles:
             if name in known:

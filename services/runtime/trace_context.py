@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from services.core.values import Value
 
 _TRACEPARENT = re.compile(r"\A([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?\Z")
 _NO_TRACE = "0" * 32
@@ -17,8 +18,7 @@ _NO_SPAN = "0" * 16
 _MASK = (1 << 64) - 1
 
 
-@dataclass(frozen=True, slots=True)
-class TraceContext:
+class TraceContext(Value, frozen=True):
     """One span's identity: ids in lower-case hex.
 
     Attributes:

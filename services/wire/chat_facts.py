@@ -74,7 +74,7 @@ def read_facts(
     models = _strings(extra, body, "models")
     if not model and not models:
         raise InvalidRequest("`model` is missing; give a model id such as 'openai/gpt-5', or 'models'", param="model")
-    fallback = _object(extra, "fallback") or _object(body, "fallback") or _NOTHING
+    fallback = _either(extra, body, "fallback")
     warnings: list[str] = []
     preferences = _preferences(extra, body, warnings)
     if body.get("plugins"):
@@ -99,7 +99,7 @@ def read_facts(
 
 def _preferences(extra: Mapping[str, Any], body: Mapping[str, Any], warnings: list[str]) -> Preferences:
     """What is preferred among targets; what cannot be acted on is told in `warnings`."""
-    provider = _object(extra, "provider") or _object(body, "provider") or _NOTHING
+    provider = _either(extra, body, "provider")
     ignore = _strings(extra, body, "ignore")
     sort = extra.get("sort") or body.get("sort")
     if not (provider or ignore or sort):
@@ -152,6 +152,13 @@ def _object(container: Mapping[str, Any], name: str) -> Mapping[str, Any] | None
     if not isinstance(value, Mapping):
         raise InvalidRequest(f"`{name}` must be an object", param=name)
     return value
+
+
+def _either(first: Mapping[str, Any], second: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The object `name` of the first that has one with anything in it; else an empty one."""
+    if name not in first and name not in second:
+        return _NOTHING
+    return _object(first, name) or _object(second, name) or _NOTHING
 
 
 def _strings(first: Mapping[str, Any], second: Mapping[str, Any], name: str) -> tuple[str, ...]:

@@ -44,7 +44,10 @@ _ESCAPE_EXTRA = 5
 
 def part_needs(turns: Any, *, sources: bool = False) -> set[str]:
     """Media that the turns of a request hold, by the types of their parts; `turns` is JSON text."""
-    words = set(_PART.findall(turns))
+    data = bytes(turns)
+    if b'"type"' not in data:
+        return set()
+    words = set(_PART.findall(data))
     if sources:
         words.discard(b"file")
     return {_NEED_OF[word] for word in words}

@@ -7,7 +7,7 @@ follows from a break after the commit.
 from __future__ import annotations
 
 from dataclasses import replace
-from enum import Enum
+from enum import StrEnum
 
 from services.core.attempts.backoff import pushback
 from services.core.attempts.choices import Choice
@@ -20,7 +20,7 @@ from services.core.routing.plan import Plan
 from services.core.values import Value, changed
 
 
-class Phase(Enum):
+class Phase(StrEnum):
     """Where a chain is."""
 
     NEW = "new"

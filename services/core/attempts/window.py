@@ -6,11 +6,10 @@ within a share of one bucket, as in the rate limiters that use the same idea.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from services.core.values import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Value, frozen=True):
     """Good and bad events of the present bucket and of the one before; `started` in monotonic seconds."""
 
     started: float = 0.0

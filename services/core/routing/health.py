@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from services.core.policy.preferences import LATENCY, THROUGHPUT
+from services.core.values import Value, field
 
 WHOLE = "/whole"
 """Suffix of the speed of answers that are not streamed: it measures all of the answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Speed:
+class Speed(Value, frozen=True):
     """How fast a target was of late: its times to first content in seconds, or its rates; sorted."""
 
     samples: tuple[float, ...] = ()
@@ -45,8 +45,7 @@ class Measurement:
     value: float
 
 
-@dataclass(frozen=True, slots=True)
-class HealthView:
+class HealthView(Value, frozen=True):
     """The health of targets and credentials at one instant. What is not named is healthy and unknown.
 
     Attributes:

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
 from services.core.policy.names import AUTO, AUTO_NAMES, split_model
 from services.core.policy.preferences import PRICE, THROUGHPUT, SortKey, by
 from services.core.policy.resolve import resolve
 from services.core.policy.snapshot import CompiledProvider, CompiledRouter, Snapshot, Target
+from services.core.values import Value, changed
 
 ONLINE = "online"
 PRESET = "@preset/"
@@ -33,8 +33,7 @@ _VARIANTS = frozenset({"free", "thinking", "extended", "beta"})
 """Suffixes that are part of names in OpenRouter's catalogue, and unknown to most vendors."""
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(Value, frozen=True):
     """What a name means. At most one of `router`, `auto` and `targets` is set; none: nothing serves it.
 
     Attributes:
@@ -56,8 +55,12 @@ def named(snapshot: Snapshot, model: str) -> Named:
     """What `model` means under `snapshot`."""
     meant = snapshot.aliases.get(model)
     if meant is not None:
-        return replace(named(snapshot, meant), model=model)
-    if _is_named(snapshot, model):
+        return changed(named(snapshot, meant), model=model)
+    router = _router(snapshot, model)
+    if router is not None and "/" in model:
+        return Named(model, router=router)
+    if router is not None or model in snapshot.models or model in snapshot.bare_models:
+        # Policy itself has a word for it, exactly as it stands.
         return _plain(snapshot, model)
     if model in AUTO_NAMES and split_model(model)[0] not in snapshot.providers:
         return Named(AUTO, auto=True)
@@ -68,18 +71,13 @@ def named(snapshot: Snapshot, model: str) -> Named:
         return _plain(snapshot, model)
     found = named(snapshot, base)
     if suffix in _SORTS:
-        return replace(found, sort=found.sort or _SORTS[suffix])
+        return changed(found, sort=found.sort or _SORTS[suffix])
     return _variant(snapshot, model, found)
 
 
 def is_online(model: str) -> bool:
     """Whether the name asks for a search of the web (`:online`)."""
     return ONLINE in model.split(":")[1:]
-
-
-def _is_named(snapshot: Snapshot, model: str) -> bool:
-    """Whether policy itself has a word for `model`, exactly as it stands."""
-    return model in snapshot.models or model in snapshot.bare_models or _router(snapshot, model) is not None
 
 
 def _router(snapshot: Snapshot, model: str) -> CompiledRouter | None:
@@ -110,7 +108,7 @@ def _variant(snapshot: Snapshot, model: str, found: Named) -> Named:
     """A catalogue variant: as it stands where that may exist, and without the suffix behind it."""
     if not found.targets or all(_is_known(snapshot, t) for t in found.targets):
         return found
-    return replace(
+    return changed(
         found, model=model, targets=tuple({t.model: t for t in (*resolve(snapshot, model), *found.targets)}.values())
     )
 
@@ -125,7 +123,7 @@ def _preset(snapshot: Snapshot, model: str) -> Named:
     name = slug.partition(":")[0]
     if base:
         told = f"the preset {name!r} was not applied: the request names a model too; call '{PRESET}{name}' for it"
-        return replace(named(snapshot, base), warnings=(told,))
+        return changed(named(snapshot, base), warnings=(told,))
     router = snapshot.routers.get(name)
     if router is None:
         told = f"there is no preset {name!r}: presets are routers here, and there is no router of that name"

@@ -32,7 +32,7 @@ from services.dataplane.providers.anthropic_reasoning import (
 from services.dataplane.translation import Untranslatable
 from services.wire.chat_facts import ROUTING_FIELDS
 
-_DROPPED = (*ROUTING_FIELDS, *SEARCHES, "extra_body", "user")
+_DROPPED = frozenset((*ROUTING_FIELDS, *SEARCHES, "extra_body", "user"))
 _SYSTEM = {"system", "developer"}
 _FOREIGN = re.compile(rb'"(?:signature"\s*:\s*"(?:"|turnout:)|data"\s*:\s*"turnout:|encrypted_index"\s*:\s*"")')
 """What other vendors' models made: reasoning without a proof or with one that is sealed, and sources of theirs."""

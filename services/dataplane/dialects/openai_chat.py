@@ -187,6 +187,8 @@ class _OpenAiRequest(Speakable):
         config = candidate.generation.reasoning if candidate.generation is not None else None
         if config is not None and config.exclude is not None:
             return config.exclude
+        if not self._reasoning and "include_reasoning" not in self._members:
+            return False
         return shows_reasoning(decoded(self._members, ("include_reasoning",)), self._reasoning) is False
 
     def _answers(self) -> int:

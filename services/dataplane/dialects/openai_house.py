@@ -7,6 +7,7 @@ refuse: they become what the target has for them, or are taken out with a warnin
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -16,9 +17,10 @@ from services.core.policy.provider_types import quirks_of
 from services.core.policy.snapshot import Target
 from services.core.policy.vendors import Quirks
 from services.dataplane.dialects.read_search import SEARCHES, read_search
-from services.dataplane.members import Members, NotAnObject, decoded, join_members, raw, split_members
+from services.dataplane.members import Members, NotAnObject, decoded, holds_any, join_members, raw, split_members
 from services.dataplane.providers.openai_search import search_members
 
+_SEARCHES = frozenset(SEARCHES)
 NO_COMPRESSION = "compression was dropped: no provider compresses prompts"
 COMPRESSION: Mapping[str, str] = {"compression": NO_COMPRESSION}
 NO_MARKS = "cache_control was dropped: this provider takes no such field"
@@ -41,6 +43,8 @@ def put_search(
         InvalidRequest: The wish is not well formed.
         Untranslatable: The target has no search.
     """
+    if _SEARCHES.isdisjoint(members) and _SEARCHES.isdisjoint(extra):
+        return
     inner = {name: extra[name] for name in SEARCHES if extra.get(name) is not None}
     outer = [name for name in SEARCHES if bytes(members.get(name, b"null")) not in {b"null", b"false"}]
     quirks = quirks_of(target.provider.type)
@@ -84,14 +88,16 @@ def put_reasoning(
 
 def clean(body: dict[str, msgspec.Raw], quirks: Quirks, warnings: list[str]) -> None:
     """Take out of messages and tools what the target refuses, and what no provider knows."""
-    unwanted: dict[str, str] = dict(COMPRESSION)
-    if quirks.openai_models:
-        unwanted[_MARK] = NO_MARKS
-        if body.pop(_MARK, None) is not None:
-            _tell(NO_MARKS, warnings)
-    if quirks.strict:
-        unwanted |= dict.fromkeys(_ECHOES, NO_REASONING)
-    take_out(body, ("messages", "tools"), unwanted, warnings)
+    if quirks.openai_models and body.pop(_MARK, None) is not None:
+        _tell(NO_MARKS, warnings)
+    take_out(body, ("messages", "tools"), _unwanted(openai_models=quirks.openai_models, strict=quirks.strict), warnings)
+
+
+@cache
+def _unwanted(*, openai_models: bool, strict: bool) -> Mapping[str, str]:
+    """Members that a kind of target refuses, each with the warning about it."""
+    marks = {_MARK: NO_MARKS} if openai_models else {}
+    return {**COMPRESSION, **marks, **(dict.fromkeys(_ECHOES, NO_REASONING) if strict else {})}
 
 
 def take_out(
@@ -102,10 +108,11 @@ def take_out(
     Args:
         unwanted: Names of the members, and what is told of each.
     """
+    signs = [b'"%b"' % member.encode() for member in unwanted]
     for name in names:
-        data = bytes(body.get(name, b""))
-        if any(b'"%b"' % member.encode() in data for member in unwanted):
-            body[name] = _each(data, unwanted, warnings)
+        given = body.get(name)
+        if given is not None and holds_any(bytes(given), signs):
+            body[name] = _each(bytes(given), unwanted, warnings)
 
 
 def _each(data: bytes, unwanted: Mapping[str, str], warnings: list[str]) -> msgspec.Raw:

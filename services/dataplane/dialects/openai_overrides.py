@@ -19,7 +19,7 @@ from services.dataplane.providers.openai_encode import effort_of
 from services.dataplane.providers.openai_fit import fit
 from services.wire.chat_facts import ROUTING_FIELDS
 
-_DROPPED = (*ROUTING_FIELDS, "extra_body", "reasoning", "include_reasoning")
+_DROPPED = frozenset((*ROUTING_FIELDS, "extra_body", "reasoning", "include_reasoning"))
 _PENALTIES = ("temperature", "top_p", "frequency_penalty", "presence_penalty", "seed")
 
 
@@ -53,7 +53,7 @@ def upstream_body(
         del body["metadata"]
     if quirks.details:
         put_reasoning(body, reasoning, candidate.generation)
-    else:
+    elif reasoning:
         _put_effort(body, *wish_of(reasoning))
     if candidate.generation is not None:
         _lay_over(body, candidate.generation, quirks)

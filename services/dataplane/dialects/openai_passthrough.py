@@ -9,12 +9,12 @@ evidence can ride on the last chunk that carries something; content never waits.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import msgspec
 
 from services.core.errors import Failure, FailureKind, RouterError
 from services.core.routing.plan import Candidate
+from services.core.values import Value
 from services.dataplane.codec import ProviderCodec
 from services.dataplane.dialects.openai_hiding import hidden, says_nothing, thought_size
 from services.dataplane.dialects.openai_style import OPENAI, OpenAiStyle
@@ -39,8 +39,7 @@ _CHOICES = b'"choices"'
 _NO_NEWS = {"index": 0, "delta": {}, "finish_reason": None}
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Value, frozen=True):
     """How the caller wants its answer.
 
     Attributes:

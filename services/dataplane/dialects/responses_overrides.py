@@ -23,7 +23,7 @@ from services.dataplane.translation import Untranslatable
 from services.wire.chat_facts import ROUTING_FIELDS
 
 _SUMMARIES = ("summary", "generate_summary")
-_DROPPED = (*ROUTING_FIELDS, *SEARCHES, "extra_body")
+_DROPPED = frozenset((*ROUTING_FIELDS, *SEARCHES, "extra_body"))
 _SEARCHING = {"xai", "openrouter"}
 """Provider types whose models search the web by the same tool as OpenAI's."""
 _SEALED = re.compile(rb'"encrypted_content"\s*:\s*"turnout:')

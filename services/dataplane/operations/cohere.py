@@ -12,6 +12,7 @@ import msgspec
 from services.core.errors import Failure
 from services.core.policy.snapshot import Target
 from services.core.routing.plan import Candidate
+from services.core.values import changed
 from services.dataplane.codec import ProviderCodec
 from services.dataplane.members import raw
 from services.dataplane.operations.call import OperationCall
@@ -51,7 +52,7 @@ def _request(
     made = codec.request(target, credential, body, call.headers, stream=False)
     if not made.url.endswith(_CHAT_PATH):
         raise Untranslatable.because(f"{target.provider.name} has no address for {call.operation.api}")
-    return replace(made, url=made.url.removesuffix(_CHAT_PATH) + _PATH)
+    return changed(made, url=made.url.removesuffix(_CHAT_PATH) + _PATH)
 
 
 def read_embeddings(wanted: int, encoding: Any, body: bytes, headers: Mapping[str, str]) -> Answer | Failure:

@@ -16,6 +16,7 @@ import msgspec
 from services.core.errors import Failure, FailureKind
 from services.core.policy.snapshot import Target
 from services.core.routing.plan import Candidate
+from services.core.values import changed
 from services.dataplane.codec import ProviderCodec
 from services.dataplane.dialects.gemini_form import camel
 from services.dataplane.dialects.gemini_read import read_contents
@@ -97,7 +98,7 @@ def _request(
     made = codec.request(target, credential, body, call.headers, stream=False)
     if not made.url.endswith(MESSAGES_PATH):
         raise Untranslatable.because(f"{target.provider.name} has no address for {call.operation.api}")
-    return replace(made, url=made.url + _COUNT_PATH)
+    return changed(made, url=made.url + _COUNT_PATH)
 
 
 class EstimateTranslation(JsonTranslation):
@@ -113,7 +114,7 @@ class EstimateTranslation(JsonTranslation):
         return None
 
     def render(self, evidence: Evidence) -> bytes:
-        return super().render(replace(evidence, metadata={**evidence.metadata, "estimated": True}))
+        return super().render(changed(evidence, metadata={**evidence.metadata, "estimated": True}))
 
 
 def _reads_nothing(body: bytes, headers: Mapping[str, str]) -> Failure:

@@ -7,7 +7,7 @@ other APIs at the neighbouring paths, or answers 404 and the next target is trie
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 import msgspec
@@ -16,6 +16,7 @@ from services.core.errors import Failure, FailureKind
 from services.core.policy.provider_types import quirks_of
 from services.core.policy.snapshot import Target
 from services.core.routing.plan import Candidate
+from services.core.values import changed
 from services.dataplane.codec import ProviderCodec
 from services.dataplane.exchange import EMPTY
 from services.dataplane.members import Members, NotAnObject, split_members
@@ -106,7 +107,7 @@ def request(
     if not found:
         raise Untranslatable.because(f"{target.provider.name} has no address for {call.operation.api}")
     kind = call.payload.content_type
-    return replace(
+    return changed(
         made, url=f"{url}{path or call.operation.path}{query}", headers={**made.headers, "content-type": kind}
     )
 

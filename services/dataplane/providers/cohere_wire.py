@@ -35,7 +35,7 @@ FAILURES = frozenset({"ERROR", "TIMEOUT"})
 def member(value: Any, *names: str) -> Any:
     """What is under `names`, one inside the other; None: not there."""
     for name in names:
-        value = value.get(name) if isinstance(value, Mapping) else None
+        value = value.get(name) if isinstance(value, dict) else None
     return value
 
 

@@ -269,4 +269,5 @@ def to_usage(usage: WireUsage, searches: int = 0) -> TokenUsage:
 
 
 def _count(details: Sequence[WireModality], kind: Any) -> int:
-    return sum(detail.token_count or 0 for detail in details if detail.modality in kind)
+    # Most chunks tell the sum alone.
+    return sum(detail.token_count or 0 for detail in details if detail.modality in kind) if details else 0

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from services.dataplane.members import Members, plain, raw
+from services.dataplane.members import Members, holds_any, plain, raw
 
 _SIGNS = (b'"prefix"', b'"document_url"', b'"thinking"', b'"reference"')
 THOUGHTS = "reasoning of earlier turns was dropped: it is told in Mistral's way"
@@ -20,7 +20,7 @@ def translate_words(body: Members) -> list[str]:
     if bytes(body.get("tool_choice", b"")) == b'"any"':
         body["tool_choice"] = raw("required")
     data = bytes(body.get("messages", b""))
-    if any(sign in data for sign in _SIGNS):
+    if holds_any(data, _SIGNS):
         messages = plain(msgspec.Raw(data))
         for message in messages if isinstance(messages, list) else ():
             if isinstance(message, dict):

@@ -137,7 +137,10 @@ def read_answer(body: bytes) -> WireAnswer | Failure:
 
 def broke_off(answer: WireAnswer) -> bool:
     """Whether an answer or chunk says that the model ended in an error, and nothing about which."""
-    return any(choice.finish_reason == "error" for choice in answer.choices or ())
+    for choice in answer.choices or ():  # noqa: SIM110 - asked of every chunk, and a generator costs more
+        if choice.finish_reason == "error":
+            return True
+    return False
 
 
 def _parts(answer: WireAnswer, message: WireMessage, logprobs: tuple[Mapping[str, Any], ...]) -> tuple[AnswerPart, ...]:

@@ -61,7 +61,7 @@ def fit(body: dict[str, Any], target: Target) -> list[str]:
     dropped += _rename_limit(body, quirks.limit) if quirks.limit_only or reasons is not None else []
     if isinstance(body.get("messages"), msgspec.Raw) and (quirks.developer is False or not quirks.names):
         body["messages"] = _messages(body["messages"], quirks)
-    refused = {name for name in body if name in quirks.refused}
+    refused = body.keys() & quirks.refused if quirks.refused else set()
     if quirks.known is not None:
         refused |= body.keys() - quirks.known
     dropped += [_drop(body, name, target.provider.type) for name in sorted(refused)]

@@ -19,6 +19,8 @@ def told_cost(cost: Any, details: Any = None, ticks: Any = None, own_key: Any = 
         ticks: xAI's `cost_in_usd_ticks`.
         own_key: The caller's own key was used: `cost` is OpenRouter's fee alone, what the key was charged is in the details.
     """
+    if cost is None and ticks is None:
+        return None
     if isinstance(cost, Mapping):
         cost = cost.get("total_cost")
     told = _dollars(cost)

@@ -16,14 +16,13 @@ Rules of the port, proven in `tests/unit/dataplane/transport/`:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from services.core.errors import Failure, FailureKind
+from services.core.values import Value
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamRequest:
+class UpstreamRequest(Value, frozen=True):
     """One HTTP request to a provider. Its headers hold the credential: neither they nor the body are ever shown.
 
     Attributes:
@@ -31,9 +30,13 @@ class UpstreamRequest:
     """
 
     url: str
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
+    headers: Mapping[str, str]
+    body: bytes
     method: str = "POST"
+
+    def __repr__(self) -> str:
+        """Neither headers nor body: they hold credentials and prompts."""
+        return f"UpstreamRequest({self.method} {self.url!r})"
 
 
 class TransportFailed(Exception):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from services.core.policy.preferences import LabelDemand, Preferences
@@ -259,7 +259,7 @@ class VoicedAnswer:
         assert error is not None, "the speech failed"
         trail.outcome, trail.error_reason = "broken", error.reason
         evidence = evidence_of(trail, self._means.clock.monotonic())
-        evidence = replace(evidence, metadata=self._evidence().metadata(evidence.metadata))
+        evidence = changed(evidence, metadata=self._evidence().metadata(evidence.metadata))
         await self._out.put(self._voiced.request.error_frame(error, evidence))
         self._complete = True
 

@@ -124,16 +124,19 @@ def _variant(policy: Case) -> tuple[TextGenerationConfig | None, tuple[MessageTe
 
 def inbound(api: str, case: Case) -> InboundRequest:
     """The case's request, read by its dialect."""
+    return dialect(api).read(*wire_request(api, case))
+
+
+def wire_request(api: str, case: Case) -> tuple[bytes, Mapping[str, str]]:
+    """The caller's bytes and headers."""
     headers = dict(case.get("headers", {}))
     body = case["request"]
     if api == "contents":
         headers |= asked_headers(APIS[api], case.get("model", "provider/model"), stream=bool(case.get("stream")))
     if api == "typed":
         headers[STREAM_HEADER] = "true" if case.get("stream") else "false"
-        data = json_format.ParseDict(body, chat_pb2.ChatRequest()).SerializeToString()
-    else:
-        data = json.dumps(body, ensure_ascii=False).encode()
-    return dialect(api).read(data, headers)
+        return json_format.ParseDict(body, chat_pb2.ChatRequest()).SerializeToString(), headers
+    return json.dumps(body, ensure_ascii=False).encode(), headers
 
 
 def told_request(api: str, provider_type: str, case: Case) -> Any:

@@ -26,7 +26,7 @@ NAMES = {"router_id": "r", "route_id": "d", "variant_id": "v"}
 def ended(outcomes: Outcomes, number: int = 1, *, learned: bool = True, **more: Any) -> Outcome | None:
     """The outcome of a request that has ended; None: there is none."""
     decided = plan(**NAMES, learned=LEARNED if learned else None, **more.pop("plan", {}))
-    values = {"attempts": [attempt(success=True)], "outcome": "ok", "model": GOOD, "prompt_hash": b"p", **more}
+    values = {"attempts": [attempt(success=True)], "outcome": "ok", "model": GOOD, "prompt_hash": 1, **more}
     before = len(outcomes._waiting)
     outcomes.sink(trail(generation_id=f"g{number}", plan=decided, **values))
     return outcomes._waiting[-1] if len(outcomes._waiting) > before else None
@@ -70,7 +70,7 @@ def test_who_asks_the_same_again_within_a_minute_repeats_the_request_before() ->
 def test_others_other_prompts_and_nobody_repeat_nothing() -> None:
     outcomes = some()
     first = ended(outcomes, 1, user_hash="a")
-    other, elsewhere = ended(outcomes, 2, user_hash="b"), ended(outcomes, 3, user_hash="a", prompt_hash=b"q")
+    other, elsewhere = ended(outcomes, 2, user_hash="b"), ended(outcomes, 3, user_hash="a", prompt_hash=2)
     nobody = [ended(outcomes, number) for number in (4, 5)]
     assert [one.repeats for one in (first, other, elsewhere, *nobody) if one is not None] == [""] * 5
 

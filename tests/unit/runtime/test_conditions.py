@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 
 from services.core.policy.ports import Condition, ConditionProblem
-from services.runtime.conditions import MAX_SOURCE, CelCompiler, free_names
+from services.runtime.conditions import (
+    MAX_REMEMBERED,
+    MAX_REMEMBERED_CHARS,
+    MAX_SOURCE,
+    CelCompiler,
+    free_names,
+)
 
 COMPILE = CelCompiler()
 
@@ -216,3 +222,32 @@ def test_metadata_of_another_type_than_declared_is_no_match_but_a_problem() -> N
     assert not isinstance(condition, ConditionProblem)
     for value in ("old", None, [1]):
         assert isinstance(condition.matches({"age": value}), ConditionProblem)
+
+
+def test_a_remembered_answer_is_of_the_same_values_of_the_same_types() -> None:
+    condition = compiled('value == 1 || value == "1"')
+    asked = [{"value": 1}, {"value": True}, {"value": "1"}, {"value": 1.0}, {"value": None}, {"value": "2"}, {}]
+    first = [condition.matches(variables) for variables in asked]
+    assert [answer if isinstance(answer, bool) else "problem" for answer in first] == [
+        *(True, False, True, True, False, False),
+        "problem",
+    ]
+    assert [condition.matches(variables) for variables in asked] == first
+    assert [condition.matches(variables) for variables in reversed(asked)] == first[::-1]
+
+
+def test_what_a_condition_remembers_is_bounded() -> None:
+    condition = compiled('value.startsWith("x")')
+    texts = [f"{'x' if number % 2 else 'y'}{number}" for number in range(3 * MAX_REMEMBERED)]
+    for _ in range(2):
+        assert [condition.matches({"value": text}) for text in texts] == [text[0] == "x" for text in texts]
+        assert len(condition._answers) <= MAX_REMEMBERED
+    condition._answers.clear()
+    assert condition.matches({"value": "x" * (MAX_REMEMBERED_CHARS + 1)}) is True
+    assert not condition._answers
+
+
+def test_a_condition_remembers_no_messages() -> None:
+    condition = compiled("size(messages) == 1")
+    assert condition.matches({"messages": [{"role": "user", "content": "a prompt"}]}) is True
+    assert not condition._answers
