@@ -30,9 +30,7 @@ def record_of(trail: Trail, node_id: str) -> RequestRecord:
         policy_revision=trail.policy_revision,
         seed=trail.seed,
         user_hash=trail.user_hash,
-        unit_hash=unit_hash(plan.unit) if plan is not None and plan.unit else "",
-        slot=plan.slot if plan is not None else -1,
-        exposed=plan is not None and plan.exposed,
+        slot=-1,
         api_key_name=trail.api_key_name,
         started_at=_timestamp(trail.started_wall),
         duration_ms=(trail.ended - trail.started) * 1000.0,
@@ -63,9 +61,11 @@ def record_of(trail: Trail, node_id: str) -> RequestRecord:
 
 
 def _fill_plan(record: RequestRecord, plan: Plan) -> None:
+    record.router_id, record.route_id, record.variant_id = plan.router_id, plan.route_id, plan.variant_id
+    record.unit_hash = unit_hash(plan.unit) if plan.unit else ""
+    record.slot, record.exposed = plan.slot, plan.exposed
     for read in plan.measured:
         record.measurements.add(model=read.model, metric=read.metric, percentile=read.p, value=read.value)
-    record.router_id, record.route_id, record.variant_id = plan.router_id, plan.route_id, plan.variant_id
     if plan.learned is not None:
         record.learned.CopyFrom(decision_message(plan.learned))
 

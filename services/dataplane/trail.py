@@ -95,7 +95,8 @@ class Trail(MutableValue):
     """Name of the provider that answered."""
     native_finish_reason: str = ""
     prompt_hash: int = 0
-    """Of the body of a request in an experiment or decided by what was learned, to tell when the same comes again; leaves the worker never."""
+    """Of the body of a request in an experiment or decided by what was learned, to tell when the same comes again; leaves
+    the worker never."""
     app_title: str = ""
     referer: str = ""
     user_agent: str = ""

@@ -226,7 +226,7 @@ class Snapshot:
     sources: Mapping[ResourceKey, Document] = field(default_factory=dict, repr=False, compare=False)
     """The documents that it was compiled from; the next compilation reuses what is still the same."""
     reads_messages: bool = field(init=False, repr=False, compare=False)
-    """True: some router has a condition that reads `messages`, or a variant that learns."""
+    """Some router reads messages: for a condition, or to learn of them."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reads_messages", any(r.reads_messages or r.learns for r in self.routers.values()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from services.runtime.metrics import Metrics
+from services.runtime.metrics import LearningMetrics, Metrics
 from services.runtime.names import METRIC_MEANINGS, METRICS
 
 
@@ -13,7 +13,9 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 
 def test_every_metric_of_the_table_is_registered_with_its_meaning() -> None:
-    text = generate_latest(Metrics(CollectorRegistry()).registry).decode()
+    registry = Metrics(CollectorRegistry()).registry
+    LearningMetrics(registry)
+    text = generate_latest(registry).decode()
     for name in METRICS:
         shown = name.removesuffix("_total") if f"# TYPE {name} gauge" not in text else name
         assert f"# HELP {name} {METRIC_MEANINGS[name]}" in text or f"# HELP {shown} {METRIC_MEANINGS[name]}" in text  # type: ignore[index]
