@@ -53,6 +53,13 @@ async def write(store: MemoryStore, *documents: Alias | Provider) -> int:
     return await store.write({key_of(d): d for d in documents}, (), expected={}, generation=listing.generation)
 
 
+async def acknowledged(found: ControlPlane, names: set[str], revision: int) -> None:
+    """Wait until the control plane has read the acknowledgements of these workers: they write, it reads later."""
+    while {n.applied_revision for n in await found.nodes.list_nodes() if n.id in names} != {revision}:
+        found.nodes._changed.clear()
+        await found.nodes._changed.wait()
+
+
 async def rehearse(documents: int, workers: int, edits: int) -> None:
     store, port = MemoryStore(), free_port()
     aliases = [Alias(name=f"a{n}", model="openai/x") for n in range(documents)]
@@ -73,8 +80,7 @@ async def rehearse(documents: int, workers: int, edits: int) -> None:
             await asyncio.gather(*(listener.at(revision) for listener in listeners))
             assert {tuple(listener.sizes) for listener in listeners} == {(1,)}, "each was sent the one document"
         assert len(still.sizes) == 1, "nothing is queued for a worker that does not answer"
-        nodes = {node.id: node.applied_revision for node in await found.nodes.list_nodes()}
-        assert nodes["w0"] == revision
+        await acknowledged(found, {listener.name for listener in listeners}, revision)
         found._discovery.stop()
         await asyncio.gather(*tasks)
 
