@@ -139,6 +139,29 @@ async def test_etcd_restart_loses_no_event_of_a_watch(etcd: Etcd) -> None:
     await store.aclose()
 
 
+async def test_a_lease_that_etcd_does_not_know_any_more_is_replaced_at_once(etcd: Etcd) -> None:
+    from aetcd import rpc
+
+    store, other = (EtcdStore(EtcdOptions((etcd.endpoint,)), SystemClock()) for _ in range(2))
+
+    async def revoke() -> None:
+        lease, _ = store._leases._made[10]
+        await store._members.present.leases.LeaseRevoke(rpc.LeaseRevokeRequest(ID=lease))
+
+    assert await store.claim("evidence", "a", 10) == "a"
+    assert await other.claim("evidence", "b", 10) == "a"
+    await revoke()
+    assert await store.claim("evidence", "a", 10) == "a", "again, under a new lease"
+    assert await other.claim("evidence", "b", 10) == "a"
+    await revoke()
+    await store.put_status("a/n", b"here", 10)
+    assert await store.list_statuses() == {"a/n": b"here"}
+    assert await other.claim("evidence", "b", 10) == "b", "who lost it does not keep it"
+    assert await store.claim("evidence", "a", 10) == "b"
+    await store.aclose()
+    await other.aclose()
+
+
 async def test_a_compacted_watch_says_so(etcd: Etcd) -> None:
     from aetcd import rpc
 

@@ -1,6 +1,7 @@
 """Which replica of the control plane collects the evidence of experiments: one, by a claim in the store under a lease.
 
-The others hand on what they are sent. When the one that collects dies, another takes over within a lease, with the evidence
+The others hand on what they are sent. A replica that cannot renew its claim lets go when the lease must have ended by its
+own clock, so that no two collect at once. When the one that collects dies, another takes over within a lease, with the evidence
 that its own disk has; what the dead one had is there again when it comes back and claims again.
 """
 
@@ -41,14 +42,15 @@ class Leader:
         self._address = address
         self._clock = clock
         self._holder = ""
+        self._until = 0.0
         self._changed = asyncio.Event()
         self._channel: grpc.aio.Channel | None = None
         self._channel_to = ""
 
     @property
     def is_mine(self) -> bool:
-        """Whether this replica collects."""
-        return self._holder == self._address
+        """Whether this replica collects: it was given the claim, and the lease cannot have ended yet."""
+        return self._holder == self._address and self._clock.monotonic() < self._until
 
     @property
     def holder(self) -> str:
@@ -69,17 +71,32 @@ class Leader:
 
     async def claim(self) -> None:
         """Claim once; who holds it is known afterwards, as far as the store answers."""
-        before, holder = self.is_mine, self._holder
+        before = self.is_mine
+        # The lease begins when the store grants it, which is not before it was asked.
+        asked = self._clock.monotonic()
         try:
-            self._holder = await self._store.claim(CLAIM, self._address, LEASE_SECONDS)
+            holder = await self._store.claim(CLAIM, self._address, LEASE_SECONDS)
         except StoreUnavailable as error:
             log.debug("the claim on the evidence was not renewed: %s", error.message)
+            self._let_go()
             return
-        if self._holder != holder:
-            changed, self._changed = self._changed, asyncio.Event()
-            changed.set()
+        self._until = asked + LEASE_SECONDS
+        self._hold(holder)
         if self.is_mine != before:
             log.info("evidence is collected by %s", "this replica" if self.is_mine else self._holder)
+
+    def _hold(self, holder: str) -> None:
+        """Note who collects, and wake those who wait for another one."""
+        if self._holder != holder:
+            self._holder = holder
+            changed, self._changed = self._changed, asyncio.Event()
+            changed.set()
+
+    def _let_go(self) -> None:
+        """Forget that this replica holds the claim, once its lease has ended."""
+        if self._holder == self._address and not self.is_mine:
+            self._hold("")
+            log.warning("this replica collects no evidence any more: its claim ended while the store was away")
 
     async def hand_on(self, stub: Any, method: str, request: Any, metadata: tuple[tuple[str, str], ...]) -> Any:
         """Let the replica that collects answer.
@@ -90,6 +107,7 @@ class Leader:
         Raises:
             RouterError: It refuses, or cannot be reached.
         """
+        self._let_go()  # it must not hand on to itself
         if not self._holder:
             raise Overloaded("no replica of the control plane collects evidence yet", retry_after=CLAIM_SECONDS)
         if self._channel is None or self._channel_to != self._holder:

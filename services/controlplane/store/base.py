@@ -207,7 +207,11 @@ class PolicyStore(Protocol):
         """Begin a canary, or end the one that runs; return the revision."""
 
     async def claim(self, name: str, value: str, ttl: int) -> str:
-        """Claim a name for `ttl` seconds, or again; the value of who holds it."""
+        """Claim a name for at least `ttl` seconds from now, or again; the value of who holds it, "": nobody for sure.
+
+        Raises:
+            StoreUnavailable: No answer; who holds it is not known.
+        """
 
     async def put_status(self, name: str, value: bytes, ttl: int) -> None:
         """Keep a status for `ttl` seconds from now."""

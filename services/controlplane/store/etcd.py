@@ -25,6 +25,7 @@ from google.protobuf.message import DecodeError
 from turnout.policy.v1.policy_pb2 import Resource
 
 from services.controlplane.store.base import Batch, Draft, GenerationMoved, Listing, Recorded
+from services.controlplane.store.etcd_leases import Leases
 from services.controlplane.store.etcd_members import Member, Members
 from services.controlplane.store.etcd_watch import EtcdWatch, Metadata, store_id_of
 from services.controlplane.store.forms import (
@@ -89,7 +90,7 @@ class EtcdStore:
         self._clock = clock
         self._members = Members(options.endpoints, _credentials(options))
         self._token = ""
-        self._lease_of: dict[int, tuple[int, float]] = {}
+        self._leases = Leases(lambda request: self._call(lambda member: member.leases.LeaseGrant, request), clock)
 
     async def listing(self) -> Listing:
         ranges = [_get(self._policy, _end_of(self._policy)), _get(self._generation), _get(self._canary)]
@@ -209,7 +210,10 @@ class EtcdStore:
 
     async def claim(self, name: str, value: str, ttl: int) -> str:
         key = f"{self._prefix}claims/{name}".encode()
-        put = rpc.PutRequest(key=key, value=value.encode(), lease=await self._lease(ttl))
+        return await self._leases.under(ttl, lambda lease: self._claim(key, value, lease))
+
+    async def _claim(self, key: bytes, value: str, lease: int) -> str:
+        put = rpc.PutRequest(key=key, value=value.encode(), lease=lease)
         ours = rpc.Compare(key=key, target=rpc.Compare.VALUE, result=rpc.Compare.EQUAL, value=value.encode())
         for compare in (_unchanged(key, 0), ours):
             request = rpc.TxnRequest(compare=[compare], success=[rpc.RequestOp(request_put=put)], failure=[_get(key)])
@@ -219,28 +223,15 @@ class EtcdStore:
             found = answer.responses[0].response_range.kvs
             if found and found[0].value != value.encode():
                 return str(found[0].value.decode("utf-8", "replace"))
-        return value
+        return ""  # our claim ended between the two questions
 
     async def put_status(self, name: str, value: bytes, ttl: int) -> None:
-        lease = await self._lease(ttl)
-        request = rpc.PutRequest(key=self._nodes + name.encode(), value=value, lease=lease)
-        try:
-            await self._call(lambda member: member.kv.Put, request)
-        except StoreUnavailable:
-            # The lease may be unknown: it dies with the store that gave it.
-            self._lease_of.pop(ttl, None)
-            raise
+        key = self._nodes + name.encode()
 
-    async def _lease(self, ttl: int) -> int:
-        """A lease that lasts `ttl` more seconds: one per ttl and half of its time, shared by all statuses."""
-        now = self._clock.monotonic()
-        lease, made = self._lease_of.get(ttl, (0, 0.0))
-        if lease == 0 or now - made > ttl / 2:
-            request = rpc.LeaseGrantRequest(TTL=ttl + ttl // 2)
-            answer = await self._call(lambda member: member.leases.LeaseGrant, request)
-            lease = answer.ID
-            self._lease_of[ttl] = (lease, now)
-        return lease
+        async def put(lease: int) -> None:
+            await self._call(lambda member: member.kv.Put, rpc.PutRequest(key=key, value=value, lease=lease))
+
+        await self._leases.under(ttl, put)
 
     async def list_statuses(self) -> Mapping[str, bytes]:
         request = rpc.RangeRequest(key=self._nodes, range_end=_end_of(self._nodes))

@@ -1,0 +1,68 @@
+"""Who collects evidence while the store is away: nobody for longer than its lease lasts."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.controlplane.evidence.leader import CLAIM, LEASE_SECONDS, Leader
+from services.controlplane.store.memory import MemoryStore
+from services.core.errors import Overloaded, StoreUnavailable
+from services.runtime.testing import FakeClock
+
+
+class Store(MemoryStore):
+    """A store that can be away, and takes its time to answer a claim."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__()
+        self.clock = clock
+        self.away = False
+        self.seconds = 0.0
+
+    async def claim(self, name: str, value: str, ttl: int) -> str:
+        self.clock.advance(self.seconds)
+        if self.away:
+            raise StoreUnavailable("away", retry_after=1.0)
+        return await super().claim(name, value, ttl)
+
+
+async def test_a_claim_that_is_not_renewed_ends_when_its_lease_ends() -> None:
+    clock = FakeClock()
+    store = Store(clock)
+    leader = Leader(store, "a:1", clock)
+    await leader.claim()
+    assert leader.is_mine
+    store.away = True
+    clock.advance(LEASE_SECONDS - 0.1)
+    await leader.claim()
+    assert leader.is_mine, "one answer that did not come is no reason"
+    clock.advance(0.1)
+    assert not leader.is_mine, "another replica may have it by now, without any call in between"
+    with pytest.raises(Overloaded, match="collects evidence yet"):
+        await leader.hand_on("GetReport", None, ())
+    store.away = False
+    await leader.claim()
+    assert leader.is_mine
+
+
+async def test_the_lease_counts_from_when_it_was_asked_for() -> None:
+    clock = FakeClock()
+    store = Store(clock)
+    store.seconds = 4.0
+    leader = Leader(store, "a:1", clock)
+    await leader.claim()
+    clock.advance(LEASE_SECONDS - 4.0)
+    assert not leader.is_mine
+
+
+async def test_a_claim_of_another_replica_stays_known_while_the_store_is_away() -> None:
+    clock = FakeClock()
+    store = Store(clock)
+    await store.claim(CLAIM, "b:1", LEASE_SECONDS)
+    leader = Leader(store, "a:1", clock)
+    await leader.claim()
+    store.away = True
+    clock.advance(LEASE_SECONDS + 1)
+    await leader.claim()
+    assert not leader.is_mine
+    assert leader._holder == "b:1", "it is asked, and answers or not"
