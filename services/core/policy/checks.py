@@ -37,7 +37,7 @@ from services.core.policy.model_checks import check_facts
 from services.core.policy.names import ID, PROVIDER, ROUTER, URL, VARIABLE, split_model, valid_model
 from services.core.policy.ports import METADATA_TYPES
 from services.core.policy.preferences import METRICS, QUALITY, is_direction, metric_of
-from services.core.policy.provider_types import PROVIDER_TYPES, base_url_of
+from services.core.policy.provider_types import APIS, PROVIDER_TYPES, base_url_of
 from services.core.policy.shadows import check_shadow
 
 SCOPES = ("inference", "read", "admin")
@@ -90,6 +90,8 @@ def _model(document: Model) -> Found:
     provider, rest = split_model(document.name)
     if not provider or not rest or not valid_model(document.name):
         yield "name", "expected a model id, provider/model"
+    if document.api and document.api not in APIS:
+        yield "api", f"expected one of {', '.join(APIS)}, got {document.api!r}"
     yield from check_facts(document)
 
 

@@ -24,6 +24,10 @@ VERTEX = "vertex"
 VERTEX_CLAUDE = "vertex_claude"
 
 
+APIS = ("chat.completions", "generateContent", "messages", "responses")
+"""The APIs that a model can be said to be called by."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderType:
     """A provider type.

@@ -34,7 +34,8 @@ from services.core.policy.documents import (
     Variant,
     WeightedVariant,
 )
-from services.core.policy.provider_types import PROVIDER_TYPES
+from services.core.policy.provider_types import APIS, PROVIDER_TYPES
+from services.dataplane.providers.registry import CODECS
 
 HASH = "blake2b:" + "0" * 64
 ROUTE = Route(variants=(WeightedVariant(100, Variant(model_id="p/m")),))
@@ -249,3 +250,12 @@ def test_a_quality_floor_is_a_score_and_a_distance(floor: QualityFloor, fields: 
 def test_a_score_is_from_zero_to_one(score: float) -> None:
     assert [p.field for p in check(Model(name="a/b", scores=Scores(coding=score)))] == ["scores.coding"]
     assert not list(check(Model(name="a/b", scores=Scores(0.0, 1.0, None))))
+
+
+def test_the_api_of_a_model_is_one_that_some_provider_speaks() -> None:
+    assert set(APIS) == {codec.api for codec in CODECS if codec.api}
+    assert [fields_of(Model("p/m", api=api)) for api in ("", *APIS)] == [[]] * (len(APIS) + 1)
+    told = list(check(Model("p/m", api="response")))
+    assert [(p.field, p.message) for p in told] == [
+        ("api", "expected one of chat.completions, generateContent, messages, responses, got 'response'")
+    ]
