@@ -169,7 +169,10 @@ def tested(records: Iterable[RequestRecord], tried: Snapshot, present: Snapshot 
 
 
 def _documents(resources: Iterable[Any]) -> dict[ResourceKey, Document]:
-    return {key_of(document): document for document in map(to_document, resources)}
+    from services.controlplane.policy import named
+
+    # As a write would: a router may be without a name, and two of those are not one.
+    return {key_of(document): document for document in map(named, map(to_document, resources))}
 
 
 def _as_written(

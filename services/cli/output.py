@@ -11,7 +11,11 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from rich import markup
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
+
+_NO_EDGE = 10_000
+"""Columns: more than any row has."""
 
 out = Console(highlight=False, soft_wrap=True, emoji=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
@@ -69,6 +73,9 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empt
         table.add_row(*(escape(str(cell)) for cell in row))
         count += 1
     if count:
+        if not out.is_terminal:
+            # A pipe or a file has no width: one line per row, whole.
+            table.width = Measurement.get(out, out.options.update(max_width=_NO_EDGE), table).maximum
         out.print(table)
     else:
         out.print(f"[dim]{empty}[/]")

@@ -8,7 +8,7 @@ from turnout.policy.v1.policy_pb2 import Resource, ResourceName, Route, Router
 from services.cli.connection import Connection
 from services.cli.output import Fail, escape, out
 from services.cli.policy_commands import DEFAULT_CONNECTION, Json, Message, call, show_applied
-from services.core.experiments.ramps import moved
+from services.core.experiments.ramps import moved, routes_of
 from services.core.policy.documents import Route as RouteDocument
 from services.core.policy.documents import Router as RouterDocument
 from services.wire.policy import to_document
@@ -35,8 +35,9 @@ def ramp(
     wanted = _weights(weights)
     name = ResourceName(kind="Router", name=router)
     found = call(connection, "GetResource", api.GetResourceRequest(name=name))
+    written = _route(found.router, route)
     before = _route_document(found, route)
-    _set_weights(_route(found.router, route), wanted)
+    _set_weights(written, wanted)
     told = message or f"ramp {router} {route} {' '.join(weights)}"
     request = api.ApplyRequest(resources=[found], dry_run=dry_run, message=told)
     answer = call(connection, "Apply", request)
@@ -97,12 +98,7 @@ def _shared(weights: list[int], total: int) -> list[int]:
 
 
 def _route_document(resource: Resource, route_id: str) -> RouteDocument:
+    """The route of a router that has it."""
     document = to_document(resource)
     assert isinstance(document, RouterDocument), "a router was asked for"
-    routes = [rule.route for rule in document.routes if rule.route is not None]
-    routes += [document.default_route] if document.default_route is not None else []
-    found = next((route for route in routes if route.route_id == route_id), None)
-    if found is None:
-        _route(resource.router, route_id)
-        raise AssertionError("it raises")
-    return found
+    return next(route for route in routes_of(document) if route.route_id == route_id)

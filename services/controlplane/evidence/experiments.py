@@ -16,6 +16,7 @@ from services.core.discovery.messages import documents_of
 from services.core.errors import InvalidRequest, NotFound, PolicyRejected, RouterError
 from services.core.experiments.auto_ramp import Move, next_move
 from services.core.experiments.metrics import specs_of
+from services.core.experiments.ramps import routes_of
 from services.core.experiments.report import Arm, Report, report_of
 from services.core.policy.compile import Problems
 from services.core.policy.documents import Ramp, ResourceKey, Route, Router
@@ -187,11 +188,8 @@ class AutoRamps:
 def _pairs(router: Router, compiled: Snapshot) -> list[tuple[Route, CompiledRoute]]:
     """Each route as it is written, with its compiled form."""
     place = compiled.routers[router.name]
-    routes = [rule.route for rule in router.routes if rule.route is not None]
-    pairs = list(zip(routes, place.routes, strict=True))
-    if router.default_route is not None and place.default_route is not None:
-        pairs.append((router.default_route, place.default_route))
-    return pairs
+    default = [place.default_route] if place.default_route is not None else []
+    return list(zip(routes_of(router), [*place.routes, *default], strict=True))
 
 
 def _weights_since(history: Iterable[Recorded], router: str, route: Route) -> float:
@@ -205,9 +203,7 @@ def _weights_since(history: Iterable[Recorded], router: str, route: Route) -> fl
 
 
 def _route_in(router: Router, route_id: str) -> Route | None:
-    routes = [rule.route for rule in router.routes if rule.route is not None]
-    routes += [router.default_route] if router.default_route is not None else []
-    return next((route for route in routes if route.route_id == route_id), None)
+    return next((route for route in routes_of(router) if route.route_id == route_id), None)
 
 
 def _weights(route: Route) -> list[tuple[str, int]]:

@@ -16,7 +16,7 @@ def with_slots(router: Router, before: Router | None) -> Router:
     A route that is new has what is written in it, or its cumulative weights, which need not be written. Routes are told
     apart by their id, so one whose id is derived from its place has no history.
     """
-    known = {route.route_id: route for route in _routes(before)} if before is not None else {}
+    known = {route.route_id: route for route in routes_of(before) if route.route_id} if before is not None else {}
     rules = tuple(
         replace(rule, route=_filled(rule.route, known.get(rule.route.route_id))) if rule.route is not None else rule
         for rule in router.routes
@@ -27,10 +27,10 @@ def with_slots(router: Router, before: Router | None) -> Router:
     return replace(router, routes=rules, default_route=default)
 
 
-def _routes(router: Router) -> list[Route]:
+def routes_of(router: Router) -> list[Route]:
+    """All routes of `router` that are written, in their order, the default route last."""
     found = [rule.route for rule in router.routes if rule.route is not None]
-    found += [router.default_route] if router.default_route is not None else []
-    return [route for route in found if route.route_id]
+    return found if router.default_route is None else [*found, router.default_route]
 
 
 def _filled(route: Route, before: Route | None) -> Route:

@@ -152,3 +152,18 @@ def test_other_weights_move_the_slots_that_a_write_would_move(admin: Turnout) ->
     found = json.loads(admin("backtest", "-f", "then.yaml", "--records", "past.jsonl", "--json").out)
     assert [(m["from"]["variant"], m["to"]["variant"], m["requests"]) for m in found["moves"][:1]] == [("a", "c", 20)]
     assert (found["elsewhere"], found["same"]) == (20, 80)
+
+
+def test_a_router_without_a_name_is_the_one_that_a_write_would_name(admin: Turnout) -> None:
+    provider = json.dumps({"kind": "Provider", "name": "old", "type": "openai_compatible", "base_url": "http://old"})
+    Path("now.yaml").write_text(f"[{provider}, {_split(40, 40, 20)}]")
+    unnamed = json.loads(_split(20, 40, 40))
+    del unnamed["name"]
+    Path("then.yaml").write_text(json.dumps({**unnamed, "display_name": "R"}))
+    assert admin("apply", "-f", "now.yaml").code == 0
+    lines = [json.dumps(plain(record_of(_in_slot(slot), "node"))) for slot in range(50, 10_000, 100)]
+    Path("past.jsonl").write_text("\n".join(lines) + "\n")
+    ran = admin("backtest", "-f", "then.yaml", "--records", "past.jsonl", "--json")
+    assert ran.code == 0, ran.err
+    found = json.loads(ran.out)
+    assert (found["elsewhere"], found["same"]) == (20, 80)

@@ -37,3 +37,11 @@ def test_text_of_others_is_never_markup(text: str, capsys: pytest.CaptureFixture
 def test_a_failure_is_a_line_per_problem(capsys: pytest.CaptureFixture[str]) -> None:
     show_failure(Fail("routes[0]: bad\nother: worse", code=2))
     assert capsys.readouterr().err == "error: routes[0]: bad\nerror: other: worse\n"
+
+
+def test_a_row_for_a_pipe_is_one_line_however_long_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    show_table(("NAME", "OTHER"), [("a" * 100, "b " * 60)], empty="nothing")
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["NAME", "OTHER"],
+        ["a" * 100, *"b" * 60],
+    ]
