@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import socket
+import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from turnout.policy.v1 import (
 from services.controlplane.auth import Authoriser
 from services.controlplane.board import Board
 from services.controlplane.discovery_service import DiscoveryServicer
+from services.controlplane.evidence.copying import Copier, Copies
 from services.controlplane.evidence.experiments import RAMP_SECONDS, AutoRamps, Experiments
 from services.controlplane.evidence.leader import Leader
 from services.controlplane.evidence.service import ExperimentServicer
@@ -118,8 +120,13 @@ class ControlPlane:
             registry=registry or CollectorRegistry(),
             settings=LearningSettings(address, settings.data_dir, settings.learn_seconds),
         )
+        copied = {"evidence": self.evidence, "decisions": self.learning.store}
+        self._copies = Copies(copied, self.leader, clock)
+        self._copier = Copier(copied, self.leader, address, clock)
         experiments = Experiments(admin, lifecycle, self.board, self.evidence)
-        self._experiments = ExperimentServicer(experiments, self.learning.decisions, authoriser, self.leader, clock)
+        self._experiments = ExperimentServicer(
+            experiments, self.learning.decisions, self._copies, authoriser, self.leader, clock
+        )
         self._ramps = AutoRamps(experiments, admin, clock)
         self._lifecycle = LifecycleServicer(lifecycle, authoriser, self.board, self.nodes, clock)
         self._discovery = DiscoveryServicer(self.board, self.nodes)
@@ -132,6 +139,7 @@ class ControlPlane:
         background.start("publish", self.publisher.run())
         background.start("nodes", self.nodes.run())
         background.start("leader", self.leader.run())
+        background.start("evidence copies", self._copier.run())
         background.start("ramps", self._run_ramps())
         self.learning.start(background)
         background.start("readiness", self._announce(server))
@@ -142,8 +150,11 @@ class ControlPlane:
         self.publisher.stop()
         self._discovery.stop()
         self.learning.stop()
+        self._copies.stop()
+        self._copier.stop()
         await server.stop(self._settings.grace)
         await background.cancel()
+        await self.leader.release()
         await self.leader.aclose()
         self.evidence.close()
         self.learning.close()
@@ -156,13 +167,22 @@ class ControlPlane:
         discovery_pb2_grpc.add_DiscoveryServiceServicer_to_server(self._discovery, server)
 
     async def _run_ramps(self) -> None:
-        """Ramps and housekeeping of the replica that collects the evidence."""
+        """Ramps, at the replica that collects the evidence, and housekeeping."""
         await self.board.ready.wait()
         while True:
             if self.leader.is_mine:
                 await self._ramps.look_safely()
-                await asyncio.to_thread(self.evidence.forget, self._clock.wall() - KEPT_DAYS * DAY)
+            await self._forget_old()
             await self._clock.sleep(RAMP_SECONDS)
+
+    async def _forget_old(self) -> None:
+        """Forget what is old, in every replica's own files; a disk that fails is told, since policy goes on without it."""
+        now = self._clock.wall()
+        try:
+            await asyncio.to_thread(self.evidence.forget, now - KEPT_DAYS * DAY)
+            await asyncio.to_thread(self.learning.store.forget, now - KEPT_DAYS * DAY, now)
+        except sqlite3.Error as error:
+            log.error("old evidence is not forgotten: %s", error)
 
     async def _announce(self, server: RunningServer) -> None:
         await self.board.ready.wait()

@@ -245,7 +245,7 @@ async def test_after_a_restart_the_table_is_there_again(suite: Suite) -> None:
     version = worker.heard[-1].tables[0].version
     await first.stop()
     await until(lambda: worker.ended)
-    del suite.store._claims[CLAIM]
+    assert CLAIM not in suite.store._claims, "it was given up"
     again = await suite.worker(await suite.replica("disk"))
     await until(lambda: again.decisions() == 20)
     assert again.heard[-1].tables[0].version == version

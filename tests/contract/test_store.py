@@ -112,6 +112,16 @@ async def test_two_writes_that_are_only_good_apart_cannot_both_land(store: Polic
     assert not [p for p in admins[0].check(documents) if not p.warning]
 
 
+async def test_a_claim_has_one_holder_until_it_is_given_up(store: PolicyStore) -> None:
+    assert await store.claim("x", "a", 10) == "a"
+    assert await store.claim("x", "b", 10) == "a"
+    await store.release("x", "b")
+    assert await store.claim("x", "b", 10) == "a", "only its holder can give it up"
+    await store.release("x", "a")
+    assert await store.claim("x", "b", 10) == "b"
+    assert await store.claim("x", "a", 10) == "b"
+
+
 async def test_statuses_are_kept(store: PolicyStore) -> None:
     await store.put_status("replica/node", b"here", 10)
     assert await store.list_statuses() == {"replica/node": b"here"}

@@ -1,8 +1,8 @@
 """Which replica of the control plane collects the evidence of experiments: one, by a claim in the store under a lease.
 
-The others hand on what they are sent. A replica that cannot renew its claim lets go when the lease must have ended by its
-own clock, so that no two collect at once. When the one that collects dies, another takes over within a lease, with the evidence
-that its own disk has; what the dead one had is there again when it comes back and claims again.
+The others hand on what they are sent, and copy the evidence (`copying.py`). A replica that cannot renew its claim lets go
+when the lease must have ended by its own clock, so that no two collect at once. When the one that collects dies, another
+takes over within a lease, with its copy.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ class Leader:
 
     @property
     def holder(self) -> str:
-        """Address of the replica that collects; empty: not known yet."""
-        return self._holder
+        """Address of the replica that collects; empty: not known, or this one until its lease ended."""
+        return "" if self._holder == self._address and not self.is_mine else self._holder
 
     async def other_than(self, seen: str) -> str:
         """The address of the replica that collects as soon as it is not `seen`."""
-        while self._holder == seen:
+        while self.holder == seen:
             await self._changed.wait()
-        return self._holder
+        return self.holder
 
     async def run(self) -> None:
         """Claim, and claim again before the lease ends."""
@@ -71,32 +71,38 @@ class Leader:
 
     async def claim(self) -> None:
         """Claim once; who holds it is known afterwards, as far as the store answers."""
-        before = self.is_mine
+        before, was_mine = self.holder, self.is_mine
         # The lease begins when the store grants it, which is not before it was asked.
         asked = self._clock.monotonic()
         try:
             holder = await self._store.claim(CLAIM, self._address, LEASE_SECONDS)
         except StoreUnavailable as error:
             log.debug("the claim on the evidence was not renewed: %s", error.message)
-            self._let_go()
+            if self._holder and not self.holder:
+                self._holder = ""
+                log.warning("this replica collects no evidence any more: its claim ended while the store was away")
+                self._wake()
             return
-        self._until = asked + LEASE_SECONDS
-        self._hold(holder)
-        if self.is_mine != before:
-            log.info("evidence is collected by %s", "this replica" if self.is_mine else self._holder)
+        self._until, self._holder = asked + LEASE_SECONDS, holder
+        if self.holder != before:
+            self._wake()
+        if self.is_mine != was_mine:
+            log.info("evidence is collected by %s", "this replica" if self.is_mine else self.holder)
 
-    def _hold(self, holder: str) -> None:
-        """Note who collects, and wake those who wait for another one."""
-        if self._holder != holder:
-            self._holder = holder
-            changed, self._changed = self._changed, asyncio.Event()
-            changed.set()
+    def _wake(self) -> None:
+        """Wake those who wait for another replica to collect."""
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
-    def _let_go(self) -> None:
-        """Forget that this replica holds the claim, once its lease has ended."""
-        if self._holder == self._address and not self.is_mine:
-            self._hold("")
-            log.warning("this replica collects no evidence any more: its claim ended while the store was away")
+    async def release(self) -> None:
+        """Give the claim up, so that another replica collects at once."""
+        if self.is_mine:
+            self._holder = ""
+            self._wake()
+            try:
+                await self._store.release(CLAIM, self._address)
+            except StoreUnavailable as error:
+                log.debug("the claim on the evidence was not given up: %s", error.message)
 
     async def hand_on(self, stub: Any, method: str, request: Any, metadata: tuple[tuple[str, str], ...]) -> Any:
         """Let the replica that collects answer.
@@ -107,12 +113,12 @@ class Leader:
         Raises:
             RouterError: It refuses, or cannot be reached.
         """
-        self._let_go()  # it must not hand on to itself
-        if not self._holder:
+        holder = self.holder
+        if not holder:
             raise Overloaded("no replica of the control plane collects evidence yet", retry_after=CLAIM_SECONDS)
-        if self._channel is None or self._channel_to != self._holder:
+        if self._channel is None or self._channel_to != holder:
             await self.aclose()
-            self._channel, self._channel_to = open_channel(self._holder), self._holder
+            self._channel, self._channel_to = open_channel(holder), holder
         call = getattr(stub(self._channel), method)
         try:
             return await call(request, metadata=metadata, timeout=CALL_SECONDS)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 
 from turnout.experiment.v1 import experiment_service_pb2 as pb
 from turnout.experiment.v1 import experiment_service_pb2_grpc
 from turnout.experiment.v1.experiment_service_pb2_grpc import ExperimentServiceStub
 
 from services.controlplane.auth import READ, Authoriser
+from services.controlplane.evidence.copying import Copies
 from services.controlplane.evidence.experiments import Experiment, Experiments
 from services.controlplane.evidence.leader import Leader, collected
 from services.controlplane.evidence.store import Counts, Observed, Seen
@@ -36,11 +37,18 @@ class ExperimentServicer(experiment_service_pb2_grpc.ExperimentServiceServicer):
     stub = ExperimentServiceStub
 
     def __init__(
-        self, experiments: Experiments, decisions: Decisions, authoriser: Authoriser, leader: Leader, clock: Clock
+        self,
+        experiments: Experiments,
+        decisions: Decisions,
+        copies: Copies,
+        authoriser: Authoriser,
+        leader: Leader,
+        clock: Clock,
     ) -> None:
         self.authoriser = authoriser
         self._experiments = experiments
         self._decisions = decisions
+        self._copies = copies
         self.leader = leader
         self._clock = clock
 
@@ -52,6 +60,14 @@ class ExperimentServicer(experiment_service_pb2_grpc.ExperimentServiceServicer):
         seen = [_seen(o) for o in request.outcomes if o.unit_hash]
         await asyncio.to_thread(self._experiments.evidence.add, seen)
         return pb.ReportOutcomesResponse(refused=await asyncio.to_thread(self._decisions.add, request.outcomes))
+
+    # From other replicas: no key, as for workers. Nothing is in it that outcomes do not tell, and users are hashes.
+    async def CopyEvidence(
+        self, request: pb.CopyEvidenceRequest, context: Context
+    ) -> AsyncIterator[pb.CopyEvidenceResponse]:
+        del context
+        async for rows in self._copies.since(request):
+            yield rows
 
     @authorised(FEEDBACK)
     @collected

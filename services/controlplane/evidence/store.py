@@ -1,7 +1,8 @@
 """The evidence of experiments in SQLite: outcomes by request, feedback by request or unit, sums by arm.
 
-One file per replica of the control plane that collects (`leader.py`). It holds no prompt, no answer and no user's name. It
-is evidence, not policy: losing it loses the experiments' numbers and nothing else.
+One file per replica of the control plane: the one that collects (`leader.py`) writes it, the others copy it
+(`copying.py`). It holds no prompt, no answer and no user's name. It is evidence, not policy: losing it loses the
+experiments' numbers and nothing else.
 
 Sums are made by SQLite itself, two passes over the units, so that a report over a million requests takes no Python loop.
 Units that a ramp moved from one arm to another are left out of both: the slots decide who that is, not the outcome.
@@ -9,12 +10,10 @@ Units that a ramp moved from one arm to another are left out of both: the slots 
 
 from __future__ import annotations
 
-import sqlite3
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from services.controlplane.evidence.copied import IGNORE, CopiedTables
 from services.core.experiments.metrics import PER_UNIT, SLOW_RATE, MetricSpec
 from services.core.experiments.sums import Sums
 from services.core.values import Value
@@ -23,16 +22,20 @@ KEPT_DAYS = 90
 DAY = 86_400.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS requests (
-  id TEXT PRIMARY KEY, experiment TEXT NOT NULL, arm TEXT NOT NULL, unit TEXT NOT NULL, at REAL NOT NULL,
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
+  experiment TEXT NOT NULL, arm TEXT NOT NULL, unit TEXT NOT NULL, at REAL NOT NULL,
   failed INTEGER, aborted INTEGER, refused INTEGER, repeated INTEGER, failed_over INTEGER,
-  cost REAL, ttft REAL, duration REAL, output INTEGER) WITHOUT ROWID;
+  cost REAL, ttft REAL, duration REAL, output INTEGER);
 CREATE INDEX IF NOT EXISTS requests_by_experiment ON requests (experiment, at);
 CREATE INDEX IF NOT EXISTS requests_by_unit ON requests (unit, at);
 CREATE TABLE IF NOT EXISTS feedback (
-  id TEXT PRIMARY KEY, experiment TEXT NOT NULL, arm TEXT NOT NULL, unit TEXT NOT NULL, at REAL NOT NULL,
-  metric TEXT NOT NULL, value REAL NOT NULL) WITHOUT ROWID;
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
+  experiment TEXT NOT NULL, arm TEXT NOT NULL, unit TEXT NOT NULL, at REAL NOT NULL,
+  metric TEXT NOT NULL, value REAL NOT NULL);
 CREATE INDEX IF NOT EXISTS feedback_by_experiment ON feedback (experiment, metric, at);
 """
+
+_FEEDBACK = ("id", "experiment", "arm", "unit", "at", "metric", "value")
 
 _RATIOS: Mapping[str, tuple[str, str]] = {
     "error_rate": ("failed", "CASE WHEN aborted THEN 0 ELSE 1 END"),
@@ -87,34 +90,31 @@ class Counts(Value, frozen=True):
     new_units: int
 
 
-class EvidenceStore:
+class EvidenceStore(CopiedTables):
     """The file. Its methods block; they may be called in any thread, one at a time goes in."""
 
     def __init__(self, path: Path | None) -> None:
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path if path is not None else ":memory:", check_same_thread=False)
-        self._lock = threading.Lock()
-        self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + _SCHEMA)
+        super().__init__(path, _SCHEMA, {"requests": IGNORE, "feedback": IGNORE})
 
     def add(self, requests: Iterable[Seen]) -> None:
         """Keep requests; one that is there already stays as it is."""
-        rows = [tuple(getattr(r, name) for name in Seen.__struct_fields__) for r in requests]
-        with self._lock, self._db:
-            self._db.executemany(f"INSERT OR IGNORE INTO requests VALUES ({','.join('?' * 14)})", rows)  # noqa: S608 - no text of others
+        columns = Seen.__struct_fields__
+        rows = [tuple(getattr(r, name) for name in columns) for r in requests]
+        with self.lock, self.db:
+            self.insert("requests", columns, rows)
 
     def observe(self, observations: Iterable[Observed]) -> list[bool]:
         """Keep feedback about requests and units that are known; of each observation whether that is so."""
         known = []
-        with self._lock, self._db:
+        with self.lock, self.db:
             for seen in observations:
                 column = "id" if seen.request else "unit"
-                found = self._db.execute(
+                found = self.db.execute(
                     f"SELECT DISTINCT experiment, arm, unit FROM requests WHERE {column} = ?",  # noqa: S608 - one of two words
                     (seen.request or seen.unit,),
                 ).fetchall()
                 rows = [(f"{seen.id}/{e}", e, arm, unit, seen.at, seen.metric, seen.value) for e, arm, unit in found]
-                self._db.executemany("INSERT OR IGNORE INTO feedback VALUES (?,?,?,?,?,?,?)", rows)
+                self.insert("feedback", _FEEDBACK, rows)
                 known.append(bool(found))
         return known
 
@@ -126,28 +126,28 @@ class EvidenceStore:
              WHERE experiment = :experiment AND at >= :since AND {_STAYED} GROUP BY arm, unit)
           GROUP BY arm"""  # noqa: S608 - no text of others
         values = {"experiment": experiment, "since": since, "weights": weights_since}
-        return {arm: Counts(units, requests, new or 0) for arm, units, requests, new in self._rows(sql, values)}
+        return {arm: Counts(units, requests, new or 0) for arm, units, requests, new in self.rows(sql, values)}
 
     def moved_units(self, experiment: str) -> int:
         """Units that were in several arms."""
         sql = "SELECT COUNT(*) FROM (SELECT unit FROM requests WHERE experiment = ? GROUP BY unit HAVING COUNT(DISTINCT arm) > 1)"
-        return int(self._rows(sql, (experiment,))[0][0])
+        return int(self.rows(sql, (experiment,))[0][0])
 
     def feedback_names(self, experiment: str) -> list[str]:
         """Metrics that feedback was given for."""
         sql = "SELECT DISTINCT metric FROM feedback WHERE experiment = ? ORDER BY metric"
-        return [name for (name,) in self._rows(sql, (experiment,))]
+        return [name for (name,) in self.rows(sql, (experiment,))]
 
     def p95_ttft(self, experiment: str, arm: str, since: float) -> float:
         """The 95th percentile of the time to first content in milliseconds; 0.0: none was seen."""
         where = "experiment = ? AND arm = ? AND at >= ? AND ttft IS NOT NULL"
         values = (experiment, arm, since)
-        count = int(self._rows(f"SELECT COUNT(*) FROM requests WHERE {where}", values)[0][0])  # noqa: S608
+        count = int(self.rows(f"SELECT COUNT(*) FROM requests WHERE {where}", values)[0][0])  # noqa: S608
         if not count:
             return 0.0
         place = min(count - 1, int(count * 0.95))
         sql = f"SELECT ttft FROM requests WHERE {where} ORDER BY ttft LIMIT 1 OFFSET ?"  # noqa: S608
-        return float(self._rows(sql, (*values, place))[0][0])
+        return float(self.rows(sql, (*values, place))[0][0])
 
     def sums(self, experiment: str, spec: MetricSpec, since: float, slow: float) -> dict[str, Sums]:
         """The metric's sums by arm, with what the same units did before `since` as their covariate.
@@ -174,21 +174,13 @@ class EvidenceStore:
                  SUM((u.y-m.y)*(u.x-m.x)), SUM((u.y-m.y)*(u.c-m.c)), SUM((u.x-m.x)*(u.c-m.c))
           FROM u JOIN m USING (arm) GROUP BY m.arm"""  # noqa: S608
         values = {"experiment": experiment, "since": since, "slow": slow, "metric": spec.name}
-        return {arm: Sums(*numbers) for arm, *numbers in self._rows(sql, values)}
-
-    def _rows(self, sql: str, values: Sequence[Any] | Mapping[str, Any]) -> list[Any]:
-        with self._lock:
-            return self._db.execute(sql, values).fetchall()
+        return {arm: Sums(*numbers) for arm, *numbers in self.rows(sql, values)}
 
     def forget(self, before: float) -> None:
         """Forget what is older."""
-        with self._lock, self._db:
-            self._db.execute("DELETE FROM requests WHERE at < ?", (before,))
-            self._db.execute("DELETE FROM feedback WHERE at < ?", (before,))
-
-    def close(self) -> None:
-        """Close the file."""
-        self._db.close()
+        with self.lock, self.db:
+            self.db.execute("DELETE FROM requests WHERE at < ?", (before,))
+            self.db.execute("DELETE FROM feedback WHERE at < ?", (before,))
 
 
 _STAYED = """unit NOT IN (SELECT unit FROM requests WHERE experiment = :experiment

@@ -83,10 +83,9 @@ class Learner:
                 self._taken_over = self._tables.current or {}
 
     async def _look_safely(self) -> None:
-        """Look, and forget what is old; a disk that fails is told in the log, since policy goes on without it."""
+        """Look; a disk that fails is told in the log, since policy goes on without it."""
         try:
             await self.look()
-            await asyncio.to_thread(self._logbook.forget, self._clock.wall())
         except sqlite3.Error as error:
             log.error("nothing can be learned: %s", error)
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 
 from turnout.learning.v1 import learning_service_pb2 as pb
 
-from services.controlplane.evidence.store import DAY, KEPT_DAYS
 from services.controlplane.learning.rewards import Kept, RewardRule, implicit, observed
 from services.controlplane.learning.store import DecisionStore
 from services.controlplane.learning.variants import VariantName
@@ -30,10 +29,6 @@ class Logbook:
     def mark(self, variant: VariantName) -> int:
         """A number that grows whenever something comes that the variant can learn from."""
         return self._store.mark(str(variant))
-
-    def forget(self, now: float) -> None:
-        """Forget what is old or too much at `now`, seconds since the Unix epoch."""
-        self._store.forget(now - KEPT_DAYS * DAY, now)
 
     def other_kinds(self, variant: VariantName) -> int:
         """Decisions that are about other kinds of requests, which nothing is learned from."""

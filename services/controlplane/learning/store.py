@@ -1,24 +1,19 @@
 """Decisions in SQLite, with how their requests ended and what callers told of them: all that is learned from.
 
-One file per replica of the control plane that collects (`evidence/leader.py`), beside the evidence of experiments and
+One file per replica of the control plane, beside the evidence of experiments, copied from the one that collects, and
 as that without prompts, answers and users' names. Nothing that was learned is kept: a table is made anew of the decisions,
 so that feedback counts whenever it comes.
 """
 
 from __future__ import annotations
 
-import logging
-import sqlite3
-import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
+from services.controlplane.evidence.copied import IGNORE, REPLACE, CopiedTables, Rows
 from services.controlplane.evidence.store import Observed
 from services.controlplane.learning.rewards import Kept, Observation
 from services.core.values import Value
-
-log = logging.getLogger(__name__)
 
 KEPT_PER_VARIANT = 50_000
 """Decisions of a variant that are kept, the latest; more would fade before they count."""
@@ -31,22 +26,23 @@ ORPHANS = 100_000
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS decisions (
-  id TEXT PRIMARY KEY, variant TEXT NOT NULL, at REAL NOT NULL, user TEXT NOT NULL, served TEXT NOT NULL,
-  whole INTEGER NOT NULL, cost REAL, seconds REAL, kinds TEXT NOT NULL,
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, variant TEXT NOT NULL, at REAL NOT NULL,
+  user TEXT NOT NULL, served TEXT NOT NULL, whole INTEGER NOT NULL, cost REAL, seconds REAL, kinds TEXT NOT NULL,
   message BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS decisions_by_variant ON decisions (variant, at);
 CREATE INDEX IF NOT EXISTS decisions_by_user ON decisions (user);
-CREATE TABLE IF NOT EXISTS repeats (id TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS repeats (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, at REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS feedback (
-  id TEXT PRIMARY KEY, request TEXT NOT NULL, user TEXT NOT NULL, metric TEXT NOT NULL, at REAL NOT NULL,
-  value REAL NOT NULL);
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, request TEXT NOT NULL, user TEXT NOT NULL,
+  metric TEXT NOT NULL, at REAL NOT NULL, value REAL NOT NULL);
 CREATE INDEX IF NOT EXISTS feedback_by_request ON feedback (request);
 CREATE INDEX IF NOT EXISTS feedback_by_user ON feedback (user);
 """
 
-_ADD = "INSERT OR IGNORE INTO decisions VALUES (?,?,?,?,?,?,?,?,?,?)"
-_OBSERVE = """INSERT INTO feedback VALUES (?,?,?,?,?,?)
-  ON CONFLICT (id) DO UPDATE SET at = excluded.at, value = excluded.value WHERE excluded.at >= feedback.at"""
+_DECISION = ("id", "variant", "at", "user", "served", "whole", "cost", "seconds", "kinds", "message")
+_FEEDBACK = ("id", "request", "user", "metric", "at", "value")
+_NEWER = "SELECT 1 FROM feedback WHERE id = ? AND at > ?"
 _TOO_MUCH = """DELETE FROM decisions WHERE id IN (SELECT id FROM
   (SELECT id, ROW_NUMBER() OVER latest AS place, SUM(LENGTH(message)) OVER latest AS size
    FROM decisions WHERE variant = ? WINDOW latest AS (ORDER BY at DESC, id DESC))
@@ -70,30 +66,33 @@ class Repeat(Value, frozen=True):
     at: float
 
 
-class DecisionStore:
+class DecisionStore(CopiedTables):
     """The file. Its methods block; they may be called in any thread, one at a time goes in."""
 
     def __init__(self, path: Path | None) -> None:
-        self._db = _opened(path)
-        self._lock = threading.Lock()
+        super().__init__(path, _SCHEMA, {"decisions": IGNORE, "repeats": IGNORE, "feedback": REPLACE})
         self._marks: dict[str, int] = {}
+        self._taken = 0
 
     def mark(self, variant: str) -> int:
         """A number that grows whenever something comes that the variant can learn from. Does not block."""
-        return self._marks.get(variant, 0)
+        return self._marks.get(variant, 0) + self._taken
+
+    def take(self, evidence_id: str, found: Rows) -> None:
+        """Keep rows of another replica."""
+        super().take(evidence_id, found)
+        self._taken += 1
 
     def add(self, decisions: Iterable[Made], repeats: Iterable[Repeat] = ()) -> None:
         """Keep decisions, and which answers were asked for again; what is there already stays as it is."""
-        with self._lock, self._db:
+        with self.lock, self.db:
             for made in decisions:
                 kept = made.kept
                 row = [kept.id, made.variant, kept.at, kept.user, kept.served, kept.whole, kept.cost, kept.seconds]
-                done = self._db.execute(_ADD, [*row, made.kinds, kept.message])
-                if done.rowcount:
+                if self.insert("decisions", _DECISION, [[*row, made.kinds, kept.message]]):
                     self._touch([made.variant])
             for repeat in repeats:
-                done = self._db.execute("INSERT OR IGNORE INTO repeats VALUES (?,?)", (repeat.id, repeat.at))
-                if done.rowcount:
+                if self.insert("repeats", ("id", "at"), [[repeat.id, repeat.at]]):
                     self._touch(self._variants("id", repeat.id))
 
     def observe(self, observations: Sequence[Observed], metrics: frozenset[str]) -> list[bool]:
@@ -103,22 +102,26 @@ class DecisionStore:
             metrics: Metrics that policy learns from; what comes of them is kept also if its request is not known yet.
         """
         known = []
-        with self._lock, self._db:
+        with self.lock, self.db:
             for seen in observations:
                 column, subject = ("id", seen.request) if seen.request else ("user", seen.unit)
                 variants = self._variants(column, subject)
                 known.append(bool(variants))
                 if variants or seen.metric in metrics:
-                    # One row per request and metric, so that who tells it for ever fills no disk.
-                    name = f"{seen.request}/{seen.metric}" if seen.request else seen.id
-                    row = (name, seen.request, seen.unit, seen.metric, seen.at, seen.value)
-                    self._db.execute(_OBSERVE, row)
+                    self._keep(seen)
                     self._touch(variants)
         return known
 
+    def _keep(self, seen: Observed) -> None:
+        """Keep an observation: one per request and metric, the latest, so that who tells it for ever fills no disk."""
+        name = f"{seen.request}/{seen.metric}" if seen.request else seen.id
+        if self.db.execute(_NEWER, (name, seen.at)).fetchone() is None:
+            row = (name, seen.request, seen.unit, seen.metric, seen.at, seen.value)
+            self.insert("feedback", _FEEDBACK, [row])
+
     def _variants(self, column: str, subject: str) -> list[str]:
         sql = f"SELECT DISTINCT variant FROM decisions WHERE {column} = ?"  # noqa: S608 - one of two words
-        return [variant for (variant,) in self._db.execute(sql, (subject,))]
+        return [variant for (variant,) in self.db.execute(sql, (subject,))]
 
     def _touch(self, variants: Iterable[str]) -> None:
         for variant in variants:
@@ -131,17 +134,17 @@ class DecisionStore:
           FROM decisions d LEFT JOIN repeats r ON r.id = d.id WHERE variant = ? AND kinds = ? ORDER BY d.at, d.id"""
         return [
             Kept(i, at, user, served, bool(whole), bool(again), cost, seconds, message)
-            for i, at, user, served, whole, again, cost, seconds, message in self._rows(sql, (variant, kinds))
+            for i, at, user, served, whole, again, cost, seconds, message in self.rows(sql, (variant, kinds))
         ]
 
     def other_kinds(self, variant: str, kinds: str) -> int:
         """How many decisions of a variant were made by other versions of the kinds."""
         sql = "SELECT COUNT(*) FROM decisions WHERE variant = ? AND kinds != ?"
-        return int(self._rows(sql, (variant, kinds))[0][0])
+        return int(self.rows(sql, (variant, kinds))[0][0])
 
     def feedback(self, variant: str, metric: str) -> list[Observation]:
         """What was told by `metric` of a variant's requests and users, in the order in which it came."""
-        columns = "f.rowid, f.at, f.value, f.request, f.user"
+        columns = "f.seq, f.at, f.value, f.request, f.user"
         sql = f"""
           SELECT {columns} FROM feedback f JOIN decisions d ON d.id = f.request WHERE d.variant = :v AND metric = :m
           UNION SELECT {columns} FROM feedback f WHERE request = '' AND metric = :m
@@ -149,12 +152,8 @@ class DecisionStore:
           ORDER BY 1"""  # noqa: S608 - no text of others
         return [
             Observation(at, value, request, user)
-            for _, at, value, request, user in self._rows(sql, {"v": variant, "m": metric})
+            for _, at, value, request, user in self.rows(sql, {"v": variant, "m": metric})
         ]
-
-    def _rows(self, sql: str, values: Any) -> list[Any]:
-        with self._lock:
-            return self._db.execute(sql, values).fetchall()
 
     def forget(self, before: float, now: float, kept: int = KEPT_PER_VARIANT, size: int = KEPT_BYTES) -> None:
         """Forget what is older than `before`, all but the latest of each variant, and feedback without a request.
@@ -163,47 +162,15 @@ class DecisionStore:
             before: Seconds since the Unix epoch, as `now`.
             kept: Decisions of a variant that stay, and `size`: their bytes.
         """
-        with self._lock, self._db:
-            self._db.execute("DELETE FROM decisions WHERE at < ?", (before,))
-            for (variant,) in self._db.execute("SELECT DISTINCT variant FROM decisions").fetchall():
-                self._db.execute(_TOO_MUCH, (variant, kept, size))
-            orphans = f"SELECT rowid FROM feedback WHERE {_ORPHANS}"  # noqa: S608 - no text of others
-            self._db.execute(f"DELETE FROM feedback WHERE at < ? AND {_ORPHANS}", (now - ORPHAN_SECONDS,))  # noqa: S608
-            sql = f"DELETE FROM feedback WHERE rowid IN ({orphans} ORDER BY rowid DESC LIMIT -1 OFFSET ?)"  # noqa: S608
-            self._db.execute(sql, (ORPHANS,))
-            self._db.execute("DELETE FROM feedback WHERE at < ?", (before,))
-            self._db.execute(
+        with self.lock, self.db:
+            self.db.execute("DELETE FROM decisions WHERE at < ?", (before,))
+            for (variant,) in self.db.execute("SELECT DISTINCT variant FROM decisions").fetchall():
+                self.db.execute(_TOO_MUCH, (variant, kept, size))
+            orphans = f"SELECT seq FROM feedback WHERE {_ORPHANS}"  # noqa: S608 - no text of others
+            self.db.execute(f"DELETE FROM feedback WHERE at < ? AND {_ORPHANS}", (now - ORPHAN_SECONDS,))  # noqa: S608
+            sql = f"DELETE FROM feedback WHERE seq IN ({orphans} ORDER BY seq DESC LIMIT -1 OFFSET ?)"  # noqa: S608
+            self.db.execute(sql, (ORPHANS,))
+            self.db.execute("DELETE FROM feedback WHERE at < ?", (before,))
+            self.db.execute(
                 "DELETE FROM repeats WHERE at < ? AND id NOT IN (SELECT id FROM decisions)", (now - ORPHAN_SECONDS,)
             )
-
-    def close(self) -> None:
-        """Close the file, once whoever reads it in a thread has read it."""
-        with self._lock:
-            self._db.close()
-
-
-def _opened(path: Path | None) -> sqlite3.Connection:
-    """The file, made anew if what is there is none: policy must not wait for what is only learned."""
-    if path is None:
-        return _connected(":memory:")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        return _connected(path)
-    except sqlite3.DatabaseError as error:
-        # Its subclasses say that the file cannot be reached; that is for people.
-        if type(error) is not sqlite3.DatabaseError:
-            raise
-        aside = path.with_name(f"{path.name}.broken")
-        path.replace(aside)
-        log.error("%s is broken (%s) and was moved to %s: what to learn from begins anew", path, error, aside.name)
-        return _connected(path)
-
-
-def _connected(path: Path | str) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, check_same_thread=False)
-    try:
-        connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + _SCHEMA)
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection

@@ -213,6 +213,9 @@ class PolicyStore(Protocol):
             StoreUnavailable: No answer; who holds it is not known.
         """
 
+    async def release(self, name: str, value: str) -> None:
+        """Give a claim up, if `value` holds it."""
+
     async def put_status(self, name: str, value: bytes, ttl: int) -> None:
         """Keep a status for `ttl` seconds from now."""
 

@@ -27,6 +27,7 @@ from turnout.policy.v1.policy_pb2 import Resource
 from services.controlplane.store.base import Batch, Draft, GenerationMoved, Listing, Recorded
 from services.controlplane.store.etcd_leases import Leases
 from services.controlplane.store.etcd_members import Member, Members
+from services.controlplane.store.etcd_requests import delete, end_of, equals, get, put, unchanged
 from services.controlplane.store.etcd_watch import EtcdWatch, Metadata, store_id_of
 from services.controlplane.store.forms import (
     Unreadable,
@@ -93,7 +94,7 @@ class EtcdStore:
         self._leases = Leases(lambda request: self._call(lambda member: member.leases.LeaseGrant, request), clock)
 
     async def listing(self) -> Listing:
-        ranges = [_get(self._policy, _end_of(self._policy)), _get(self._generation), _get(self._canary)]
+        ranges = [get(self._policy, end_of(self._policy)), get(self._generation), get(self._canary)]
         answer = await self._call(_txn, rpc.TxnRequest(success=ranges))
         documents = answer.responses[0].response_range.kvs
         counters = answer.responses[1].response_range.kvs
@@ -119,7 +120,7 @@ class EtcdStore:
 
     def watch(self, listing: Listing) -> EtcdWatch:
         # From "policy-canary" to the end of "policy/": the three neighbours and nothing else.
-        span = (self._canary, _end_of(self._policy))
+        span = (self._canary, end_of(self._policy))
         return EtcdWatch(self._members, span, listing, self._to_batch, self._metadata, self._clock)
 
     async def write(
@@ -132,16 +133,16 @@ class EtcdStore:
         record: Recorded | None = None,
         number: int = 0,
     ) -> int:
-        compares = [_unchanged(self._generation, generation)]
-        compares += [_unchanged(self._path(key), revision) for key, revision in expected.items()]
-        success = [_put(self._path(key), _value(document)) for key, document in puts.items()]
-        success += [_delete(self._path(key)) for key in deletes]
-        success.append(_put(self._generation, str(number + 1).encode()))
+        compares = [unchanged(self._generation, generation)]
+        compares += [unchanged(self._path(key), revision) for key, revision in expected.items()]
+        success = [put(self._path(key), _value(document)) for key, document in puts.items()]
+        success += [delete(self._path(key)) for key in deletes]
+        success.append(put(self._generation, str(number + 1).encode()))
         if record is not None:
-            success.append(_put(self._numbered(number + 1), record_bytes(record)))
+            success.append(put(self._numbered(number + 1), record_bytes(record)))
             if number >= KEPT_WRITES:
-                success.append(_delete(self._history, self._numbered(number + 2 - KEPT_WRITES)))
-        failure = [_get(self._path(key)) for key in expected]
+                success.append(delete(self._history, self._numbered(number + 2 - KEPT_WRITES)))
+        failure = [get(self._path(key)) for key in expected]
         request = rpc.TxnRequest(compare=compares, success=success, failure=failure)
         # Once only: a member that fell silent may have written it, and a second try would see a conflict with the first.
         answer = await self._call(_txn, request, once=True)
@@ -157,7 +158,7 @@ class EtcdStore:
     async def history(self, *, after: int = 0, before: int = 0, limit: int = 0) -> list[Recorded]:
         request = rpc.RangeRequest(
             key=self._history,
-            range_end=_end_of(self._history),
+            range_end=end_of(self._history),
             limit=limit,
             sort_order=rpc.RangeRequest.DESCEND,
             sort_target=rpc.RangeRequest.KEY,
@@ -174,7 +175,7 @@ class EtcdStore:
         return found
 
     async def drafts(self) -> Mapping[str, Draft]:
-        request = rpc.RangeRequest(key=self._drafts, range_end=_end_of(self._drafts))
+        request = rpc.RangeRequest(key=self._drafts, range_end=end_of(self._drafts))
         answer = await self._call(lambda member: member.kv.Range, request)
         found: dict[str, Draft] = {}
         for pair in answer.kvs:
@@ -187,8 +188,8 @@ class EtcdStore:
 
     async def put_draft(self, draft: Draft, *, expected: int | None) -> int:
         key = self._drafts + draft.name.encode()
-        compares = [] if expected is None else [_unchanged(key, expected)]
-        request = rpc.TxnRequest(compare=compares, success=[_put(key, draft_bytes(draft))], failure=[_get(key)])
+        compares = [] if expected is None else [unchanged(key, expected)]
+        request = rpc.TxnRequest(compare=compares, success=[put(key, draft_bytes(draft))], failure=[get(key)])
         answer = await self._call(_txn, request, once=True)
         if answer.succeeded:
             return int(answer.header.revision)
@@ -198,8 +199,8 @@ class EtcdStore:
 
     async def delete_draft(self, name: str, *, revision: int | None = None) -> bool:
         key = self._drafts + name.encode()
-        compares = [] if revision is None else [_unchanged(key, revision)]
-        answer = await self._call(_txn, rpc.TxnRequest(compare=compares, success=[_delete(key)]))
+        compares = [] if revision is None else [unchanged(key, revision)]
+        answer = await self._call(_txn, rpc.TxnRequest(compare=compares, success=[delete(key)]))
         return bool(answer.succeeded and answer.responses[0].response_delete_range.deleted)
 
     async def put_canary(self, canary: Canary | None) -> int:
@@ -213,10 +214,9 @@ class EtcdStore:
         return await self._leases.under(ttl, lambda lease: self._claim(key, value, lease))
 
     async def _claim(self, key: bytes, value: str, lease: int) -> str:
-        put = rpc.PutRequest(key=key, value=value.encode(), lease=lease)
-        ours = rpc.Compare(key=key, target=rpc.Compare.VALUE, result=rpc.Compare.EQUAL, value=value.encode())
-        for compare in (_unchanged(key, 0), ours):
-            request = rpc.TxnRequest(compare=[compare], success=[rpc.RequestOp(request_put=put)], failure=[_get(key)])
+        claimed = rpc.RequestOp(request_put=rpc.PutRequest(key=key, value=value.encode(), lease=lease))
+        for compare in (unchanged(key, 0), equals(key, value.encode())):
+            request = rpc.TxnRequest(compare=[compare], success=[claimed], failure=[get(key)])
             answer = await self._call(_txn, request)
             if answer.succeeded:
                 return value
@@ -224,6 +224,10 @@ class EtcdStore:
             if found and found[0].value != value.encode():
                 return str(found[0].value.decode("utf-8", "replace"))
         return ""  # our claim ended between the two questions
+
+    async def release(self, name: str, value: str) -> None:
+        key = f"{self._prefix}claims/{name}".encode()
+        await self._call(_txn, rpc.TxnRequest(compare=[equals(key, value.encode())], success=[delete(key)]))
 
     async def put_status(self, name: str, value: bytes, ttl: int) -> None:
         key = self._nodes + name.encode()
@@ -234,7 +238,7 @@ class EtcdStore:
         await self._leases.under(ttl, put)
 
     async def list_statuses(self) -> Mapping[str, bytes]:
-        request = rpc.RangeRequest(key=self._nodes, range_end=_end_of(self._nodes))
+        request = rpc.RangeRequest(key=self._nodes, range_end=end_of(self._nodes))
         answer = await self._call(lambda member: member.kv.Range, request)
         return {pair.key[len(self._nodes) :].decode(): pair.value for pair in answer.kvs}
 
@@ -359,31 +363,10 @@ def _credentials(options: EtcdOptions) -> grpc.ChannelCredentials | None:
     )
 
 
-def _put(path: bytes, value: bytes) -> Any:
-    return rpc.RequestOp(request_put=rpc.PutRequest(key=path, value=value))
-
-
-def _get(path: bytes, end: bytes = b"") -> Any:
-    return rpc.RequestOp(request_range=rpc.RangeRequest(key=path, range_end=end))
-
-
-def _delete(path: bytes, end: bytes = b"") -> Any:
-    return rpc.RequestOp(request_delete_range=rpc.DeleteRangeRequest(key=path, range_end=end))
-
-
 def _number(value: bytes) -> int:
     """The number of writes; a store of the first release has none."""
     return int(value) if value.isdigit() else 0
 
 
-def _unchanged(path: bytes, revision: int) -> Any:
-    return rpc.Compare(key=path, target=rpc.Compare.MOD, result=rpc.Compare.EQUAL, mod_revision=revision)
-
-
 def _value(document: Document) -> bytes:
     return to_resource(document).SerializeToString(deterministic=True)
-
-
-def _end_of(prefix: bytes) -> bytes:
-    """The first key after all keys that start with `prefix`, which ends in a slash."""
-    return prefix[:-1] + bytes((prefix[-1] + 1,))

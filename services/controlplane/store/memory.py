@@ -148,6 +148,11 @@ class MemoryStore:
         del ttl
         return self._claims.setdefault(name, value)
 
+    async def release(self, name: str, value: str) -> None:
+        self._check()
+        if self._claims.get(name) == value:
+            del self._claims[name]
+
     async def put_status(self, name: str, value: bytes, ttl: int) -> None:
         self._check()
         del ttl

@@ -39,7 +39,7 @@ async def test_a_claim_that_is_not_renewed_ends_when_its_lease_ends() -> None:
     clock.advance(0.1)
     assert not leader.is_mine, "another replica may have it by now, without any call in between"
     with pytest.raises(Overloaded, match="collects evidence yet"):
-        await leader.hand_on("GetReport", None, ())
+        await leader.hand_on(None, "GetReport", None, ())
     store.away = False
     await leader.claim()
     assert leader.is_mine

@@ -84,6 +84,11 @@ class Bench:
             logbook, variants, self.tables, leader=self.leader, clock=self.clock, metrics=metrics, learn=counted
         )
 
+    async def later(self) -> None:
+        """Let a minute pass; the claim is renewed as ever."""
+        self.clock.advance(60.0)
+        await self.leader.claim()
+
     @property
     def shown(self) -> dict[str, pb.LearnedTable]:
         return {name.variant: table for name, table in (self.tables.current or {}).items()}
@@ -178,7 +183,7 @@ async def test_it_looks_every_so_often(running: Bench) -> None:
     await eventually(lambda: bool(running.clock._sleepers))
     assert running.tables.current == {}
     running.decisions.add([outcome(1)])
-    running.clock.advance(60.0)
+    await running.later()
     await eventually(lambda: "v" in running.shown)
 
 
@@ -187,7 +192,7 @@ async def test_a_disk_that_fails_ends_nothing(running: Bench, caplog: pytest.Log
     assert running.tables.current == {}
     running.decisions.add([outcome(1)])
     running.store.close()
-    running.clock.advance(60.0)
+    await running.later()
     await eventually(lambda: "nothing can be learned" in caplog.text)
     await eventually(lambda: bool(running.clock._sleepers))
 

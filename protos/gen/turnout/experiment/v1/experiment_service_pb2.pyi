@@ -21,6 +21,98 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class CopyEvidenceRequest(_message.Message):
+    """Asks for what is not copied yet, and what is added from now on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class AfterEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    REPLICA_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    replica: _builtins.str
+    """Address of the replica that copies."""
+    @_builtins.property
+    def after(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Number of the last row that was copied, by "EVIDENCE/TABLE"; of an evidence that is not named, everything is sent."""
+
+    def __init__(
+        self,
+        *,
+        replica: _builtins.str = ...,
+        after: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "replica", b"replica"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CopyEvidenceRequest: _TypeAlias = CopyEvidenceRequest  # noqa: Y015
+
+@_typing.final
+class CopyEvidenceResponse(_message.Message):
+    """Rows of one table."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVIDENCE_ID_FIELD_NUMBER: _builtins.int
+    TABLE_FIELD_NUMBER: _builtins.int
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    LAST_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
+    evidence_id: _builtins.str
+    """Which evidence it is; each replica has its own."""
+    table: _builtins.str
+    """The table."""
+    rows: _builtins.bytes
+    """The rows, each a list of values: MessagePack."""
+    last: _builtins.int
+    """Number of the last one of them."""
+    file: _builtins.str
+    """What the table belongs to: "evidence" or "decisions"."""
+    @_builtins.property
+    def columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the columns of `rows`."""
+
+    def __init__(
+        self,
+        *,
+        evidence_id: _builtins.str = ...,
+        table: _builtins.str = ...,
+        columns: _abc.Iterable[_builtins.str] | None = ...,
+        rows: _builtins.bytes = ...,
+        last: _builtins.int = ...,
+        file: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "evidence_id", b"evidence_id", "file", b"file", "last", b"last", "rows", b"rows", "table", b"table"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CopyEvidenceResponse: _TypeAlias = CopyEvidenceResponse  # noqa: Y015
+
+@_typing.final
 class Outcome(_message.Message):
     """One request, as it ended, that is in an experiment or was decided by what was learned. Never a prompt, an answer, or a
     user's name.

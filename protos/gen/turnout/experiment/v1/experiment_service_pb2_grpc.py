@@ -55,6 +55,11 @@ class ExperimentServiceStub:
                 request_serializer=turnout_dot_experiment_dot_v1_dot_experiment__service__pb2.GetReportRequest.SerializeToString,
                 response_deserializer=turnout_dot_experiment_dot_v1_dot_experiment__service__pb2.Report.FromString,
                 _registered_method=True)
+        self.CopyEvidence = channel.unary_stream(
+                '/turnout.experiment.v1.ExperimentService/CopyEvidence',
+                request_serializer=turnout_dot_experiment_dot_v1_dot_experiment__service__pb2.CopyEvidenceRequest.SerializeToString,
+                response_deserializer=turnout_dot_experiment_dot_v1_dot_experiment__service__pb2.CopyEvidenceResponse.FromString,
+                _registered_method=True)
 
 
 class ExperimentServiceServicer:
@@ -89,6 +94,14 @@ class ExperimentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CopyEvidence(self, request, context):
+        """Other replicas of the control plane keep a copy of the evidence, and of decisions to learn from, so that the one that
+        takes over has them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ExperimentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -111,6 +124,11 @@ def add_ExperimentServiceServicer_to_server(servicer, server):
                     servicer.GetReport,
                     request_deserializer=turnout_dot_experiment_dot_v1_dot_experiment__service__pb2.GetReportRequest.FromString,
                     response_serializer=turnout_dot_experiment_dot_v1_dot_experiment__service__pb2.Report.SerializeToString,
+            ),
+            'CopyEvidence': grpc.unary_stream_rpc_method_handler(
+                    servicer.CopyEvidence,
+                    request_deserializer=turnout_dot_experiment_dot_v1_dot_experiment__service__pb2.CopyEvidenceRequest.FromString,
+                    response_serializer=turnout_dot_experiment_dot_v1_dot_experiment__service__pb2.CopyEvidenceResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +240,33 @@ class ExperimentService:
             '/turnout.experiment.v1.ExperimentService/GetReport',
             turnout_dot_experiment_dot_v1_dot_experiment__service__pb2.GetReportRequest.SerializeToString,
             turnout_dot_experiment_dot_v1_dot_experiment__service__pb2.Report.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CopyEvidence(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/turnout.experiment.v1.ExperimentService/CopyEvidence',
+            turnout_dot_experiment_dot_v1_dot_experiment__service__pb2.CopyEvidenceRequest.SerializeToString,
+            turnout_dot_experiment_dot_v1_dot_experiment__service__pb2.CopyEvidenceResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,10 @@ class ExperimentServiceStub:
     """Returns the experiments of the policy. Needs a key of scope `read` or `admin`."""
     GetReport: _grpc.UnaryUnaryMultiCallable[_experiment_service_pb2.GetReportRequest, _experiment_service_pb2.Report]
     """Returns what can be said of one experiment. Needs a key of scope `read` or `admin`."""
+    CopyEvidence: _grpc.UnaryStreamMultiCallable[_experiment_service_pb2.CopyEvidenceRequest, _experiment_service_pb2.CopyEvidenceResponse]
+    """Other replicas of the control plane keep a copy of the evidence, and of decisions to learn from, so that the one that
+    takes over has them.
+    """
 
 @_typing.type_check_only
 class ExperimentServiceAsyncStub(ExperimentServiceStub):
@@ -55,6 +59,10 @@ class ExperimentServiceAsyncStub(ExperimentServiceStub):
     """Returns the experiments of the policy. Needs a key of scope `read` or `admin`."""
     GetReport: _aio.UnaryUnaryMultiCallable[_experiment_service_pb2.GetReportRequest, _experiment_service_pb2.Report]  # type: ignore[assignment]
     """Returns what can be said of one experiment. Needs a key of scope `read` or `admin`."""
+    CopyEvidence: _aio.UnaryStreamMultiCallable[_experiment_service_pb2.CopyEvidenceRequest, _experiment_service_pb2.CopyEvidenceResponse]  # type: ignore[assignment]
+    """Other replicas of the control plane keep a copy of the evidence, and of decisions to learn from, so that the one that
+    takes over has them.
+    """
 
 class ExperimentServiceServicer(metaclass=_abc_1.ABCMeta):
     """Collects outcomes and feedback, and reports on experiments: the routes with several variants."""
@@ -90,5 +98,15 @@ class ExperimentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_experiment_service_pb2.Report, _abc.Awaitable[_experiment_service_pb2.Report]]:
         """Returns what can be said of one experiment. Needs a key of scope `read` or `admin`."""
+
+    @_abc_1.abstractmethod
+    def CopyEvidence(
+        self,
+        request: _experiment_service_pb2.CopyEvidenceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_experiment_service_pb2.CopyEvidenceResponse], _abc.AsyncIterator[_experiment_service_pb2.CopyEvidenceResponse]]:
+        """Other replicas of the control plane keep a copy of the evidence, and of decisions to learn from, so that the one that
+        takes over has them.
+        """
 
 def add_ExperimentServiceServicer_to_server(servicer: ExperimentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,70 @@
+"""Copies of evidence: the same rows, whichever way they came, and however often."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from services.controlplane.evidence.copied import CopiedTables, Rows
+from services.controlplane.evidence.store import EvidenceStore, Observed, Seen
+
+
+def content(store: CopiedTables) -> dict[str, list[object]]:
+    columns = {"requests": "id, experiment, arm, unit, at, cost", "feedback": "id, arm, unit, metric, value"}
+    return {table: sorted(store.rows(f"SELECT {names} FROM {table}")) for table, names in columns.items()}
+
+
+def grow(store: EvidenceStore, chance: random.Random, count: int) -> None:
+    numbers = [chance.randrange(500) for _ in range(count)]
+    store.add([Seen(f"g{n}", "r/d", "ab"[n % 2], f"u{n % 7}", float(n), cost=n / 10) for n in numbers])
+    store.observe([Observed(f"f{n}", "thumbs", 1.0, float(n), request=f"g{n}") for n in numbers[::3]])
+
+
+def copy(source: EvidenceStore, to: EvidenceStore, limit: int, *, batches: int = 1_000) -> int:
+    """What a stream does; the number of batches that came."""
+    own = f"{source.evidence_id}/"
+    seen = {k.removeprefix(own): n for k, n in to.copied().items() if k.startswith(own)}
+    for number in range(batches):
+        found = source.after(seen, limit)
+        if found is None:
+            return number
+        to.take(source.evidence_id, found)
+        seen[found.table] = found.last
+    return batches
+
+
+def test_copies_are_equal_after_any_history_of_changing_collectors() -> None:
+    for seed in range(20):
+        chance = random.Random(seed)
+        stores = [EvidenceStore(None) for _ in range(3)]
+        for _ in range(12):
+            collects = chance.choice(stores)
+            grow(collects, chance, chance.randrange(1, 40))
+            for other in stores:
+                if other is not collects:
+                    copy(collects, other, chance.randrange(1, 30))
+        assert content(stores[0]) == content(stores[1]) == content(stores[2])
+
+
+def test_a_copy_that_was_broken_off_goes_on_where_it_was(tmp_path: Path) -> None:
+    source, chance = EvidenceStore(None), random.Random(1)
+    grow(source, chance, 60)
+    path = tmp_path / "evidence.sqlite"
+    copy(source, first := EvidenceStore(path), 10, batches=3)
+    first.close()
+    again = EvidenceStore(path)
+    assert again.evidence_id == first.evidence_id
+    whole = copy(source, EvidenceStore(None), 10)
+    assert copy(source, again, 10) == whole - 3
+    assert content(again) == content(source)
+
+
+def test_what_another_release_has_more_is_left_out() -> None:
+    source, to = EvidenceStore(None), EvidenceStore(None)
+    grow(source, random.Random(1), 5)
+    found = source.after({}, 100)
+    assert found is not None
+    more = Rows(found.table, [*found.columns, "mood"], [[*row, "good"] for row in found.rows], found.last)
+    to.take(source.evidence_id, more)
+    to.take(source.evidence_id, Rows("moods", ["id"], [["x"]], 1))
+    assert content(to)["requests"] == content(source)["requests"]
