@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from services.controlplane.app import ControlPlane, ControlPlaneSettings
-from services.controlplane.policy import PolicyAdmin, Write
+from services.controlplane.evidence.store import Seen
+from services.controlplane.policy import Note, PolicyAdmin, Write
 from services.controlplane.store.etcd import EtcdOptions
 from services.controlplane.store.memory import MemoryStore
 from services.core.policy.documents import Router
@@ -34,6 +36,7 @@ from tests.support.inprocess import eventually
 from tests.support.ports import free_port
 
 KEY = "to-test-key"
+SHARES = {"a": 100, "b": 0}
 ROUTER = {
     "kind": "Router",
     "name": "split",
@@ -103,7 +106,7 @@ async def put(admin: PolicyAdmin, *forms: dict[str, Any]) -> None:
         resource, problems = read_form(form)
         assert resource is not None, problems
         writes.append(Write(to_document(resource)))
-    await admin.apply(writes)
+    await admin.apply(writes, note=Note("somebody", "", time.time()))
 
 
 def plane_over(store: MemoryStore, port: int, replica: str, folder: Path | None = None) -> ControlPlane:
@@ -207,6 +210,21 @@ async def test_evidence_is_kept_while_the_control_plane_is_away(suite: Suite) ->
         assert (await suite.ask(f"user-{n}")).status_code == 200
     suite.store.available = True
     assert int((await suite.seen(3))["experiment"]["requests"]) == 3
+
+
+async def test_requests_that_a_worker_still_decides_by_the_old_weights_do_not_break_the_split(suite: Suite) -> None:
+    only_a = {
+        "variants": [{"weight": w, "variant": {"variant_id": v, "model_id": "good/m"}} for v, w in SHARES.items()]
+    }
+    await put(suite.admin, {**ROUTER, "default_route": {"route_id": "main", **only_a}})
+    now = time.time()
+    late = [Seen(f"late-{n}", "split/main", "b", f"unit-{n}", now + 0.2) for n in range(5)]
+    suite.plane.evidence.add(late)
+    report = await suite.seen(5)
+    assert report["experiment"]["weights"] == [100, 0]
+    assert report["split_broken"] is False
+    suite.plane.evidence.add([Seen("wrong", "split/main", "b", "unit", now + 120.0)])
+    assert (await suite.report())["split_broken"] is True, "a minute later no worker has the old weights"
 
 
 async def test_a_ramp_goes_back_by_itself_when_a_guardrail_is_worse(

@@ -27,6 +27,8 @@ from services.runtime.clock import Clock
 log = logging.getLogger(__name__)
 
 RAMP_SECONDS = 60.0
+SETTLE_SECONDS = 60.0
+"""After a change of weights, until every worker has it: who comes before that says nothing about the new split."""
 RAMP_AUTHOR = "auto-ramp"
 
 
@@ -120,7 +122,8 @@ class Experiments:
         specs = specs_of(rule.metrics if rule is not None else (), store.feedback_names(name))
         slow = store.p95_ttft(name, control, since)
         sums = {spec.name: store.sums(name, spec, since, slow) for spec in specs}
-        counts = store.counts(name, since, max(since, experiment.weights_since))
+        settled = experiment.weights_since + SETTLE_SECONDS if experiment.weights_since else 0.0
+        counts = store.counts(name, since, max(since, settled))
         weights = {v.variant_id: v.weight for v in experiment.compiled.variants}
         arms = [
             Arm(
