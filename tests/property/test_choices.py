@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.core.attempts.choices import MIN_SAMPLES, Choice, choices_of
+from services.core.attempts.choices import HOME_LOAD, HOME_SLACK, MIN_SAMPLES, Choice, choices_of
 from services.core.policy.rules import ClockRule, HedgeRule, TtftRule
 from services.core.routing.health import HEALTHY, WHOLE, HealthView, Speed
 from services.core.routing.plan import Plan
@@ -82,6 +82,44 @@ def test_load_spreads_evenly_over_a_pool() -> None:
     )
     assert len(firsts) == 6
     assert all(abs(count - 1_000) < 150 for count in firsts.values())
+
+
+def homes(size: int, conversations: int, view: HealthView = HEALTHY) -> dict[str, str]:
+    """The address that each conversation's requests go to first, from workers and turns that draw differently."""
+    found: dict[str, str] = {}
+    for number in range(conversations):
+        for seed in (1, 2):
+            plan = changed(plan_of(candidate_of(0, addresses=size), seed=seed * number), conversation=f"c{number}")
+            first = choices_of(plan, NOW, view)[0].target
+            assert found.setdefault(plan.conversation, first) == first
+    return found
+
+
+def test_the_turns_of_a_conversation_go_to_one_address_and_conversations_spread() -> None:
+    counts = Counter(homes(4, 2_000).values())
+    assert len(counts) == 4
+    assert all(abs(count - 500) < 100 for count in counts.values())
+
+
+def test_another_address_takes_conversations_only_for_itself() -> None:
+    before, after = homes(3, 1_000), homes(4, 1_000)
+    moved = {name for name in before if before[name] != after[name]}
+    (added,) = {after[name] for name in moved}
+    assert added not in before.values()
+    assert 180 < len(moved) < 330, "a quarter"
+
+
+@given(st.integers(2, 5), st.integers(0, 200), st.text(min_size=1, max_size=10))
+def test_a_home_that_has_clearly_more_to_do_is_left(size: int, load: int, conversation: str) -> None:
+    plan = changed(plan_of(candidate_of(0, addresses=size)), conversation=conversation)
+    home = choices_of(plan, NOW, HEALTHY)[0].target
+    view = HealthView(in_flight={home: load})
+    first = choices_of(plan, NOW, view)[0].target
+    within = load <= HOME_LOAD * load / size + HOME_SLACK
+    assert (first == home) or not within
+    if not within:
+        drawn = choices_of(changed(plan, conversation=""), NOW, view)[0].target
+        assert first == drawn, "then it is drawn as if nobody had said"
 
 
 samples = st.lists(st.floats(0.001, 30.0), min_size=1, max_size=128).map(lambda s: tuple(sorted(s)))

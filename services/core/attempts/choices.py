@@ -1,13 +1,16 @@
 """The ways to try a plan, in order: its candidates × their addresses × their credentials.
 
 Policy orders the candidates; health orders what it may:
-  * Among addresses and credentials of one candidate, two are drawn and the better one goes first
-    (power of two choices; better is the one with fewer attempts in flight, as in Prequal).
+  * Among addresses and credentials of one candidate, a conversation has one that is its own, whichever worker serves
+    it (rendezvous hashing): there its prompt is in the cache. If that one has clearly more to do than the others, or the
+    request names no conversation, two are drawn and the better one goes first (power of two choices; better is the one
+    with fewer attempts in flight, as in Prequal).
   * A target that comes back or is overloaded takes its share of requests, and the others find it
     behind the others.
   * What is set aside goes last, the soonest back first. Health orders, only policy excludes.
 
-Sources: Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing" (2001);
+Sources: Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing" (2001); Mirrokni, Thorup, Zadimoghaddam,
+"Consistent Hashing with Bounded Loads" (SODA 2018);
 Wydrowski et al., "Load is not what you should balance: Introducing Prequal" (NSDI 2024).
 """
 
@@ -24,6 +27,10 @@ MIN_SAMPLES = 20
 HEDGE_FACTOR = 1.2
 """A hedge begins a little after the percentile: half of what lies just behind it comes by itself."""
 HEDGE_FLOOR = 0.02
+HOME_LOAD = 1.25
+"""A conversation stays at its own address up to this multiple of the mean of attempts in flight,"""
+HOME_SLACK = 2
+"""and so many more: a few are no load."""
 
 
 class Choice(Value, frozen=True):
@@ -143,8 +150,13 @@ def _hedge_after(plan: Plan, speed: Speed) -> float:
 
 
 def _pool_order(plan: Plan, candidate: Candidate, own: list[Choice], health: HealthView) -> list[Choice]:
-    """Two drawn choices, the better one first; the others follow in turn."""
+    """The conversation's own choice first, or the better one of two that are drawn; the others follow in turn."""
     size, model = len(own), candidate.target.model
+    if plan.conversation:
+        home = max(range(size), key=lambda place: uniform(0, f"{own[place].target} {plan.conversation}"))
+        loads = [health.in_flight.get(choice.target, 0) for choice in own]
+        if loads[home] <= HOME_LOAD * sum(loads) / size + HOME_SLACK:
+            return own[home:] + own[:home]
     one = int(uniform(plan.seed, f"pool/{model}") * size)
     other = (one + 1 + int(uniform(plan.seed, f"pool2/{model}") * (size - 1))) % size
     best = min((one, other), key=lambda place: (health.in_flight.get(own[place].target, 0), place != one))
