@@ -14,6 +14,7 @@ from services.core.experiments.off_policy import Estimated, Logged
 from services.core.experiments.off_policy import evaluated as off_policy
 from services.core.routing.learned.choice import OBJECTIVES
 from services.core.routing.learned.evaluate import CLUSTERS, Row, evaluated
+from services.core.routing.learned.mixing import POINTS, Mixing
 
 learn = App(
     name="learn", help="Whether a learned choice of models would pay, and what was learned of them. Nothing is changed."
@@ -36,14 +37,21 @@ def evaluate(rows: Path, /, *, objective: str = "quality", clusters: int = CLUST
     if objective not in OBJECTIVES:
         raise Fail(f"{objective!r}: expected one of {', '.join(OBJECTIVES)}", code=2)
     found = _rows(rows, Row)
-    shown = []
+    shown, mixings = [], []
     try:
         for seed in range(1, splits + 1):
-            lines = evaluated(found, objective=objective, clusters=clusters, seed=seed)
-            shown += [(str(seed), line.name, f"{line.reward:.4f}", f"{line.cost:.6f}") for line in lines]
+            one = evaluated(found, objective=objective, clusters=clusters, seed=seed)
+            shown += [(str(seed), line.name, f"{line.reward:.4f}", f"{line.cost:.6f}") for line in one.lines]
+            mixings += [_mixed(seed, one.mixing)] if one.mixing is not None else []
     except ValueError as error:
         raise Fail(f"{rows}: {error}", code=2) from error
     show_table(("SPLIT", "CHOICE", "REWARD", "USD PER REQUEST"), shown, empty="no splits")
+    if mixings:
+        columns = [f"NEEDED FOR -{100 * points:g}" for points in POINTS]
+        show_table(("SPLIT", "STRONG", "APGR", *columns), mixings, empty="")
+        out.print(
+            "[dim]APGR: 0.5 is chance. Needed: share of requests to the strong model, by points below its reward[/]"
+        )
 
 
 @learn.command
@@ -65,6 +73,10 @@ def report(log: Path, /, *, alpha: float = 0.05) -> None:
     show_table(("ESTIMATE", "REWARD", "INTERVAL"), shown, empty="nothing")
     out.print(f"[dim]{found.n:,} requests count as {found.ess:,.0f}; {found.clipped:,} weights were cut[/]")
     out.print(escape(found.verdict))
+
+
+def _mixed(seed: int, found: Mixing) -> tuple[str, ...]:
+    return str(seed), found.strong, f"{found.apgr:.3f}", *(f"{share:.0%}" for share in found.needed)
 
 
 def _told(name: str, value: Estimated) -> tuple[str, str, str]:

@@ -17,7 +17,7 @@ from tests.support.asking import address
 from tests.support.evil import FIRST
 from tests.support.inprocess import KEY
 from tests.support.matrix import Answer, Cell, body_of, error_body, shown_attempts
-from tests.support.streams import METADATA, read_error, read_stream, read_typed, read_whole
+from tests.support.streams import METADATA, blocked_prompt, read_error, read_stream, read_typed, read_whole
 
 DIALECTS = {
     "chat.completions": "chat",
@@ -102,7 +102,10 @@ def _read_stream(dialect: str, text: str, answer: Answer) -> None:
 
 
 def _read_body(dialect: str, body: Any, answer: Answer) -> None:
-    if answer.status == 200:
+    blocked = blocked_prompt(body) if dialect == "generateContent" else None
+    if blocked is not None:
+        answer.error = blocked
+    elif answer.status == 200:
         answer.text, answer.whole = read_whole(dialect, body), True
     else:
         answer.error = read_error(dialect, body)

@@ -51,6 +51,7 @@ def read_contents(body: str) -> ReadStream:
             assert next(iter(chunk)) == "error", "SDKs look at the beginning of a chunk for its error"
             found.error = chunk["error"]
             continue
+        found.error = blocked_prompt(chunk) or found.error
         found.ids |= {chunk["responseId"]} if "responseId" in chunk else set()
         for candidate in chunk.get("candidates", ()):
             parts = candidate.get("content", {}).get("parts", ())
@@ -59,6 +60,15 @@ def read_contents(body: str) -> ReadStream:
                 assert isinstance(chunk["metadata"], dict), "the last chunk carries the evidence"
                 found.whole = True
     return found
+
+
+def blocked_prompt(body: Any) -> Any:
+    """Google's word for a prompt that was refused, which has the status 200; None: it was not."""
+    feedback = body.get("promptFeedback", {})
+    if "blockReason" not in feedback:
+        return None
+    assert not body.get("candidates"), "a refused prompt has no answer"
+    return feedback
 
 
 _LINE_END = re.compile(r"\r\n|\n|\r")

@@ -12,7 +12,8 @@ from services.core.routing.draw import uniform
 from services.core.routing.learned.choice import scored
 from services.core.routing.learned.clusters import trained, weights
 from services.core.routing.learned.features import features
-from services.core.routing.learned.table import Table
+from services.core.routing.learned.mixing import Mixing, mixing
+from services.core.routing.learned.table import Estimate, Table
 from services.core.values import Value
 
 CLUSTERS = 32
@@ -35,10 +36,19 @@ class Line(Value, frozen=True):
     cost: float
 
 
-def evaluated(
-    rows: Sequence[Row], *, objective: str = "quality", clusters: int = CLUSTERS, seed: int = 1
-) -> tuple[Line, ...]:
-    """The table of one split; equal arguments give an equal one.
+class Evaluated(Value, frozen=True):
+    """One split.
+
+    Attributes:
+        mixing: Of two models, what the learned order of requests is worth; None: there are more, or none is stronger.
+    """
+
+    lines: tuple[Line, ...]
+    mixing: Mixing | None = None
+
+
+def evaluated(rows: Sequence[Row], *, objective: str = "quality", clusters: int = CLUSTERS, seed: int = 1) -> Evaluated:
+    """One split; equal arguments give an equal one.
 
     Raises:
         ValueError: There are fewer than ten rows, or they do not all have the same models.
@@ -51,19 +61,27 @@ def evaluated(
     cut = int(len(rows) * TRAINING_SHARE)
     training, test = [rows[i] for i in order[:cut]], [rows[i] for i in order[cut:]]
     table = learned(training, clusters, seed)
-    chosen = []
+    estimates = []
     for row in test:
         phi = weights(table.clusters, features(row.prompt))
-        chosen.append(scored({m: table.estimate(phi, m) for m in models}, objective)[0].model)
+        estimates.append({m: table.estimate(phi, m) for m in models})
+    chosen = [scored(estimate, objective)[0].model for estimate in estimates]
     single = max(models, key=lambda m: (sum(row.rewards[m] for row in training), m))
     best = [max(models, key=lambda m: (row.rewards[m], -row.costs.get(m, 0.0), m)) for row in test]
     drawn = [models[int(uniform(seed, f"model {i}") * len(models))] for i in range(len(test))]
-    return (
+    lines = (
         _line("learned", test, chosen),
         _line(f"best single ({single})", test, [single] * len(test)),
         _line("random", test, drawn),
         _line("oracle", test, best),
     )
+    return Evaluated(lines, _mixing(single, test, estimates) if len(models) == 2 else None)
+
+
+def _mixing(strong: str, test: Sequence[Row], estimates: Sequence[Mapping[str, Estimate]]) -> Mixing | None:
+    (weak,) = test[0].rewards.keys() - {strong}
+    gains = [row.rewards[strong] - row.rewards[weak] for row in test]
+    return mixing(weak, strong, gains, [found[strong].reward - found[weak].reward for found in estimates])
 
 
 def learned(rows: Sequence[Row], clusters: int, seed: int) -> Table:

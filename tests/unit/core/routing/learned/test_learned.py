@@ -112,7 +112,7 @@ def test_where_kinds_differ_the_learned_choice_beats_every_single_model() -> Non
         prompt = f"Solve the equation {i} x = {i * 3}" if maths else f"Write a short poem about the sea and storm {i}"
         rates = {"a": 0.9 if maths else 0.4, "b": 0.4 if maths else 0.9}
         rows.append(Row(prompt, {m: float(random.random() < p) for m, p in rates.items()}, {"a": 0.001, "b": 0.001}))
-    found, single, chance, oracle = evaluated(rows, clusters=4)
+    found, single, chance, oracle = evaluated(rows, clusters=4).lines
     assert found.reward > single.reward + 0.15
     assert chance.reward < found.reward <= oracle.reward
     with pytest.raises(ValueError, match="ten rows"):
