@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from turnout.experiment.v1 import experiment_service_pb2 as pb
 from turnout.experiment.v1.experiment_service_pb2_grpc import ExperimentServiceStub
@@ -71,26 +70,28 @@ def _show(report: pb.Report) -> None:
     rows = [(a.variant_id, f"{a.units:,}", f"{a.requests:,}", f"{a.p95_ttft_ms:,.0f}") for a in report.arms]
     show_table(("VARIANT", "UNITS", "REQUESTS", "P95 TTFT MS"), rows, empty="no variants")
     if not report.split_broken:
-        compared = [_row(c) for c in report.comparisons]
-        columns = ("VARIANT", "METRIC", "ROLE", "DIFFERENCE", "RELATIVE", "INTERVAL", "P", "VERDICT")
-        show_table(columns, compared, empty="nothing to compare yet")
+        _show_comparisons(report)
     if report.moved_units:
         out.print(f"[dim]{report.moved_units:,} units were moved by a ramp and are left out[/]")
     out.print(f"[dim]split p = {report.split_p:.4g}[/]")
     out.print(f"[{'red' if report.split_broken else 'bold'}]{escape(report.verdict)}[/]")
 
 
-def _row(found: Any) -> tuple[str, ...]:
-    interval = f"{found.low:.4g} … {found.high:.4g}" if found.HasField("low") else "-"
+def _show_comparisons(report: pb.Report) -> None:
+    """A table for each variant and role: what they have in common would take the width that numbers need."""
+    found: dict[tuple[str, str], list[tuple[str, ...]]] = {}
+    for compared in report.comparisons:
+        found.setdefault((compared.variant_id, compared.role), []).append(_row(compared))
+    if not found:
+        out.print("[dim]nothing to compare yet[/]")
+    for (variant, role), rows in found.items():
+        out.print(f"\n[bold]{escape(variant)}[/] against {escape(report.control)}, {escape(role)}")
+        show_table(("METRIC", "DIFFERENCE", "RELATIVE", "INTERVAL", "P", "VERDICT"), rows, empty="nothing")
+    if found:
+        out.print()
+
+
+def _row(found: pb.Comparison) -> tuple[str, ...]:
+    interval = f"{found.low:.3g} … {found.high:.3g}" if found.HasField("low") else "-"
     relative = f"{found.relative:+.1%}" if found.HasField("relative") else "-"
-    verdict = found.verdict
-    return (
-        found.variant_id,
-        found.metric,
-        found.role,
-        f"{found.difference:+.4g}",
-        relative,
-        interval,
-        f"{found.p:.3g}",
-        verdict,
-    )
+    return found.metric, f"{found.difference:+.3g}", relative, interval, f"{found.p:.2g}", found.verdict

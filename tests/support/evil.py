@@ -108,6 +108,7 @@ class Fault:
         clock: The clock that has to trip; None: time has no part in it.
         host: Which of the hosts does it; see `evil_hosts.py`.
         text: What a whole answer says.
+        patient: No clock measures it: how long it takes depends on the machine.
     """
 
     name: str
@@ -121,6 +122,7 @@ class Fault:
     clock: Clock | None = None
     host: str = "evil"
     text: str = FULL
+    patient: bool = False
 
 
 def mark(data: bytes) -> bytes:

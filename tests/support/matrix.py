@@ -73,6 +73,9 @@ CLOCKS = {
     "total": "2800ms",
 }  # fmt: skip
 """Apart from each other, so that the right one has to trip; most so at the beginning, when all cells connect at once."""
+PATIENT = "patient"
+"""The evil host as a provider of its own whose clocks never trip."""
+PATIENT_CLOCKS = dict.fromkeys(CLOCKS, "60s")
 END_SECONDS = 2.0
 """How long a connection to an evil target may outlive its request; a whole answer's may linger to be used again."""
 
@@ -98,7 +101,8 @@ class Cell:
 
     @property
     def model(self) -> str:
-        return f"{self.fault.host}-{self.wire}/{self.fault.name}.{self.number}"
+        host = PATIENT if self.fault.patient else self.fault.host
+        return f"{host}-{self.wire}/{self.fault.name}.{self.number}"
 
     @property
     def fallback_model(self) -> str:
@@ -198,11 +202,14 @@ def asked(seen: Seen) -> tuple[str, str, bool]:
 def documents(found: dict[str, Host], good: str, policy: str, cells: Sequence[Cell] = ()) -> list[dict[str, Any]]:
     """Providers for every host in every wire form. Breakers stay out of it: every cell has targets of its own."""
     forms: list[dict[str, Any]] = []
-    for name, url in [*((name, host.url) for name, host in found.items()), ("good", good)]:
+    places = {**{name: host.url for name, host in found.items()}, "good": good}
+    places[PATIENT] = places["evil"]
+    for name, url in places.items():
+        clocks = PATIENT_CLOCKS if name == PATIENT else CLOCKS
         for wire in WIRES:
             kind, suffix = PROVIDERS[wire]
             provider = {"kind": "Provider", "name": f"{name}-{wire}", "type": kind, "base_url": f"{url}{suffix}"}
-            forms.append({**provider, "clocks": CLOCKS})
+            forms.append({**provider, "clocks": clocks})
     budget = {"ratio": 1.0, "min_per_second": 10_000}
     retry = {"max_retries": 1, "max_attempts": 5, "max_wait": f"{int(MAX_WAIT * 1000)}ms", "budget": budget}
     # A provider that speaks several APIs is called by the caller's own, unless its model says otherwise.

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from services.controlplane.app import ControlPlane, ControlPlaneSettings
 from services.controlplane.store.etcd import EtcdOptions
 from services.controlplane.store.memory import MemoryStore
+from services.core.discovery.publisher_session import PublisherSession
 from services.dataplane.app import Worker, WorkerSettings
 from services.runtime.clock import SystemClock
 from services.runtime.metrics import Metrics
@@ -30,6 +31,33 @@ class Suite:
     dataplane: str
     worker: Worker
     store: MemoryStore
+    plane: ControlPlane
+    loop: asyncio.AbstractEventLoop
+
+    def await_applied(self, version: str) -> None:
+        """Wait until the control plane knows that the worker serves by a version.
+
+        Raises:
+            TimeoutError: It does not within ten seconds.
+        """
+        nodes, applied = self.plane.nodes, threading.Event()
+        seen = nodes.seen
+
+        def look() -> None:
+            if any(node.applied_version == version for node in nodes._nodes.values()):
+                applied.set()
+
+        def told(session: PublisherSession, *, connected: bool) -> None:
+            seen(session, connected=connected)
+            look()
+
+        nodes.seen = told  # type: ignore[method-assign]
+        try:
+            self.loop.call_soon_threadsafe(look)
+            if not applied.wait(10):
+                raise TimeoutError(f"the worker does not serve by {version}")
+        finally:
+            nodes.seen = seen  # type: ignore[method-assign]
 
 
 async def _serve(folder: Path, started: list[Suite], ready: threading.Event, stopped: asyncio.Event) -> None:
@@ -46,7 +74,8 @@ async def _serve(folder: Path, started: list[Suite], ready: threading.Event, sto
     worker_server = await worker.start(background)
     # From the first policy on, even an empty one, the control plane knows the worker.
     await worker._ready.wait()
-    started.append(Suite(address, f"127.0.0.1:{worker_server.port}", worker, store))
+    loop = asyncio.get_running_loop()
+    started.append(Suite(address, f"127.0.0.1:{worker_server.port}", worker, store, plane, loop))
     ready.set()
     await stopped.wait()
     await worker.stop(worker_server, background)

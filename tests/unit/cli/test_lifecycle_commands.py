@@ -77,11 +77,7 @@ def test_a_canary_runs_at_the_worker_and_nodes_show_it(admin: Turnout, suite: Su
     admin("draft", "save", "next", "-f", write(ALIAS))
     started = admin("canary", "start", "next", "--percent", "50")
     assert "in force at worker-1" in started.out
-    version = json.loads(admin("canary", "show", "--json").out)["version"]
-    for _ in range(500):
-        nodes = json.loads(admin("nodes", "--json").out)["nodes"]
-        if nodes[0].get("applied_version") == version:
-            break
+    suite.await_applied(json.loads(admin("canary", "show", "--json").out)["version"])
     assert "canary" in admin("nodes").out
     snapshot = suite.worker.holder.current()
     assert snapshot is not None
