@@ -36,6 +36,7 @@ from services.dataplane.translation import (
     Dialect,
     InboundRequest,
     LeaningRequest,
+    NamingRequest,
     PlanningRequest,
     TalkingDialect,
 )
@@ -241,7 +242,7 @@ class Engine:
         kinds = self.tables.kinds
         context = _context(inbound, snapshot, call.timeout, kinds)
         trail.stream = inbound.stream
-        trail.requested_model = context.model
+        trail.requested_model = inbound.context.model
         trail.caller_trace = _caller_trace(context, call)
         trail.facts = kept_facts(context, snapshot.kept_metadata)
         if context.user:
@@ -324,6 +325,8 @@ def _caller_trace(context: RequestContext, call: Call) -> Mapping[str, str]:
 def _context(inbound: InboundRequest, snapshot: Snapshot, timeout: float | None, kinds: Kinds) -> RequestContext:
     """The request's facts; messages and kinds only if its router reads them."""
     context = inbound.context
+    if isinstance(inbound, NamingRequest):
+        context = inbound.named(snapshot, context)
     router = router_named(snapshot, context.model) if snapshot.reads_messages else None
     if router is not None and router.reads_messages:
         context = changed(context, messages=inbound.condition_messages())

@@ -49,6 +49,7 @@ _APIS = {
     Api.API_IMAGES: "images",
     Api.API_IMAGE_EDITS: "image.edits",
     Api.API_SPEECH: "audio.speech",
+    Api.API_INWORLD_SPEECH: "inworld.speech",
     Api.API_TRANSCRIPTIONS: "audio.transcriptions",
     Api.API_TRANSLATIONS: "audio.translations",
     Api.API_COUNT_TOKENS: "messages.count_tokens",
@@ -197,6 +198,8 @@ def _call(request: InvokeRequest) -> Call:
     headers: Mapping[str, str] = request.headers
     if request.model:
         headers = {**headers, MODEL_HEADER: request.model, STREAM_HEADER: "true" if request.stream else "false"}
+    elif request.stream:
+        headers = {**headers, STREAM_HEADER: "true"}
     return Call(request.body, headers, request.traceparent, request.tracestate, timeout)
 
 

@@ -326,6 +326,14 @@ class PlanningRequest:
         raise NotImplementedError
 
 
+class NamingRequest:
+    """A request whose API has names of models of its own."""
+
+    def named(self, snapshot: Snapshot, context: RequestContext) -> RequestContext:
+        """`context` with the names that this policy has for its models."""
+        raise NotImplementedError
+
+
 class LeaningRequest:
     """A request that may lean on state which one provider keeps."""
 

@@ -56,6 +56,7 @@ _INFERENCE = {
     "/api/v1/images": Api.API_IMAGES,
     "/v1/audio/translations": Api.API_TRANSLATIONS,
     "/v1/messages/count_tokens": Api.API_COUNT_TOKENS,
+    "/tts/v1/voice": Api.API_INWORLD_SPEECH,
 }
 _STREAMED = {
     "/v1/audio/speech": Api.API_SPEECH,
@@ -63,8 +64,9 @@ _STREAMED = {
     "/v1/audio/transcriptions": Api.API_TRANSCRIPTIONS,
     "/api/v1/audio/transcriptions": Api.API_TRANSCRIPTIONS,
     "/v1/images/edits": Api.API_IMAGE_EDITS,
+    "/tts/v1/voice:stream": Api.API_INWORLD_SPEECH,
 }
-"""Whether these stream is not to be seen in a JSON body: they are bytes, or forms."""
+"""Whether these stream is not to be seen in a JSON body: they are bytes, or forms, or the address says so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import msgspec
 
 from services.core.errors import RouterError
 from services.http_bridge.http import JSON, Response, json_response
-from services.wire.google_words import google_error
+from services.wire.google_words import google_error, rpc_code
 from services.wire.openrouter_words import status_type
 
 GOOGLES_METHODS = frozenset(("generateContent", "streamGenerateContent", "countTokens"))
@@ -29,8 +29,6 @@ _ANTHROPIC = {
     429: "rate_limit_error",
     503: "overloaded_error",
 }
-_GOOGLE = {400: 3, 401: 16, 403: 7, 404: 5, 405: 12, 409: 10, 413: 3, 429: 8, 503: 14}
-"""Canonical codes of google.rpc for the router API."""
 
 
 def error_response(
@@ -38,8 +36,8 @@ def error_response(
 ) -> Response:
     """An error whose body is what clients of `path` expect."""
     headers = {"retry-after": str(max(1, math.ceil(retry_after)))} if retry_after is not None else {}
-    if path.startswith(("/router/", "/lro/")):
-        return json_response(status, {"code": _GOOGLE.get(status, 13), "message": message, "details": []}, headers)
+    if path.startswith(("/router/", "/lro/", "/tts/")):
+        return json_response(status, {"code": rpc_code(status), "message": message, "details": []}, headers)
     if is_googles(path):
         reason = code.upper()
         told = google_error(status, message, reason=reason, retry_after=retry_after)

@@ -51,6 +51,10 @@ STREAM_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 TIMEOUT_HEADER = "x-turnout-timeout"
 
 
+_STREAM_BY_ADDRESS = frozenset({Api.API_INWORLD_SPEECH})
+"""APIs whose body names the model, and whose address says whether to stream."""
+
+
 class _Peek(msgspec.Struct):
     """The one field that the bridge has to know."""
 
@@ -80,8 +84,9 @@ class InferenceRoutes:
 
         async def handle(request: Request, parameters: Mapping[str, str]) -> Response | StreamingResponse:
             model = parameters.get("model", "")
-            # Where the address names the model, it says as well whether to stream.
-            streams = always_streams or (not model and _asks_stream(request.body))
+            # Where the address names the model, or a method, it says as well whether to stream.
+            by_address = bool(model) or api in _STREAM_BY_ADDRESS
+            streams = always_streams or (not by_address and _asks_stream(request.body))
             if request.too_large:
                 return error_response(request.path, 413, f"the request's body is larger than {MAX_BODY:,} bytes")
             began = self._clock.wall()
@@ -177,5 +182,5 @@ def _message(api: Api.ValueType, request: Request, span: TraceContext, model: st
         tracestate=span.tracestate,
         timeout_ms=int(timeout * 1000) if timeout else 0,
         model=model,
-        stream=bool(model) and stream,
+        stream=stream and (bool(model) or api in _STREAM_BY_ADDRESS),
     )

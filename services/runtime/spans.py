@@ -102,6 +102,7 @@ _OPERATIONS = frozenset(
         "images",
         "image.edits",
         "audio.speech",
+        "inworld.speech",
         "audio.transcriptions",
         "audio.translations",
         "messages.count_tokens",

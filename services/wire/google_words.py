@@ -33,6 +33,27 @@ _WORDS: Mapping[int, str] = {
     504: "DEADLINE_EXCEEDED",
 }
 
+_CODES: Mapping[int, int] = {
+    400: 3,
+    401: 16,
+    403: 7,
+    404: 5,
+    405: 12,
+    409: 10,
+    413: 3,
+    429: 8,
+    499: 1,
+    501: 12,
+    502: 14,
+    503: 14,
+    504: 4,
+}
+
+
+def rpc_code(status: int) -> int:
+    """The code of google.rpc for an HTTP status; 13, internal, for one that has none."""
+    return _CODES.get(status, 13)
+
 
 def google_error(
     status: int, message: str, *, reason: str = "", field: str = "", retry_after: float | None = None

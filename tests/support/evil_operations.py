@@ -39,6 +39,11 @@ def body_json(**more: Any) -> Callable[[str, str], tuple[bytes, str]]:
     return made
 
 
+def body_tts(model: str, fallback: str) -> tuple[bytes, str]:
+    made = {"modelId": model, "models": [fallback], "text": "Say it.", "voiceId": "v"}
+    return json.dumps(made).encode(), "application/json"
+
+
 def body_form(**more: str) -> Callable[[str, str], tuple[bytes, str]]:
     def made(model: str, fallback: str) -> tuple[bytes, str]:
         out = b""
@@ -58,7 +63,7 @@ class Form:
         pieces: A good answer's body; in a stream the first piece shows content.
         shown: What the caller has of the evil answer after its first piece.
         good: The body of the good target's answer; and `whole`, how the caller knows that it is that one.
-        kind: "json", "text", "events" or "bytes".
+        kind: "json", "text", "events", "lines" or "bytes".
     """
 
     name: str
@@ -76,7 +81,7 @@ class Form:
 
     @property
     def streams(self) -> bool:
-        return self.kind in {"events", "bytes"}
+        return self.kind in {"events", "bytes", "lines"}
 
 
 def _json(
@@ -100,6 +105,20 @@ def _events(name: str, api: str, path: str, ask: Any, part: Any, last: Any) -> F
     )  # fmt: skip
 
 
+def _tts(name: str, provider: str, kind: bytes, pieces: Any, good: bytes, error: bytes = b"") -> Form:
+    """Inworld's lines, which the caller gets whoever speaks."""
+    path, shown = "/tts/v1/voice:stream", SOUND[:3]
+    return Form(
+        name, "inworld.speech", path, provider, body_tts, kind, pieces, (good,), GOOD_SOUND, "lines", shown, error
+    )
+
+
+def sound_of(lines: bytes) -> bytes:
+    """The sound in whole lines; an error has none."""
+    found = [json.loads(text).get("result", {}) for text in lines.splitlines()]
+    return b"".join(base64.b64decode(each.get("audioContent", "")) for each in found)
+
+
 ROW = {"object": "embedding", "index": 0, "embedding": [0.5, 1.5]}
 VOICE = {"input": "Say it.", "voice": "v"}
 FORMS: tuple[Form, ...] = (
@@ -115,6 +134,12 @@ FORMS: tuple[Form, ...] = (
         "voice", "audio.speech", "/v1/audio/speech", "inworld_tts", body_json(**VOICE), head("application/json"),
         (line(SOUND[:3]), line(SOUND[3:900]), line(SOUND[900:])), (line(GOOD_SOUND),), GOOD_SOUND, "bytes", SOUND[:3],
         b'{"error":{"code":13,"message":"m"}}\n',
+    ),
+    _tts("tts", "inworld_tts", head("application/json"), (line(SOUND[:3]), line(SOUND[3:900]), line(SOUND[900:])), line(GOOD_SOUND), b'{"error":{"code":13,"message":"m"}}\n'),
+    _tts("tts-elsewhere", "openai", head("audio/mpeg"), (SOUND[:3], SOUND[3:900], SOUND[900:]), GOOD_SOUND),
+    _json(
+        "tts-whole", "inworld.speech", "/tts/v1/voice", body_tts, {"audioContent": "ZXZpbA=="}, {"audioContent": "Z29vZA=="}, b'"Z29vZA=="',
+        "inworld_tts",
     ),
     _events("speech-events", "audio.speech", "/v1/audio/speech", body_json(**VOICE, stream_format="sse"), {"type": "speech.audio.delta", "audio": "aGk="}, {"type": "speech.audio.done"}),
     _events("image-events", "images", "/v1/images/generations", body_json(prompt="a", stream=True), {"type": "image_generation.partial_image", "b64_json": "aGk="}, {"type": "image_generation.completed", "b64_json": "aGk="}),
@@ -153,7 +178,7 @@ def faults(form: Form) -> list[Fault]:
 def _cuts(form: Form) -> list[Fault]:
     found = [_early(f"{name}-at-request", [], steps, kinds) for name, steps, kinds in ENDINGS if "chunk" not in name]
     # Half a chunk of plain sound is content already.
-    plain = form.kind == "bytes" and not form.error
+    plain = form.kind in {"bytes", "lines"} and not form.error
     early = [ending for ending in ENDINGS if not (plain and ending[0] == "half-chunk")]
     found += [_early(f"{name}-at-headers", [form.head], steps, kinds) for name, steps, kinds in early]
     if not form.streams:
@@ -220,7 +245,7 @@ def _shapes(form: Form) -> list[Fault]:
         found.pop()  # silence has no words
     if not form.streams:
         found.append(Fault("long-length", lambda shown: [lied, short, Close], BROKEN_OFF))
-    elif form.kind == "bytes":
+    elif form.kind in {"bytes", "lines"}:
         first, rest = form.pieces[0], short[len(form.pieces[0]) :]
         found.append(Fault("long-length", lambda shown: [lied, first, shown, rest, Close], BROKEN_OFF, "broken"))
     return found

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from services.dataplane.dialects.anthropic_messages import AnthropicMessages
 from services.dataplane.dialects.gemini import GenerateContent
 from services.dataplane.dialects.gemini_count import CountContents
+from services.dataplane.dialects.inworld_speech import InworldSpeech
 from services.dataplane.dialects.openai_chat import OpenAiChat
 from services.dataplane.dialects.openrouter_chat import OpenRouterChat
 from services.dataplane.dialects.operations import COUNT_TOKENS, OPERATIONS, OperationDialect
@@ -33,6 +34,7 @@ DIALECTS: tuple[Dialect, ...] = (
 OPERATION_DIALECTS: tuple[Dialect, ...] = (
     *(OperationDialect(operation, translate) for operation in (*OPERATIONS, COUNT_TOKENS)),
     CountContents(translate),
+    InworldSpeech(translate),
     StoredResponses(codec_for),
 )
 

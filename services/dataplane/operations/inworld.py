@@ -44,7 +44,7 @@ def serve(call: OperationCall, candidate: Candidate) -> Translation:
     body, whole, head = _body(call, target)
     warnings = [*call.warnings, *call.dropped(*_KNOWN)]
     upstream = Upstream(partial(request, target, body, f"/tts/v1/voice{'' if whole else ':stream'}"), classify)
-    decoder = JsonSound(_whole_piece if whole else _line, lines=not whole, head=head)
+    decoder = JsonSound(whole_piece if whole else line_piece, lines=not whole, head=head)
     made = SoundEvents if call.value("stream_format") == "sse" else BytesTranslation
     usage = TokenUsage(characters=len(call.text("input")))
     kind = kind_of(call.text("response_format"))
@@ -95,7 +95,7 @@ def _number(call: OperationCall, name: str) -> float | None:
     raise InvalidRequest(f"`{name}` must be a number", param=name)
 
 
-def request(target: Target, body: dict[str, Any], path: str, credential: str) -> UpstreamRequest:
+def request(target: Target, body: dict[str, Any] | bytes, path: str, credential: str) -> UpstreamRequest:
     """A request to `path` of Inworld's API, whose keys are for Basic."""
     headers = {}
     if credential:
@@ -103,15 +103,17 @@ def request(target: Target, body: dict[str, Any], path: str, credential: str) ->
     return json_request(f"{target.provider.base_url}{path}", body, target, headers)
 
 
-def _line(value: Mapping[str, Any]) -> tuple[str, TokenUsage | None] | Failure:
+def line_piece(value: Mapping[str, Any]) -> tuple[str, TokenUsage | None] | Failure:
+    """Base64 text and usage of a line of a stream."""
     error = value.get("error")
     if error:
         return in_stream(named(error))
     result = value.get("result")
-    return _whole_piece(result) if isinstance(result, Mapping) else NO_SOUND
+    return whole_piece(result) if isinstance(result, Mapping) else NO_SOUND
 
 
-def _whole_piece(value: Mapping[str, Any]) -> tuple[str, TokenUsage | None] | Failure:
+def whole_piece(value: Mapping[str, Any]) -> tuple[str, TokenUsage | None] | Failure:
+    """Base64 text and usage of a whole answer."""
     if value.get("error"):
         return in_stream(named(value["error"]))
     sound, used = value.get("audioContent", ""), value.get("usage")

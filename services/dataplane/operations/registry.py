@@ -24,6 +24,7 @@ from services.dataplane.operations import (
     google,
     inworld,
     inworld_transcription,
+    inworld_voice,
     mistral,
     openai_like,
     xai,
@@ -60,6 +61,7 @@ BY_PROTOCOL: Mapping[tuple[str, str], Serve] = {
     (GOOGLE, COUNT_CONTENTS): google.count_contents,
     (GOOGLE, COUNT_TOKENS): _with_codec(GOOGLE, google.count_tokens),
     (INWORLD_TTS, _SPEECH): inworld.serve,
+    (INWORLD_TTS, inworld_voice.VOICE.api): inworld_voice.passed,
     (INWORLD_TTS, "audio.transcriptions"): inworld_transcription.serve,
     (VERTEX, "embeddings"): google.embeddings,
     (VERTEX, "images"): _with_codec(VERTEX, google.images),
@@ -89,6 +91,8 @@ def translate(call: OperationCall, candidate: Candidate) -> Translation:
     own = BY_PROTOCOL.get((protocol, api))
     if own is not None:
         return own(call, candidate)
+    if api == inworld_voice.VOICE.api:
+        return inworld_voice.spoken_elsewhere(call, candidate, translate)
     if api == COUNT_CONTENTS:
         return _counted_contents(call, candidate)
     if api == COUNT_TOKENS:

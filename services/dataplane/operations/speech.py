@@ -1,8 +1,10 @@
-"""Kinds of sound, as OpenAI's speech API names them."""
+"""Kinds of sound as OpenAI's speech API names them, and who may have which voice."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+
+from services.core.policy.provider_types import AZURE, INWORLD_TTS, OPENAI
 
 DEFAULT_FORMAT = "mp3"
 
@@ -20,3 +22,18 @@ KINDS: Mapping[str, str] = {
 def kind_of(response_format: str) -> str:
     """Content type of a `response_format`; of one that is not known, bytes."""
     return KINDS.get(response_format or DEFAULT_FORMAT, "application/octet-stream")
+
+
+_OPENAI_VOICES = frozenset(
+    ["alloy", "ash", "ballad", "coral", "echo", "fable", "onyx", "nova", "sage", "shimmer", "verse", "marin", "cedar"]
+)
+_OWN_VOICE = "voice_"
+"""What ids of voices that OpenAI's customers made begin with."""
+
+
+def may_have_voice(kind: str, voice: str) -> bool:
+    """Whether a provider of type `kind` may have a voice of that name; of most nobody knows."""
+    is_openais = voice in _OPENAI_VOICES or voice.startswith(_OWN_VOICE)
+    if kind in {OPENAI, AZURE}:
+        return is_openais
+    return not (kind == INWORLD_TTS and voice in _OPENAI_VOICES)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from services.core.errors import InvalidRequest
 from services.core.policy.names import split_model
 from services.core.policy.preferences import LabelDemand, Preferences
-from services.core.policy.provider_types import AZURE, INWORLD_TTS, OPENAI
+from services.core.policy.provider_types import INWORLD_TTS, OPENAI
 from services.core.policy.selection import unlabelled
 from services.core.policy.snapshot import CompiledProvider, Snapshot, Target
 from services.core.routing.context import RequestContext
@@ -15,6 +15,7 @@ from services.core.routing.named import named
 from services.core.routing.plan import Candidate, Plan, Undecided
 from services.core.values import changed
 from services.dataplane.operations.registry import speaks
+from services.dataplane.operations.speech import may_have_voice
 from services.dataplane.voice.wish import Wish
 from services.runtime.catalogue.knowledge import kind_of
 
@@ -22,11 +23,6 @@ Decide = Callable[[RequestContext], Plan | Undecided]
 
 _SPEECH = "speech"
 """Kind of models that speak."""
-_OPENAI_VOICES = frozenset(
-    ["alloy", "ash", "ballad", "coral", "echo", "fable", "onyx", "nova", "sage", "shimmer", "verse", "marin", "cedar"]
-)
-_OWN_VOICE = "voice_"
-"""What ids of voices that OpenAI's customers made begin with."""
 _DEFAULTS: Mapping[str, str] = {INWORLD_TTS: "inworld-tts-2", OPENAI: "gpt-4o-mini-tts"}
 """The model that a provider speaks with where nobody names one, by its type."""
 _FAMILIES: Mapping[str, str] = {"inworld-tts-": INWORLD_TTS}
@@ -44,7 +40,7 @@ def speech_plan(snapshot: Snapshot, wish: Wish, context: RequestContext, decide:
         InvalidRequest: There is nobody who could speak; it says what is missing.
     """
     labels = context.preferences.labels
-    names = [_known_name(snapshot, name) for name in wish.models] or [_first_that_fits(snapshot, wish.voice, labels)]
+    names = [known_name(snapshot, name) for name in wish.models] or [_first_that_fits(snapshot, wish.voice, labels)]
     plan = decide(
         RequestContext(
             model=names[0],
@@ -74,7 +70,7 @@ def voices_of(snapshot: Snapshot, wish: Wish, plan: Plan) -> Mapping[str, str]:
     """The voice at each target of the plan, by its model id."""
     own: dict[str, str] = {}
     for name, voice in wish.voices.items():
-        found = named(snapshot, _known_name(snapshot, name))
+        found = named(snapshot, known_name(snapshot, name))
         targets = found.router.named if found.router is not None else [t.model for t in found.targets]
         own.update(dict.fromkeys(targets, voice))
     return {c.target.model: own.get(c.target.model, wish.voice) for c in plan.candidates}
@@ -87,7 +83,7 @@ def raw_rate(candidate: Candidate, wish: Wish) -> int:
     return 24_000
 
 
-def _known_name(snapshot: Snapshot, name: str) -> str:
+def known_name(snapshot: Snapshot, name: str) -> str:
     """`name`, or what this policy calls it: Inworld's models go by their bare names, or behind "inworld/"."""
     found = named(snapshot, name)
     if found.router is not None or found.targets:
@@ -109,7 +105,7 @@ def _first_that_fits(snapshot: Snapshot, voice: str, labels: tuple[LabelDemand, 
     demands, others = (*snapshot.demands, *labels), []
     for model, provider in _speaking(snapshot):
         why = unlabelled(provider, demands)
-        if not why and _may_have(provider.type, voice):
+        if not why and may_have_voice(provider.type, voice):
             return model
         others.append(f"{model}: {why or 'it has no such voice'}")
     have = "; ".join(others) or "it has no provider of speech"
@@ -134,11 +130,3 @@ def _is_speech(target: Target) -> bool:
     """Whether a model of policy makes speech: as the catalogue says, or its name."""
     named = _SPEECH in {target.kind, kind_of(target.upstream_model)} or target.provider.protocol == INWORLD_TTS
     return named and speaks(target)
-
-
-def _may_have(kind: str, voice: str) -> bool:
-    """Whether a provider of type `kind` may have a voice of that name; of most nobody knows."""
-    is_openais = voice in _OPENAI_VOICES or voice.startswith(_OWN_VOICE)
-    if kind in {OPENAI, AZURE}:
-        return is_openais
-    return not (kind == INWORLD_TTS and voice in _OPENAI_VOICES)

@@ -61,6 +61,8 @@ class _ApiEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Api.ValueType], _
     """OpenAI responses that a provider keeps: {"id", "action", "query"}, with the action "retrieve", "delete", "cancel"
     or "input_items", and the query as a list of pairs.
     """
+    API_INWORLD_SPEECH: _Api.ValueType  # 16
+    """Inworld's speech from text."""
 
 class Api(_Api, metaclass=_ApiEnumTypeWrapper):
     """The API, and with it the dialect, of a request in bytes."""
@@ -99,6 +101,8 @@ API_STORED_RESPONSES: Api.ValueType  # 15
 """OpenAI responses that a provider keeps: {"id", "action", "query"}, with the action "retrieve", "delete", "cancel"
 or "input_items", and the query as a list of pairs.
 """
+API_INWORLD_SPEECH: Api.ValueType  # 16
+"""Inworld's speech from text."""
 Global___Api: _TypeAlias = Api  # noqa: Y015
 
 @_typing.final
