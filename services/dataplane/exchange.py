@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.core.errors import Failure, FailureKind
+from services.core.pricing import TokenUsage
 from services.core.values import Value
-from services.dataplane.translation import TokenUsage
 
 TRUNCATED = Failure(FailureKind.STREAM_TRUNCATED, "the stream ended without its terminal event")
 EMPTY = Failure(FailureKind.EMPTY_ANSWER, "the provider's answer holds nothing, and no reason for it")

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from services.core.attempts.effects import StartAttempt
 from services.core.attempts.events import Event, HedgeDue
+from services.core.routing.plan import Candidate
+from services.core.values import changed
 from services.dataplane.attempt import Attempt
 from services.dataplane.trail import AttemptTrail
 from services.runtime.clock import Clock
@@ -93,3 +95,12 @@ class Flights:
         assert first.task is not None, "it is among the done ones"
         task, first.task = first.task, None
         return task.result()
+
+
+def addressed(candidate: Candidate, address: int) -> Candidate:
+    """The candidate at one of its provider's addresses, by its place in `endpoints`."""
+    provider = candidate.target.provider
+    if not provider.endpoints:
+        return candidate
+    at = replace(provider, base_url=provider.endpoints[address].base_url)
+    return changed(candidate, target=replace(candidate.target, provider=at))

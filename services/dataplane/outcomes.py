@@ -91,6 +91,8 @@ class Outcomes:
             outcome.user_hash = trail.user_hash
         if trail.cost_usd is not None:
             outcome.cost_usd = trail.cost_usd
+        if trail.invalid_json is not None:
+            outcome.invalid_json = trail.invalid_json
         if trail.content_at:
             outcome.time_to_first_token_ms = (trail.content_at - trail.started) * 1000.0
         if trail.usage is not None:

@@ -75,6 +75,8 @@ def _fill_times(record: RequestRecord, trail: Trail) -> None:
         record.time_to_first_token_ms = (trail.content_at - trail.started) * 1000.0
     if trail.audio_at:
         record.time_to_first_audio_ms = (trail.audio_at - trail.started) * 1000.0
+    if trail.invalid_json is not None:
+        record.invalid_json = trail.invalid_json
 
 
 def _fill_facts(record: DecisionFacts, facts: KeptFacts, plan: Plan | None) -> None:

@@ -38,10 +38,10 @@ from services.core.attempts.verdicts import caller_status
 from services.core.errors import ChainFailed, Clock, Failure, FailureKind, InvalidRequest
 from services.core.policy.rules import CommitRule
 from services.core.routing.plan import Candidate, Plan
-from services.core.values import changed
 from services.dataplane.attempt import Attempt, AttemptError, Bounds, StreamBroken
 from services.dataplane.credentials import hide
-from services.dataplane.flights import Flight, Flights
+from services.dataplane.flights import Flight, Flights, addressed
+from services.dataplane.json_text import JsonText
 from services.dataplane.mending import may_be_mended
 from services.dataplane.rehearsal import marked
 from services.dataplane.trail import AttemptTrail, Trail, evidence_of, told_verdict
@@ -207,7 +207,7 @@ class Run:
         if trail.candidate.target.provider.fault is not None:
             transport = runner.rehearsals.transport(transport, self._trail, trail)
         flight.secret = secret
-        candidate = self._addressed(trail.candidate, effect.address)
+        candidate = addressed(trail.candidate, effect.address)
         clocks = candidate.clocks
         named = "headers" in candidate.named_clocks
         bounds = Bounds(clocks, effect.total, effect.first_content, self._inbound.stream, named)
@@ -232,15 +232,10 @@ class Run:
     def _translation(self, candidate: Candidate, kind: Kind) -> Translation:
         if kind in _MENDING and self._emitted is not None:
             return self._inbound.mend(candidate, kind, self._emitted)
-        return self._inbound.translate(candidate)
-
-    def _addressed(self, candidate: Candidate, address: int) -> Candidate:
-        """The candidate at one of its provider's addresses."""
-        provider = candidate.target.provider
-        if not provider.endpoints:
-            return candidate
-        at = replace(provider, base_url=provider.endpoints[address].base_url)
-        return changed(candidate, target=replace(candidate.target, provider=at))
+        translation = self._inbound.translate(candidate)
+        if self._inbound.context.asks_json:
+            translation.facts.json = JsonText()
+        return translation
 
     def _commit(self, flight: Flight) -> None:
         trail = flight.trail
@@ -339,6 +334,8 @@ class Run:
         total.usage, total.cost_usd, total.cost_is_providers = trail.usage, trail.cost_usd, trail.cost_is_providers
         total.native_finish_reason = facts.native_finish_reason
         total.finish_reason, total.response_id = facts.finish_reason, facts.response_id
+        if facts.json is not None:
+            total.invalid_json = facts.json.is_invalid(facts.finish_reason)
         total.warn(facts.warnings)
         if not total.content_at:
             total.content_at = trail.content_at

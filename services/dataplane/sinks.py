@@ -30,6 +30,8 @@ def metrics_sink(metrics: Metrics) -> RecordSink:
             metrics.first_token(trail.api, trail.content_at - trail.started)
         if trail.audio_at:
             metrics.first_audio(trail.api, trail.audio_at - trail.started)
+        if trail.invalid_json is not None:
+            metrics.json_answer(router, trail.provider, invalid=trail.invalid_json)
         for attempt in trail.attempts:
             provider = attempt.candidate.target.provider.name
             metrics.attempt(provider, _result(attempt), max(0.0, attempt.ended - attempt.started))

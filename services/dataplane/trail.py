@@ -103,6 +103,8 @@ class Trail(MutableValue):
     caller_trace: Mapping[str, str] = field(default_factory=dict)
     """What the caller calls the request in its own traces, bounded."""
     finish_reason: str = ""
+    invalid_json: bool | None = None
+    """JSON was asked for, and the answer's text is none; None: it was not, or nobody can say."""
     response_id: str = ""
     warnings: list[str] = field(default_factory=list)
     inbound_span: bool = False

@@ -98,6 +98,8 @@ class CrossTranslation:
         self.facts.native_finish_reason = decoded.native_finish_reason
         self.facts.response_id = decoded.id
         self.facts.warnings.extend(decoded.warnings)
+        if self.facts.json is not None:
+            self.facts.json.add_answer(decoded)
         return None
 
     def render(self, evidence: Evidence) -> bytes:

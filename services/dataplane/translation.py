@@ -24,6 +24,7 @@ from services.core.pricing import TokenUsage as TokenUsage  # noqa: PLC0414 - a 
 from services.core.routing.context import RequestContext
 from services.core.routing.plan import Candidate, Plan, Undecided
 from services.core.values import MutableValue, Value, field
+from services.dataplane.json_text import JsonText
 from services.dataplane.transport.port import UpstreamRequest
 
 MODEL_HEADER = "x-turnout-model"
@@ -85,6 +86,7 @@ class Facts(MutableValue):
     Attributes:
         chars: Characters of content seen: text, reasoning and arguments.
         texts: The text seen, in pieces; kept only when the candidate says so.
+        json: The text of an answer that is to be JSON; None: nobody asked for that.
         plain: Nothing but plain text was seen, so that the answer can be continued or repeated.
         created: The answer's own time stamp, seconds since the Unix epoch; 0: it has none.
         headers: Headers of the provider's answer, by lower-case name; empty until they have come.
@@ -99,6 +101,7 @@ class Facts(MutableValue):
     warnings: list[str] = field(default_factory=list)
     chars: int = 0
     texts: list[str] = field(default_factory=list)
+    json: JsonText | None = None
     plain: bool = True
     created: int = 0
     block: int = 0
@@ -117,6 +120,8 @@ class Facts(MutableValue):
         """Note text that `progress` brought."""
         self.chars += len(text)
         progress.tokens += tokens_of(len(text))
+        if self.json is not None:
+            self.json.add(text)
         if keep:
             self.texts.append(text)
             progress.text += text

@@ -42,6 +42,7 @@ class Metrics:
         self._costs = self._counter("turnout_cost_usd_total", "provider")
         self._shadows = self._counter("turnout_shadows_total", "router", "result")
         self._shadow_costs = self._counter("turnout_shadow_cost_usd_total", "router")
+        self._json_answers = self._counter("turnout_json_answers_total", "router", "provider", "result")
         self._http = self._counter("turnout_http_requests_total", "route", "status")
         self._spans = self._counter("turnout_spans_total", "result")
         self._hedges = self._counter("turnout_hedges_total", "result")
@@ -93,6 +94,10 @@ class Metrics:
         """Count what a shadow cost."""
         if cost_usd:
             _add(self._shadow_costs.child(router), cost_usd)
+
+    def json_answer(self, router: str, provider: str, *, invalid: bool) -> None:
+        """Count an answer that was to be JSON: whether it is."""
+        _add(self._json_answers.child(router, provider, "invalid" if invalid else "valid"), 1)
 
     def hedge(self, result: str) -> None:
         """Count a hedge: started, won or refused."""

@@ -93,6 +93,7 @@ Metric = Literal[
     "turnout_learned_tables_age_seconds",
     "turnout_shadows_total",
     "turnout_shadow_cost_usd_total",
+    "turnout_json_answers_total",
     "turnout_learning_decisions_total",
     "turnout_learning_duration_seconds",
     "turnout_learning_tables",
@@ -124,6 +125,8 @@ METRIC_MEANINGS: dict[Metric, str] = {
     "turnout_shadows_total": "Shadows by router and result: ok, failed, broken, cancelled, or why it was not sent (rate, "
     "cost, unpriced, busy, ending).",
     "turnout_shadow_cost_usd_total": "Cost of shadows in US dollars by router; in no other counter.",
+    "turnout_json_answers_total": "Answers that were to be JSON, by router, provider and result (valid, invalid); those that "
+    "were cut, refused, call tools, or are longer than 262,144 characters are not judged.",
     "turnout_learning_decisions_total": "Control plane: decisions by what was learned that workers reported, by what "
     "became of them: kept, refused (malformed).",
     "turnout_learning_duration_seconds": "Control plane: how long it took to learn one table.",

@@ -53,6 +53,7 @@ def read_facts(
     *,
     user: str = "",
     needs: frozenset[str] = frozenset(),
+    asks_json: bool = False,
     least_tokens: int = 0,
     parameters: Iterable[str] = (),
 ) -> RequestContext:
@@ -61,6 +62,7 @@ def read_facts(
     Args:
         user: Sticky unit when the body has none of its own.
         needs: Capabilities that the request uses; `needs.py` finds them.
+        asks_json: Its answer is to be JSON.
         least_tokens: Tokens that its prompt has at least.
         parameters: Names of all members of the body; read only if the caller requires that they are supported.
 
@@ -90,6 +92,7 @@ def read_facts(
         user=_user(extra, body) or user,
         session=user,
         needs=needs,
+        asks_json=asks_json,
         least_tokens=least_tokens,
         clocks=_clocks(fallback, warnings) if fallback else {},
         caller_trace=caller_trace(body, warnings) if body.get("trace") or body.get("session_id") else {},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,7 @@ _PARAMETERS: Mapping[bytes, str] = {
 """Members of `generationConfig`, and what OpenRouter calls them."""
 
 _SPELLINGS = ("", "_")
+_JSON = re.compile(rb'"response_?[mM]ime_?[tT]ype"\s*:\s*"application\\?/json"')
 
 
 def _member(members: Mapping[str, Any], camel: str, snake: str) -> bytes:
@@ -54,6 +56,11 @@ def content_needs(members: Mapping[str, Any]) -> frozenset[str]:
     if b"odalities" in config:
         needs |= {f"{kind.lower()}_output" for kind in ("AUDIO", "IMAGE") if f'"{kind}"'.encode() in config}
     return frozenset(needs)
+
+
+def content_asks_json(members: Mapping[str, Any]) -> bool:
+    """Whether the answer is to be JSON, by a schema or without one."""
+    return _JSON.search(_member(members, "generationConfig", "generation_config")) is not None
 
 
 def content_parameters(members: Mapping[str, Any]) -> set[str]:

@@ -31,6 +31,7 @@ _MIME = re.compile(rb'"mime_?[tT]ype"\s*:\s*"(image|audio|video|application)/')
 _NEED_OF_MIME = {b"image": "vision", b"audio": "audio", b"video": "video", b"application": "files"}
 _MEDIA = frozenset(("vision", "audio", "video", "files"))
 _SCHEMA = re.compile(rb'"type"\s*:\s*"json_schema"')
+_JSON = re.compile(rb'"type"\s*:\s*"json_(?:schema|object)"')
 _EMPTY = {b"", b"null", b"[]", b"{}", b"false"}
 
 SURE_BYTES_PER_TOKEN = 8
@@ -81,6 +82,16 @@ def needs_of(
         asked = bytes(members["modalities"])
         needs |= {f"{kind}_output" for kind in ("audio", "image") if f'"{kind}"'.encode() in asked}
     return frozenset(needs)
+
+
+def asks_json(members: Mapping[str, Any], form: str = "response_format") -> bool:
+    """Whether the answer is to be JSON, by a schema or without one.
+
+    Args:
+        members: Members of the body, each JSON text.
+        form: Name of the member that says so.
+    """
+    return _given(members, form) and _JSON.search(members[form]) is not None
 
 
 def _given(members: Mapping[str, Any], name: str) -> bool:

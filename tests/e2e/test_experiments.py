@@ -54,7 +54,8 @@ ROUTER = {
 async def answer(request: web.Request) -> web.Response:
     if request.path.startswith("/bad") and (await request.json())["messages"][0]["content"] == "fail":
         return web.json_response({"error": {"message": "no"}}, status=500)
-    message = {"role": "assistant", "content": "hello"}
+    good = request.path.startswith("/good")
+    message = {"role": "assistant", "content": '{"hello": true}' if good else "Sure! {}"}
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
     usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
     return web.json_response(
@@ -81,8 +82,8 @@ class Suite:
     admin: PolicyAdmin
     store: MemoryStore
 
-    async def ask(self, user: str, text: str = "hi") -> Any:
-        body = {"model": "inworld/split", "user": user, "messages": [{"role": "user", "content": text}]}
+    async def ask(self, user: str, text: str = "hi", **more: Any) -> Any:
+        body = {"model": "inworld/split", "user": user, "messages": [{"role": "user", "content": text}], **more}
         return await self.http.post("/v1/chat/completions", json=body)
 
     async def report(self, **query: str) -> Any:
@@ -202,6 +203,20 @@ async def test_failures_and_repetitions_are_seen(suite: Suite) -> None:
     assert metrics["b"]["error_rate"] == 1.0
     assert metrics["a"]["error_rate"] == 0.0
     assert metrics["a"]["repeat_rate"] == pytest.approx(0.5)
+
+
+async def test_answers_that_were_to_be_json_and_are_none_count_against_their_variant(suite: Suite) -> None:
+    for n in range(20):
+        await suite.ask(f"user-{n}")
+    report = await suite.seen(20)
+    assert {c["metric"] for c in report["comparisons"]}.isdisjoint({"invalid_json_rate"}), "nobody asked for JSON"
+    for n in range(40):
+        assert (await suite.ask(f"user-{n}", response_format={"type": "json_object"})).status_code == 200
+    report = await suite.seen(60)
+    metrics = {arm["variant_id"]: arm["metrics"] for arm in report["arms"]}
+    assert (metrics["a"]["invalid_json_rate"], metrics["b"]["invalid_json_rate"]) == (0.0, 1.0)
+    (compared,) = [c for c in report["comparisons"] if c["metric"] == "invalid_json_rate"]
+    assert (compared["role"], compared["goal"], compared["difference"]) == ("secondary", "decrease", 1.0)
 
 
 async def test_evidence_is_kept_while_the_control_plane_is_away(suite: Suite) -> None:

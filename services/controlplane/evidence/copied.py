@@ -2,7 +2,7 @@
 
 Every table has a number per row, `seq`, that only rises, and a unique `id`. A copy remembers how far it has come with
 each evidence that it was made from. Rows may be sent twice, and after a change of the replica that is copied from
-everything is sent again at worst.
+everything is sent again at worst. A file of an older release gets the columns that it lacks when it is opened.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import secrets
 import sqlite3
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -131,8 +132,27 @@ def _opened(path: Path | None, schema: str) -> sqlite3.Connection:
 def _connected(path: Path | str, schema: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, check_same_thread=False)
     try:
-        connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + _SCHEMA + schema)
+        connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;")
+        _widen(connection, _SCHEMA + schema)
+        connection.executescript(_SCHEMA + schema)
     except sqlite3.Error:
         connection.close()
         raise
     return connection
+
+
+def _widen(connection: sqlite3.Connection, schema: str) -> None:
+    """Add the columns that tables of an older release's file lack, before an index of the schema needs them.
+
+    Rows that are there have nothing in them, or the column's default, which one that is NOT NULL must have.
+    """
+    with closing(sqlite3.connect(":memory:")) as wanted:
+        wanted.executescript(schema)
+        tables = [name for (name,) in wanted.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for table in tables:
+            info = f"PRAGMA table_info({table})"
+            known = {name for _, name, *_ in connection.execute(info)}
+            for _, name, kind, not_null, default, _ in wanted.execute(info) if known else ():
+                if name not in known:
+                    rule = (" NOT NULL" if not_null else "") + ("" if default is None else f" DEFAULT {default}")
+                    connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}{rule}")

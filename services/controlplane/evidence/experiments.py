@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from services.controlplane.board import Board
@@ -15,9 +15,10 @@ from services.controlplane.store.base import Recorded
 from services.core.discovery.messages import documents_of
 from services.core.errors import InvalidRequest, NotFound, PolicyRejected, RouterError
 from services.core.experiments.auto_ramp import Move, next_move
-from services.core.experiments.metrics import specs_of
+from services.core.experiments.metrics import INVALID_JSON_RATE, SECONDARY, MetricSpec, specs_of
 from services.core.experiments.ramps import routes_of
 from services.core.experiments.report import Arm, Report, report_of
+from services.core.experiments.sums import Sums
 from services.core.policy.compile import Problems
 from services.core.policy.documents import Ramp, ResourceKey, Route, Router
 from services.core.policy.snapshot import CompiledRoute, Snapshot
@@ -122,6 +123,7 @@ class Experiments:
         specs = specs_of(rule.metrics if rule is not None else (), store.feedback_names(name))
         slow = store.p95_ttft(name, control, since)
         sums = {spec.name: store.sums(name, spec, since, slow) for spec in specs}
+        specs = [spec for spec in specs if not _is_idle(spec, sums[spec.name])]
         settled = experiment.weights_since + SETTLE_SECONDS if experiment.weights_since else 0.0
         counts = store.counts(name, since, max(since, settled))
         weights = {v.variant_id: v.weight for v in experiment.compiled.variants}
@@ -186,6 +188,11 @@ class AutoRamps:
             log.warning("the ramp of %s was not moved: %s", experiment.name, error.message)
             return
         log.info("the ramp of %s: %s", experiment.name, note.message)
+
+
+def _is_idle(spec: MetricSpec, sums: Mapping[str, Sums]) -> bool:
+    """Whether a metric is about answers in JSON that nobody asks for: one more p value would only weaken the others."""
+    return spec.name == INVALID_JSON_RATE and spec.role == SECONDARY and not any(found.x for found in sums.values())
 
 
 def _pairs(router: Router, compiled: Snapshot) -> list[tuple[Route, CompiledRoute]]:

@@ -136,6 +136,7 @@ def _seen(outcome: pb.Outcome) -> Seen:
         ttft=outcome.time_to_first_token_ms if outcome.HasField("time_to_first_token_ms") else None,
         duration=outcome.duration_ms,
         output=outcome.output_tokens,
+        invalid_json=outcome.invalid_json if outcome.HasField("invalid_json") else None,
     )
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from services.controlplane.evidence.copied import IGNORE, CopiedTables
-from services.core.experiments.metrics import PER_UNIT, SLOW_RATE, MetricSpec
+from services.core.experiments.metrics import INVALID_JSON_RATE, PER_UNIT, SLOW_RATE, MetricSpec
 from services.core.experiments.sums import Sums
 from services.core.values import Value
 
@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS requests (
   seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
   experiment TEXT NOT NULL, arm TEXT NOT NULL, unit TEXT NOT NULL, at REAL NOT NULL,
   failed INTEGER, aborted INTEGER, refused INTEGER, repeated INTEGER, failed_over INTEGER,
-  cost REAL, ttft REAL, duration REAL, output INTEGER);
+  cost REAL, ttft REAL, duration REAL, output INTEGER, invalid_json INTEGER);
 CREATE INDEX IF NOT EXISTS requests_by_experiment ON requests (experiment, at);
 CREATE INDEX IF NOT EXISTS requests_by_unit ON requests (unit, at);
 CREATE TABLE IF NOT EXISTS feedback (
@@ -45,6 +45,7 @@ _RATIOS: Mapping[str, tuple[str, str]] = {
     "duration": ("duration", "1"),
     "output_tokens": ("output", "1"),
     "refusal_rate": ("refused", "1"),
+    INVALID_JSON_RATE: ("COALESCE(invalid_json, 0)", "invalid_json IS NOT NULL"),
     "abort_rate": ("aborted", "1"),
     "repeat_rate": ("repeated", "1"),
     "failover_rate": ("failed_over", "1"),
@@ -69,6 +70,8 @@ class Seen(Value, frozen=True):
     ttft: float | None = None
     duration: float = 0.0
     output: int = 0
+    invalid_json: bool | None = None
+    """None: JSON was not asked for, or nobody can say."""
 
 
 class Observed(Value, frozen=True):

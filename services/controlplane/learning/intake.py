@@ -65,6 +65,11 @@ def _problem(outcome: pb.Outcome) -> str:
     return problem_of(outcome.learned)
 
 
+def _is_whole(outcome: pb.Outcome) -> bool:
+    """Whether it is an answer that was of use, as far as can be seen from here."""
+    return outcome.outcome == "ok" and outcome.finish_reason != "content_filter" and not outcome.invalid_json
+
+
 def _made(outcome: pb.Outcome) -> Made:
     variant = VariantName(outcome.router_id, outcome.route_id, outcome.variant_id)
     kept = Kept(
@@ -72,7 +77,7 @@ def _made(outcome: pb.Outcome) -> Made:
         at=seconds_of(outcome.at),
         user=outcome.user_hash,
         served=outcome.served_model,
-        whole=outcome.outcome == "ok" and outcome.finish_reason != "content_filter",
+        whole=_is_whole(outcome),
         repeated=False,
         cost=outcome.cost_usd if outcome.HasField("cost_usd") else None,
         seconds=outcome.time_to_first_token_ms / 1e3 if outcome.HasField("time_to_first_token_ms") else None,

@@ -24,7 +24,7 @@ class Kept(Value, frozen=True):
         at: When the request arrived, seconds since the Unix epoch.
         user: Its user, hashed; empty: none.
         served: Model that served; empty: none did.
-        whole: The answer came whole, was not refused and not broken off by its caller.
+        whole: The answer came whole, was not refused, not broken off by its caller, and is JSON if that was asked for.
         repeated: The same was asked again within a minute.
         cost: US dollars; None: not known.
         seconds: To the first content; None: there was none.

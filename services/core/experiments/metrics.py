@@ -15,6 +15,7 @@ INCREASE, DECREASE = "increase", "decrease"
 PRIMARY, GUARDRAIL, SECONDARY = "primary", "guardrail", "secondary"
 MEAN, PER_UNIT = "mean", "per_unit"
 SLOW_RATE = "slow_rate"
+INVALID_JSON_RATE = "invalid_json_rate"
 
 BUILT_IN: Mapping[str, str] = {
     "error_rate": "share of requests that failed or broke; those that the caller gave up are left out",
@@ -24,6 +25,7 @@ BUILT_IN: Mapping[str, str] = {
     "duration": "mean milliseconds to the end",
     "output_tokens": "mean tokens of an answer",
     "refusal_rate": "share of requests that the model refused",
+    INVALID_JSON_RATE: "share of answers that were to be JSON and are none; those that were cut, refused or call tools are left out",
     "abort_rate": "share of requests that the caller gave up",
     "repeat_rate": "share of requests that the same unit sent again within a minute",
     "failover_rate": "share of requests that another target than the first one served",

@@ -24,6 +24,7 @@ class RequestContext(Value, frozen=True):
         user: Sticky unit; empty: each request draws anew.
         session: The conversation that it belongs to; empty: not said.
         needs: Capabilities that the request uses, by their names in `Capabilities`: "tools", "vision" and so on.
+        asks_json: The answer is to be JSON, by a schema or without one.
         least_tokens: Tokens that the prompt has at least; 0: few, or not known.
         clocks: Clocks of this request by name, in seconds, above all other levels.
         default_clocks: Clocks that the called API brings along, in seconds, for those that nobody set.
@@ -44,6 +45,7 @@ class RequestContext(Value, frozen=True):
     user: str = ""
     session: str = ""
     needs: frozenset[str] = frozenset()
+    asks_json: bool = False
     least_tokens: int = 0
     clocks: Mapping[str, float] = {}
     default_clocks: Mapping[str, float] = {}

@@ -25,7 +25,7 @@ from services.dataplane.sse import frame
 from services.dataplane.translate import CrossTranslation, laid_over
 from services.dataplane.translation import EVENT_STREAM, Emitted, Evidence, InboundRequest, Translation
 from services.wire.chat_facts import FACT_FIELDS, condition_messages, read_facts
-from services.wire.needs import least_tokens, needs_of
+from services.wire.needs import asks_json, least_tokens, needs_of
 
 
 class AnthropicMessages:
@@ -55,6 +55,7 @@ class AnthropicMessages:
             facts,
             user=user if isinstance(user, str) and user else session,
             needs=needs,
+            asks_json=asks_json(members, form),
             least_tokens=least_tokens(messages, needs),
             parameters=members,
         )

@@ -70,6 +70,7 @@ class AnthropicPassthrough(Passthrough):
         self.facts.finish_reason = FINISH_REASONS.get(message.stop_reason or "", "")
         if message.usage is not None:
             self.facts.usage = to_usage(message.usage)
+        self._keep_json(body)
         return None
 
     def render(self, evidence: Evidence) -> bytes:

@@ -38,7 +38,7 @@ from services.dataplane.translation import (
     Translation,
 )
 from services.wire.chat_facts import FACT_FIELDS, condition_messages, read_facts
-from services.wire.google_facts import content_needs, content_parameters, turns_of
+from services.wire.google_facts import content_asks_json, content_needs, content_parameters, turns_of
 from services.wire.needs import least_tokens
 
 _PLACE = "models/"
@@ -60,6 +60,7 @@ class GenerateContent(AnsweringDialect):
             facts,
             user=headers.get("x-session-id", ""),
             needs=needs,
+            asks_json=content_asks_json(members),
             least_tokens=least_tokens(members["contents"], needs),
             parameters=content_parameters(members),
         )

@@ -87,6 +87,8 @@ class GeminiPassthrough(Passthrough):
         facts = self.facts
         facts.response_id, facts.created, facts.usage = found.id, found.created, found.usage
         facts.finish_reason, facts.native_finish_reason = found.finish_reason, found.native_finish_reason
+        if facts.json is not None:
+            facts.json.add_answer(found)
         return None
 
     def render(self, evidence: Evidence) -> bytes:

@@ -32,7 +32,7 @@ from services.dataplane.translation import EVENT_STREAM, Emitted, Evidence, Fact
 from services.dataplane.voice.history import with_own_words
 from services.dataplane.voice.wish import Speakable
 from services.wire.chat_facts import FACT_FIELDS, condition_messages, read_facts
-from services.wire.needs import least_tokens, needs_of
+from services.wire.needs import asks_json, least_tokens, needs_of
 
 _FACTS = (*FACT_FIELDS, "reasoning")
 _NOT_NULL = b"null"
@@ -67,6 +67,7 @@ class OpenAiChat:
             facts,
             user=session if isinstance(session, str) and session else user,
             needs=needs,
+            asks_json=asks_json(members),
             least_tokens=least_tokens(messages, needs),
             parameters=members,
         )

@@ -94,6 +94,7 @@ class OpenAiPassthrough(Passthrough):
         except NotAnObject:
             return NOT_PROTOCOL
         self._learn(answer)
+        self._keep_json(body)
         return None
 
     def render(self, evidence: Evidence) -> bytes:

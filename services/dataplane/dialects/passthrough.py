@@ -46,6 +46,14 @@ class Passthrough:
         self._members: Members = {}
         self._shown = False
 
+    def _keep_json(self, body: bytes) -> None:
+        """Keep the text of a whole answer that is to be JSON; other answers are not decoded for it."""
+        if self.facts.json is None:
+            return
+        found = self._codec.decode(body)
+        if not isinstance(found, Failure):
+            self.facts.json.add_answer(found)
+
     def request(self, credential: str) -> UpstreamRequest:
         target = self._candidate.target
         return self._codec.request(target, credential, self._body, self._inbound, stream=self._stream)

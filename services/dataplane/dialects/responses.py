@@ -42,7 +42,7 @@ from services.dataplane.translation import (
     Untranslatable,
 )
 from services.wire.chat_facts import FACT_FIELDS, condition_messages, read_facts
-from services.wire.needs import least_tokens, needs_of
+from services.wire.needs import asks_json, least_tokens, needs_of
 
 _FACTS = (*FACT_FIELDS, "reasoning", "safety_identifier", "prompt_cache_key", "conversation")
 _TOOL = re.compile(rb'"type"\s*:\s*"(function|web_search|mcp|custom|file_search|code_interpreter)')
@@ -77,6 +77,7 @@ class OpenAiResponses:
             facts,
             user=_unit(facts, headers),
             needs=needs,
+            asks_json=asks_json(members, "text"),
             least_tokens=least_tokens(members.get("input"), needs),
             parameters=members,
         )

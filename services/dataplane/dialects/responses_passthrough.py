@@ -71,6 +71,7 @@ class ResponsesPassthrough(Passthrough):
         except NotAnObject:
             return NOT_PROTOCOL
         self._learn(response)
+        self._keep_json(body)
         return None
 
     def render(self, evidence: Evidence) -> bytes:

@@ -70,6 +70,7 @@ class _TypedRequest:
             metadata=plain_struct(request.metadata),
             user=request.user,
             needs=frozenset(needs),
+            asks_json=request.response_format.type in {"json_object", "json_schema"},
             least_tokens=least_tokens(texts.encode(), needs),
         )
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 from pathlib import Path
 
-from services.controlplane.evidence.copied import CopiedTables, Rows
+import pytest
+
+from services.controlplane.evidence.copied import IGNORE, CopiedTables, Rows
 from services.controlplane.evidence.store import EvidenceStore, Observed, Seen
 
 
@@ -68,3 +71,65 @@ def test_what_another_release_has_more_is_left_out() -> None:
     to.take(source.evidence_id, more)
     to.take(source.evidence_id, Rows("moods", ["id"], [["x"]], 1))
     assert content(to)["requests"] == content(source)["requests"]
+
+
+OLD = "CREATE TABLE IF NOT EXISTS things (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, size REAL{more});"
+NEW = OLD.format(more=", mood TEXT, count INTEGER NOT NULL DEFAULT 7, word TEXT DEFAULT 'it''s'")
+NEW += "CREATE INDEX IF NOT EXISTS things_by_mood ON things (mood);"
+
+
+def things(path: Path | None, schema: str) -> CopiedTables:
+    return CopiedTables(path, schema, {"things": IGNORE})
+
+
+def test_a_file_of_an_older_release_gets_the_columns_that_it_lacks_and_keeps_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / "things.sqlite"
+    old = things(path, OLD.format(more=""))
+    with old.db:
+        old.insert("things", ("id", "size"), [("a", 1.5)])
+    old.close()
+    new = things(path, NEW)
+    with new.db:
+        new.insert("things", ("id", "size", "mood", "count"), [("b", 2.5, "good", 1)])
+    assert new.evidence_id == old.evidence_id
+    assert new.rows("SELECT id, size, mood, count, word FROM things") == [
+        ("a", 1.5, None, 7, "it's"),
+        ("b", 2.5, "good", 1, "it's"),
+    ]
+    copy_of = things(None, NEW)
+    found = new.after({}, 10)
+    assert found is not None
+    copy_of.take(new.evidence_id, found)
+    assert copy_of.rows("SELECT * FROM things") == new.rows("SELECT * FROM things")
+    new.close()
+    # Nothing is lacking any more; and an older release that comes back reads what it knows.
+    for schema in (NEW, OLD.format(more="")):
+        again = things(path, schema)
+        assert again.rows("SELECT id, mood FROM things") == [("a", None), ("b", "good")]
+        again.close()
+
+
+def test_a_column_that_old_rows_cannot_have_is_told_and_not_taken_for_a_broken_file(tmp_path: Path) -> None:
+    path = tmp_path / "things.sqlite"
+    old = things(path, OLD.format(more=""))
+    with old.db:
+        old.insert("things", ("id",), [("a",)])
+    old.close()
+    with pytest.raises(sqlite3.OperationalError, match="NOT NULL"):
+        things(path, OLD.format(more=", mood TEXT NOT NULL"))
+    assert things(path, OLD.format(more="")).evidence_id == old.evidence_id
+
+
+def test_evidence_that_was_kept_before_json_was_judged_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "evidence.sqlite"
+    before = EvidenceStore(path)
+    grow(before, random.Random(1), 5)
+    with before.db:
+        before.db.execute("ALTER TABLE requests DROP COLUMN invalid_json")
+    rows = content(before)
+    before.close()
+    after = EvidenceStore(path)
+    assert content(after) == rows
+    after.add([Seen("new", "r/d", "a", "u", 1.0, invalid_json=True)])
+    found = after.rows("SELECT DISTINCT invalid_json FROM requests ORDER BY invalid_json")
+    assert found == [(None,), (1,)]

@@ -43,6 +43,7 @@ def drawn(count: int, seed: int) -> list[Seen]:
                 ttft=chance.random() * 100 if chance.random() < 0.8 else None,
                 duration=chance.random() * 1_000,
                 output=chance.randrange(500),
+                invalid_json=chance.choice((None, False, True)),
             )
         )
     return found
@@ -56,6 +57,7 @@ RATIOS = {
     "duration": lambda r: (r.duration, 1),
     "output_tokens": lambda r: (r.output, 1),
     "refusal_rate": lambda r: (r.refused, 1),
+    "invalid_json_rate": lambda r: (r.invalid_json or False, r.invalid_json is not None),
     "abort_rate": lambda r: (r.aborted, 1),
     "repeat_rate": lambda r: (r.repeated, 1),
     "failover_rate": lambda r: (r.failed_over, 1),

@@ -56,6 +56,22 @@ def thumb(number: int, value: float, at: float = 2_000.0, **about: str) -> Obser
     return Observed(f"f{number}", "thumbs", value, at, **about)
 
 
+@pytest.mark.parametrize(
+    ("more", "reward"),
+    [
+        ({}, 1.0),
+        ({"invalid_json": False}, 1.0),
+        ({"invalid_json": True}, 0.0),
+        ({"finish_reason": "content_filter"}, 0.0),
+        ({"outcome": "cancelled"}, 0.0),
+    ],
+)
+def test_what_an_answer_was_worth_follows_from_how_it_ended(more: dict[str, Any], reward: float) -> None:
+    intake = Intake()
+    intake.decisions.add([outcome(1, **more)])
+    assert intake.rewards() == [reward]
+
+
 def test_a_decision_is_kept_with_what_came_of_it() -> None:
     intake = Intake()
     assert intake.decisions.add([outcome(1, at=1_000.25)]) == 0

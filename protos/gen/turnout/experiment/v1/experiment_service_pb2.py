@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from turnout.learning.v1 import learning_service_pb2 as turnout_dot_learning_dot_v1_dot_learning__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.turnout/experiment/v1/experiment_service.proto\x12\x15turnout.experiment.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a*turnout/learning/v1/learning_service.proto\"\x9a\x01\n\x13\x43opyEvidenceRequest\x12\x0f\n\x07replica\x18\x01 \x01(\t\x12\x44\n\x05\x61\x66ter\x18\x02 \x03(\x0b\x32\x35.turnout.experiment.v1.CopyEvidenceRequest.AfterEntry\x1a,\n\nAfterEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"u\n\x14\x43opyEvidenceResponse\x12\x13\n\x0b\x65vidence_id\x18\x01 \x01(\t\x12\r\n\x05table\x18\x02 \x01(\t\x12\x0f\n\x07\x63olumns\x18\x03 \x03(\t\x12\x0c\n\x04rows\x18\x04 \x01(\x0c\x12\x0c\n\x04last\x18\x05 \x01(\x03\x12\x0c\n\x04\x66ile\x18\x06 \x01(\t\"\xfa\x03\n\x07Outcome\x12\x15\n\rgeneration_id\x18\x01 \x01(\t\x12\x11\n\trouter_id\x18\x02 \x01(\t\x12\x10\n\x08route_id\x18\x03 \x01(\t\x12\x12\n\nvariant_id\x18\x04 \x01(\t\x12\x11\n\tunit_hash\x18\x05 \x01(\t\x12&\n\x02\x61t\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07outcome\x18\x07 \x01(\t\x12\x15\n\x08\x63ost_usd\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12#\n\x16time_to_first_token_ms\x18\t \x01(\x01H\x01\x88\x01\x01\x12\x13\n\x0b\x64uration_ms\x18\n \x01(\x01\x12\x14\n\x0cinput_tokens\x18\x0b \x01(\x03\x12\x15\n\routput_tokens\x18\x0c \x01(\x03\x12\x15\n\rfinish_reason\x18\r \x01(\t\x12\x10\n\x08repeated\x18\x0e \x01(\x08\x12\x13\n\x0b\x66\x61iled_over\x18\x0f \x01(\x08\x12\x35\n\x07learned\x18\x10 \x01(\x0b\x32$.turnout.learning.v1.LearnedDecision\x12\x14\n\x0cserved_model\x18\x11 \x01(\t\x12\x0f\n\x07repeats\x18\x12 \x01(\t\x12\x11\n\tuser_hash\x18\x13 \x01(\tB\x0b\n\t_cost_usdB\x19\n\x17_time_to_first_token_ms\"Z\n\x15ReportOutcomesRequest\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x30\n\x08outcomes\x18\x02 \x03(\x0b\x32\x1e.turnout.experiment.v1.Outcome\")\n\x16ReportOutcomesResponse\x12\x0f\n\x07refused\x18\x01 \x01(\x05\"v\n\x08\x46\x65\x65\x64\x62\x61\x63k\x12\x15\n\rgeneration_id\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x0e\n\x06metric\x18\x03 \x01(\t\x12\r\n\x05value\x18\x04 \x01(\x01\x12&\n\x02\x61t\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"J\n\x15SubmitFeedbackRequest\x12\x31\n\x08\x66\x65\x65\x64\x62\x61\x63k\x18\x01 \x03(\x0b\x32\x1f.turnout.experiment.v1.Feedback\":\n\x16SubmitFeedbackResponse\x12\x0f\n\x07\x63ounted\x18\x01 \x01(\x05\x12\x0f\n\x07unknown\x18\x02 \x01(\x05\"\x18\n\x16ListExperimentsRequest\"U\n\x17ListExperimentsResponse\x12:\n\x0b\x65xperiments\x18\x01 \x03(\x0b\x32%.turnout.experiment.v1.ExperimentInfo\"\xac\x01\n\x0e\x45xperimentInfo\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x10\n\x08route_id\x18\x02 \x01(\t\x12\x10\n\x08variants\x18\x03 \x03(\t\x12\x0f\n\x07weights\x18\x04 \x03(\x05\x12\r\n\x05units\x18\x05 \x01(\x03\x12\x10\n\x08requests\x18\x06 \x01(\x03\x12\x31\n\rweights_since\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x99\x01\n\x10GetReportRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x10\n\x08route_id\x18\x02 \x01(\t\x12\x0f\n\x07\x63ontrol\x18\x03 \x01(\t\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rfixed_horizon\x18\x05 \x01(\x08\x12\r\n\x05\x61lpha\x18\x06 \x01(\x01\"\x83\x02\n\x06Report\x12\x39\n\nexperiment\x18\x01 \x01(\x0b\x32%.turnout.experiment.v1.ExperimentInfo\x12\x0f\n\x07\x63ontrol\x18\x02 \x01(\t\x12\x0f\n\x07split_p\x18\x03 \x01(\x01\x12\x14\n\x0csplit_broken\x18\x04 \x01(\x08\x12(\n\x04\x61rms\x18\x05 \x03(\x0b\x32\x1a.turnout.experiment.v1.Arm\x12\x36\n\x0b\x63omparisons\x18\x06 \x03(\x0b\x32!.turnout.experiment.v1.Comparison\x12\x13\n\x0bmoved_units\x18\x07 \x01(\x03\x12\x0f\n\x07verdict\x18\x08 \x01(\t\"\xb9\x01\n\x03\x41rm\x12\x12\n\nvariant_id\x18\x01 \x01(\t\x12\r\n\x05units\x18\x02 \x01(\x03\x12\x10\n\x08requests\x18\x03 \x01(\x03\x12\x38\n\x07metrics\x18\x04 \x03(\x0b\x32\'.turnout.experiment.v1.Arm.MetricsEntry\x12\x13\n\x0bp95_ttft_ms\x18\x05 \x01(\x01\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xfd\x01\n\nComparison\x12\x12\n\nvariant_id\x18\x01 \x01(\t\x12\x0e\n\x06metric\x18\x02 \x01(\t\x12\x0c\n\x04role\x18\x03 \x01(\t\x12\x0c\n\x04goal\x18\x04 \x01(\t\x12\x12\n\ndifference\x18\x05 \x01(\x01\x12\x15\n\x08relative\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x03low\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x11\n\x04high\x18\x08 \x01(\x01H\x02\x88\x01\x01\x12\t\n\x01p\x18\t \x01(\x01\x12\x0f\n\x07verdict\x18\n \x01(\t\x12\x12\n\ndetectable\x18\x0b \x01(\x01\x12\x11\n\texplained\x18\x0c \x01(\x01\x42\x0b\n\t_relativeB\x06\n\x04_lowB\x07\n\x05_high2\xad\x04\n\x11\x45xperimentService\x12m\n\x0eReportOutcomes\x12,.turnout.experiment.v1.ReportOutcomesRequest\x1a-.turnout.experiment.v1.ReportOutcomesResponse\x12m\n\x0eSubmitFeedback\x12,.turnout.experiment.v1.SubmitFeedbackRequest\x1a-.turnout.experiment.v1.SubmitFeedbackResponse\x12u\n\x0fListExperiments\x12-.turnout.experiment.v1.ListExperimentsRequest\x1a..turnout.experiment.v1.ListExperimentsResponse\"\x03\x90\x02\x01\x12X\n\tGetReport\x12\'.turnout.experiment.v1.GetReportRequest\x1a\x1d.turnout.experiment.v1.Report\"\x03\x90\x02\x01\x12i\n\x0c\x43opyEvidence\x12*.turnout.experiment.v1.CopyEvidenceRequest\x1a+.turnout.experiment.v1.CopyEvidenceResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.turnout/experiment/v1/experiment_service.proto\x12\x15turnout.experiment.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a*turnout/learning/v1/learning_service.proto\"\x9a\x01\n\x13\x43opyEvidenceRequest\x12\x0f\n\x07replica\x18\x01 \x01(\t\x12\x44\n\x05\x61\x66ter\x18\x02 \x03(\x0b\x32\x35.turnout.experiment.v1.CopyEvidenceRequest.AfterEntry\x1a,\n\nAfterEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"u\n\x14\x43opyEvidenceResponse\x12\x13\n\x0b\x65vidence_id\x18\x01 \x01(\t\x12\r\n\x05table\x18\x02 \x01(\t\x12\x0f\n\x07\x63olumns\x18\x03 \x03(\t\x12\x0c\n\x04rows\x18\x04 \x01(\x0c\x12\x0c\n\x04last\x18\x05 \x01(\x03\x12\x0c\n\x04\x66ile\x18\x06 \x01(\t\"\xa6\x04\n\x07Outcome\x12\x15\n\rgeneration_id\x18\x01 \x01(\t\x12\x11\n\trouter_id\x18\x02 \x01(\t\x12\x10\n\x08route_id\x18\x03 \x01(\t\x12\x12\n\nvariant_id\x18\x04 \x01(\t\x12\x11\n\tunit_hash\x18\x05 \x01(\t\x12&\n\x02\x61t\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07outcome\x18\x07 \x01(\t\x12\x15\n\x08\x63ost_usd\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12#\n\x16time_to_first_token_ms\x18\t \x01(\x01H\x01\x88\x01\x01\x12\x13\n\x0b\x64uration_ms\x18\n \x01(\x01\x12\x14\n\x0cinput_tokens\x18\x0b \x01(\x03\x12\x15\n\routput_tokens\x18\x0c \x01(\x03\x12\x15\n\rfinish_reason\x18\r \x01(\t\x12\x10\n\x08repeated\x18\x0e \x01(\x08\x12\x13\n\x0b\x66\x61iled_over\x18\x0f \x01(\x08\x12\x35\n\x07learned\x18\x10 \x01(\x0b\x32$.turnout.learning.v1.LearnedDecision\x12\x14\n\x0cserved_model\x18\x11 \x01(\t\x12\x0f\n\x07repeats\x18\x12 \x01(\t\x12\x11\n\tuser_hash\x18\x13 \x01(\t\x12\x19\n\x0cinvalid_json\x18\x14 \x01(\x08H\x02\x88\x01\x01\x42\x0b\n\t_cost_usdB\x19\n\x17_time_to_first_token_msB\x0f\n\r_invalid_json\"Z\n\x15ReportOutcomesRequest\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x30\n\x08outcomes\x18\x02 \x03(\x0b\x32\x1e.turnout.experiment.v1.Outcome\")\n\x16ReportOutcomesResponse\x12\x0f\n\x07refused\x18\x01 \x01(\x05\"v\n\x08\x46\x65\x65\x64\x62\x61\x63k\x12\x15\n\rgeneration_id\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x0e\n\x06metric\x18\x03 \x01(\t\x12\r\n\x05value\x18\x04 \x01(\x01\x12&\n\x02\x61t\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"J\n\x15SubmitFeedbackRequest\x12\x31\n\x08\x66\x65\x65\x64\x62\x61\x63k\x18\x01 \x03(\x0b\x32\x1f.turnout.experiment.v1.Feedback\":\n\x16SubmitFeedbackResponse\x12\x0f\n\x07\x63ounted\x18\x01 \x01(\x05\x12\x0f\n\x07unknown\x18\x02 \x01(\x05\"\x18\n\x16ListExperimentsRequest\"U\n\x17ListExperimentsResponse\x12:\n\x0b\x65xperiments\x18\x01 \x03(\x0b\x32%.turnout.experiment.v1.ExperimentInfo\"\xac\x01\n\x0e\x45xperimentInfo\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x10\n\x08route_id\x18\x02 \x01(\t\x12\x10\n\x08variants\x18\x03 \x03(\t\x12\x0f\n\x07weights\x18\x04 \x03(\x05\x12\r\n\x05units\x18\x05 \x01(\x03\x12\x10\n\x08requests\x18\x06 \x01(\x03\x12\x31\n\rweights_since\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x99\x01\n\x10GetReportRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x10\n\x08route_id\x18\x02 \x01(\t\x12\x0f\n\x07\x63ontrol\x18\x03 \x01(\t\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rfixed_horizon\x18\x05 \x01(\x08\x12\r\n\x05\x61lpha\x18\x06 \x01(\x01\"\x83\x02\n\x06Report\x12\x39\n\nexperiment\x18\x01 \x01(\x0b\x32%.turnout.experiment.v1.ExperimentInfo\x12\x0f\n\x07\x63ontrol\x18\x02 \x01(\t\x12\x0f\n\x07split_p\x18\x03 \x01(\x01\x12\x14\n\x0csplit_broken\x18\x04 \x01(\x08\x12(\n\x04\x61rms\x18\x05 \x03(\x0b\x32\x1a.turnout.experiment.v1.Arm\x12\x36\n\x0b\x63omparisons\x18\x06 \x03(\x0b\x32!.turnout.experiment.v1.Comparison\x12\x13\n\x0bmoved_units\x18\x07 \x01(\x03\x12\x0f\n\x07verdict\x18\x08 \x01(\t\"\xb9\x01\n\x03\x41rm\x12\x12\n\nvariant_id\x18\x01 \x01(\t\x12\r\n\x05units\x18\x02 \x01(\x03\x12\x10\n\x08requests\x18\x03 \x01(\x03\x12\x38\n\x07metrics\x18\x04 \x03(\x0b\x32\'.turnout.experiment.v1.Arm.MetricsEntry\x12\x13\n\x0bp95_ttft_ms\x18\x05 \x01(\x01\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xfd\x01\n\nComparison\x12\x12\n\nvariant_id\x18\x01 \x01(\t\x12\x0e\n\x06metric\x18\x02 \x01(\t\x12\x0c\n\x04role\x18\x03 \x01(\t\x12\x0c\n\x04goal\x18\x04 \x01(\t\x12\x12\n\ndifference\x18\x05 \x01(\x01\x12\x15\n\x08relative\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x03low\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x11\n\x04high\x18\x08 \x01(\x01H\x02\x88\x01\x01\x12\t\n\x01p\x18\t \x01(\x01\x12\x0f\n\x07verdict\x18\n \x01(\t\x12\x12\n\ndetectable\x18\x0b \x01(\x01\x12\x11\n\texplained\x18\x0c \x01(\x01\x42\x0b\n\t_relativeB\x06\n\x04_lowB\x07\n\x05_high2\xad\x04\n\x11\x45xperimentService\x12m\n\x0eReportOutcomes\x12,.turnout.experiment.v1.ReportOutcomesRequest\x1a-.turnout.experiment.v1.ReportOutcomesResponse\x12m\n\x0eSubmitFeedback\x12,.turnout.experiment.v1.SubmitFeedbackRequest\x1a-.turnout.experiment.v1.SubmitFeedbackResponse\x12u\n\x0fListExperiments\x12-.turnout.experiment.v1.ListExperimentsRequest\x1a..turnout.experiment.v1.ListExperimentsResponse\"\x03\x90\x02\x01\x12X\n\tGetReport\x12\'.turnout.experiment.v1.GetReportRequest\x1a\x1d.turnout.experiment.v1.Report\"\x03\x90\x02\x01\x12i\n\x0c\x43opyEvidence\x12*.turnout.experiment.v1.CopyEvidenceRequest\x1a+.turnout.experiment.v1.CopyEvidenceResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,33 +48,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COPYEVIDENCERESPONSE']._serialized_start=307
   _globals['_COPYEVIDENCERESPONSE']._serialized_end=424
   _globals['_OUTCOME']._serialized_start=427
-  _globals['_OUTCOME']._serialized_end=933
-  _globals['_REPORTOUTCOMESREQUEST']._serialized_start=935
-  _globals['_REPORTOUTCOMESREQUEST']._serialized_end=1025
-  _globals['_REPORTOUTCOMESRESPONSE']._serialized_start=1027
-  _globals['_REPORTOUTCOMESRESPONSE']._serialized_end=1068
-  _globals['_FEEDBACK']._serialized_start=1070
-  _globals['_FEEDBACK']._serialized_end=1188
-  _globals['_SUBMITFEEDBACKREQUEST']._serialized_start=1190
-  _globals['_SUBMITFEEDBACKREQUEST']._serialized_end=1264
-  _globals['_SUBMITFEEDBACKRESPONSE']._serialized_start=1266
-  _globals['_SUBMITFEEDBACKRESPONSE']._serialized_end=1324
-  _globals['_LISTEXPERIMENTSREQUEST']._serialized_start=1326
-  _globals['_LISTEXPERIMENTSREQUEST']._serialized_end=1350
-  _globals['_LISTEXPERIMENTSRESPONSE']._serialized_start=1352
-  _globals['_LISTEXPERIMENTSRESPONSE']._serialized_end=1437
-  _globals['_EXPERIMENTINFO']._serialized_start=1440
-  _globals['_EXPERIMENTINFO']._serialized_end=1612
-  _globals['_GETREPORTREQUEST']._serialized_start=1615
-  _globals['_GETREPORTREQUEST']._serialized_end=1768
-  _globals['_REPORT']._serialized_start=1771
-  _globals['_REPORT']._serialized_end=2030
-  _globals['_ARM']._serialized_start=2033
-  _globals['_ARM']._serialized_end=2218
-  _globals['_ARM_METRICSENTRY']._serialized_start=2172
-  _globals['_ARM_METRICSENTRY']._serialized_end=2218
-  _globals['_COMPARISON']._serialized_start=2221
-  _globals['_COMPARISON']._serialized_end=2474
-  _globals['_EXPERIMENTSERVICE']._serialized_start=2477
-  _globals['_EXPERIMENTSERVICE']._serialized_end=3034
+  _globals['_OUTCOME']._serialized_end=977
+  _globals['_REPORTOUTCOMESREQUEST']._serialized_start=979
+  _globals['_REPORTOUTCOMESREQUEST']._serialized_end=1069
+  _globals['_REPORTOUTCOMESRESPONSE']._serialized_start=1071
+  _globals['_REPORTOUTCOMESRESPONSE']._serialized_end=1112
+  _globals['_FEEDBACK']._serialized_start=1114
+  _globals['_FEEDBACK']._serialized_end=1232
+  _globals['_SUBMITFEEDBACKREQUEST']._serialized_start=1234
+  _globals['_SUBMITFEEDBACKREQUEST']._serialized_end=1308
+  _globals['_SUBMITFEEDBACKRESPONSE']._serialized_start=1310
+  _globals['_SUBMITFEEDBACKRESPONSE']._serialized_end=1368
+  _globals['_LISTEXPERIMENTSREQUEST']._serialized_start=1370
+  _globals['_LISTEXPERIMENTSREQUEST']._serialized_end=1394
+  _globals['_LISTEXPERIMENTSRESPONSE']._serialized_start=1396
+  _globals['_LISTEXPERIMENTSRESPONSE']._serialized_end=1481
+  _globals['_EXPERIMENTINFO']._serialized_start=1484
+  _globals['_EXPERIMENTINFO']._serialized_end=1656
+  _globals['_GETREPORTREQUEST']._serialized_start=1659
+  _globals['_GETREPORTREQUEST']._serialized_end=1812
+  _globals['_REPORT']._serialized_start=1815
+  _globals['_REPORT']._serialized_end=2074
+  _globals['_ARM']._serialized_start=2077
+  _globals['_ARM']._serialized_end=2262
+  _globals['_ARM_METRICSENTRY']._serialized_start=2216
+  _globals['_ARM_METRICSENTRY']._serialized_end=2262
+  _globals['_COMPARISON']._serialized_start=2265
+  _globals['_COMPARISON']._serialized_end=2518
+  _globals['_EXPERIMENTSERVICE']._serialized_start=2521
+  _globals['_EXPERIMENTSERVICE']._serialized_end=3078
 # @@protoc_insertion_point(module_scope)

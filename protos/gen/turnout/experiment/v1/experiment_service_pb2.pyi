@@ -139,6 +139,7 @@ class Outcome(_message.Message):
     SERVED_MODEL_FIELD_NUMBER: _builtins.int
     REPEATS_FIELD_NUMBER: _builtins.int
     USER_HASH_FIELD_NUMBER: _builtins.int
+    INVALID_JSON_FIELD_NUMBER: _builtins.int
     generation_id: _builtins.str
     """Id of the request."""
     router_id: _builtins.str
@@ -177,6 +178,8 @@ class Outcome(_message.Message):
     """The user that the request names, hashed; empty: none, or it was not decided by what was learned. Feedback about a
     user is joined by it.
     """
+    invalid_json: _builtins.bool
+    """True: JSON was asked for, and the answer's text is none; unset: not asked for, or nobody can say."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
         """When the request arrived."""
@@ -207,17 +210,22 @@ class Outcome(_message.Message):
         served_model: _builtins.str = ...,
         repeats: _builtins.str = ...,
         user_hash: _builtins.str = ...,
+        invalid_json: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "_time_to_first_token_ms", b"_time_to_first_token_ms", "at", b"at", "cost_usd", b"cost_usd", "learned", b"learned", "time_to_first_token_ms", b"time_to_first_token_ms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "_invalid_json", b"_invalid_json", "_time_to_first_token_ms", b"_time_to_first_token_ms", "at", b"at", "cost_usd", b"cost_usd", "invalid_json", b"invalid_json", "learned", b"learned", "time_to_first_token_ms", b"time_to_first_token_ms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "_time_to_first_token_ms", b"_time_to_first_token_ms", "at", b"at", "cost_usd", b"cost_usd", "duration_ms", b"duration_ms", "failed_over", b"failed_over", "finish_reason", b"finish_reason", "generation_id", b"generation_id", "input_tokens", b"input_tokens", "learned", b"learned", "outcome", b"outcome", "output_tokens", b"output_tokens", "repeated", b"repeated", "repeats", b"repeats", "route_id", b"route_id", "router_id", b"router_id", "served_model", b"served_model", "time_to_first_token_ms", b"time_to_first_token_ms", "unit_hash", b"unit_hash", "user_hash", b"user_hash", "variant_id", b"variant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "_invalid_json", b"_invalid_json", "_time_to_first_token_ms", b"_time_to_first_token_ms", "at", b"at", "cost_usd", b"cost_usd", "duration_ms", b"duration_ms", "failed_over", b"failed_over", "finish_reason", b"finish_reason", "generation_id", b"generation_id", "input_tokens", b"input_tokens", "invalid_json", b"invalid_json", "learned", b"learned", "outcome", b"outcome", "output_tokens", b"output_tokens", "repeated", b"repeated", "repeats", b"repeats", "route_id", b"route_id", "router_id", b"router_id", "served_model", b"served_model", "time_to_first_token_ms", b"time_to_first_token_ms", "unit_hash", b"unit_hash", "user_hash", b"user_hash", "variant_id", b"variant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost_usd: _TypeAlias = _typing.Literal["cost_usd"]  # noqa: Y015
     _WhichOneofArgType__cost_usd: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd"]  # noqa: Y015
+    _WhichOneofReturnType__invalid_json: _TypeAlias = _typing.Literal["invalid_json"]  # noqa: Y015
+    _WhichOneofArgType__invalid_json: _TypeAlias = _typing.Literal["_invalid_json", b"_invalid_json"]  # noqa: Y015
     _WhichOneofReturnType__time_to_first_token_ms: _TypeAlias = _typing.Literal["time_to_first_token_ms"]  # noqa: Y015
     _WhichOneofArgType__time_to_first_token_ms: _TypeAlias = _typing.Literal["_time_to_first_token_ms", b"_time_to_first_token_ms"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cost_usd) -> _WhichOneofReturnType__cost_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__invalid_json) -> _WhichOneofReturnType__invalid_json | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__time_to_first_token_ms) -> _WhichOneofReturnType__time_to_first_token_ms | None: ...
 

@@ -1142,8 +1142,8 @@ class Metric(_message.Message):
     OF_FIELD_NUMBER: _builtins.int
     MARGIN_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """"error_rate", "cost_per_request", "ttft", "slow_rate", "duration", "output_tokens", "refusal_rate", "abort_rate",
-    "repeat_rate", "failover_rate", or the name that feedback gives.
+    """"error_rate", "cost_per_request", "ttft", "slow_rate", "duration", "output_tokens", "refusal_rate",
+    "invalid_json_rate", "abort_rate", "repeat_rate", "failover_rate", or the name that feedback gives.
     """
     goal: _builtins.str
     """"increase" or "decrease": which way is better. Empty: decrease for the built-in ones, increase for others."""

@@ -94,6 +94,7 @@ class RequestRecord(_message.Message):
     SHADOW_OF_FIELD_NUMBER: _builtins.int
     CALLER_TRACE_FIELD_NUMBER: _builtins.int
     LEARNED_FIELD_NUMBER: _builtins.int
+    INVALID_JSON_FIELD_NUMBER: _builtins.int
     generation_id: _builtins.str
     """Id of the request, a UUID; callers see it as `metadata.generation_id`."""
     trace_id: _builtins.str
@@ -168,6 +169,10 @@ class RequestRecord(_message.Message):
     """Of speech for a chat's answer: the generation id of the chat request; empty: it was asked for by itself."""
     shadow_of: _builtins.str
     """Request that this one is a shadow of: the same request, sent to a candidate while nobody waits for its answer."""
+    invalid_json: _builtins.bool
+    """True: JSON was asked for, and the answer's text is none. Unset: it was not asked for, or nobody can say: the answer was
+    cut, refused, calls tools, or is longer than 262,144 characters.
+    """
     @_builtins.property
     def started_at(self) -> _timestamp_pb2.Timestamp:
         """When the request arrived."""
@@ -251,15 +256,20 @@ class RequestRecord(_message.Message):
         shadow_of: _builtins.str = ...,
         caller_trace: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         learned: _learning_service_pb2.LearnedDecision | None = ...,
+        invalid_json: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_time_to_first_audio_ms", b"_time_to_first_audio_ms", "_time_to_first_token_ms", b"_time_to_first_token_ms", "facts", b"facts", "learned", b"learned", "started_at", b"started_at", "time_to_first_audio_ms", b"time_to_first_audio_ms", "time_to_first_token_ms", b"time_to_first_token_ms", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_invalid_json", b"_invalid_json", "_time_to_first_audio_ms", b"_time_to_first_audio_ms", "_time_to_first_token_ms", b"_time_to_first_token_ms", "facts", b"facts", "invalid_json", b"invalid_json", "learned", b"learned", "started_at", b"started_at", "time_to_first_audio_ms", b"time_to_first_audio_ms", "time_to_first_token_ms", b"time_to_first_token_ms", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_time_to_first_audio_ms", b"_time_to_first_audio_ms", "_time_to_first_token_ms", b"_time_to_first_token_ms", "api", b"api", "api_key_name", b"api_key_name", "app_title", b"app_title", "attempts", b"attempts", "caller_trace", b"caller_trace", "duration_ms", b"duration_ms", "error_reason", b"error_reason", "exposed", b"exposed", "facts", b"facts", "finish_reason", b"finish_reason", "generation_id", b"generation_id", "learned", b"learned", "measurements", b"measurements", "model", b"model", "native_finish_reason", b"native_finish_reason", "node_id", b"node_id", "outcome", b"outcome", "parent_generation_id", b"parent_generation_id", "parent_span_id", b"parent_span_id", "policy_revision", b"policy_revision", "policy_version", b"policy_version", "reasoning", b"reasoning", "referer", b"referer", "requested_model", b"requested_model", "response_id", b"response_id", "route_id", b"route_id", "router_id", b"router_id", "sampled", b"sampled", "seed", b"seed", "shadow_of", b"shadow_of", "slot", b"slot", "span_id", b"span_id", "started_at", b"started_at", "status", b"status", "stream", b"stream", "time_to_first_audio_ms", b"time_to_first_audio_ms", "time_to_first_token_ms", b"time_to_first_token_ms", "trace_id", b"trace_id", "unit_hash", b"unit_hash", "usage", b"usage", "user_agent", b"user_agent", "user_hash", b"user_hash", "variant_id", b"variant_id", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_invalid_json", b"_invalid_json", "_time_to_first_audio_ms", b"_time_to_first_audio_ms", "_time_to_first_token_ms", b"_time_to_first_token_ms", "api", b"api", "api_key_name", b"api_key_name", "app_title", b"app_title", "attempts", b"attempts", "caller_trace", b"caller_trace", "duration_ms", b"duration_ms", "error_reason", b"error_reason", "exposed", b"exposed", "facts", b"facts", "finish_reason", b"finish_reason", "generation_id", b"generation_id", "invalid_json", b"invalid_json", "learned", b"learned", "measurements", b"measurements", "model", b"model", "native_finish_reason", b"native_finish_reason", "node_id", b"node_id", "outcome", b"outcome", "parent_generation_id", b"parent_generation_id", "parent_span_id", b"parent_span_id", "policy_revision", b"policy_revision", "policy_version", b"policy_version", "reasoning", b"reasoning", "referer", b"referer", "requested_model", b"requested_model", "response_id", b"response_id", "route_id", b"route_id", "router_id", b"router_id", "sampled", b"sampled", "seed", b"seed", "shadow_of", b"shadow_of", "slot", b"slot", "span_id", b"span_id", "started_at", b"started_at", "status", b"status", "stream", b"stream", "time_to_first_audio_ms", b"time_to_first_audio_ms", "time_to_first_token_ms", b"time_to_first_token_ms", "trace_id", b"trace_id", "unit_hash", b"unit_hash", "usage", b"usage", "user_agent", b"user_agent", "user_hash", b"user_hash", "variant_id", b"variant_id", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__invalid_json: _TypeAlias = _typing.Literal["invalid_json"]  # noqa: Y015
+    _WhichOneofArgType__invalid_json: _TypeAlias = _typing.Literal["_invalid_json", b"_invalid_json"]  # noqa: Y015
     _WhichOneofReturnType__time_to_first_audio_ms: _TypeAlias = _typing.Literal["time_to_first_audio_ms"]  # noqa: Y015
     _WhichOneofArgType__time_to_first_audio_ms: _TypeAlias = _typing.Literal["_time_to_first_audio_ms", b"_time_to_first_audio_ms"]  # noqa: Y015
     _WhichOneofReturnType__time_to_first_token_ms: _TypeAlias = _typing.Literal["time_to_first_token_ms"]  # noqa: Y015
     _WhichOneofArgType__time_to_first_token_ms: _TypeAlias = _typing.Literal["_time_to_first_token_ms", b"_time_to_first_token_ms"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__invalid_json) -> _WhichOneofReturnType__invalid_json | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__time_to_first_audio_ms) -> _WhichOneofReturnType__time_to_first_audio_ms | None: ...
     @_typing.overload
