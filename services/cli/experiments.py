@@ -23,7 +23,7 @@ def experiments(
     as_json: Json = False,
     connection: Connection = DEFAULT_CONNECTION,
 ) -> None:
-    """Show the experiments, the routes with several variants; or what can be said of one (ROUTER/ROUTE).
+    """Show the experiments, the routes with several variants; or what can be said of one, and of a shadow (ROUTER/ROUTE).
 
     Args:
         experiment: Router and route.
@@ -75,6 +75,33 @@ def _show(report: pb.Report) -> None:
         out.print(f"[dim]{report.moved_units:,} units were moved by a ramp and are left out[/]")
     out.print(f"[dim]split p = {report.split_p:.4g}[/]")
     out.print(f"[{'red' if report.split_broken else 'bold'}]{escape(report.verdict)}[/]")
+    for shadow in report.shadows:
+        _show_shadow(shadow)
+
+
+def _show_shadow(shadow: pb.ShadowReport) -> None:
+    """A candidate beside the answers that callers got."""
+    out.print(f"[bold]shadow {escape(shadow.model)}[/], beside the answered requests; no part of the split test above")
+    out.print(
+        f"{shadow.requests:,} requests of {shadow.units:,} units, {shadow.error_rate:.2%} failed, p95 of ttft "
+        f"{shadow.p95_ttft_ms:,.0f} ms, {shadow.answered_p95_ttft_ms:,.0f} ms answered"
+    )
+    rows = [_paired_row(metric) for metric in shadow.metrics]
+    show_table(
+        ("METRIC", "PAIRS", "ANSWERED", "SHADOW", "DIFFERENCE", "INTERVAL", "P"), rows, empty="nothing to compare yet"
+    )
+
+
+def _paired_row(found: pb.PairedMetric) -> tuple[str, ...]:
+    return (
+        found.metric,
+        f"{found.pairs:,}",
+        f"{found.answered:.4g}",
+        f"{found.shadow:.4g}",
+        f"{found.difference:+.4g}",
+        f"{found.low:.4g} … {found.high:.4g}" if found.HasField("low") else "-",
+        f"{found.p:.3g}",
+    )
 
 
 def _show_comparisons(report: pb.Report) -> None:

@@ -1,4 +1,4 @@
-"""Outcomes of requests that are in an experiment or were decided by what was learned, on their way to the control plane.
+"""Outcomes of requests that are in an experiment or were decided by what was learned, and of shadows, to the control plane.
 
 The sink only appends; a task sends what has come together. While the control plane is away the newest outcomes are
 kept, up to a bound, and the others counted as lost: an experiment may lose evidence, a worker never its memory.
@@ -55,9 +55,12 @@ class Outcomes:
         self._some = asyncio.Event()
 
     def sink(self, trail: Trail) -> None:
-        """Take a finished trail, if it is in an experiment or was decided by what was learned."""
+        """Take a finished trail, if it is in an experiment, was decided by what was learned, or is a shadow that ended."""
         plan = trail.plan
-        if plan is None or not (plan.exposed or plan.learned is not None) or not trail.attempts:
+        if plan is None or not (plan.exposed or plan.learned is not None or trail.answered) or not trail.attempts:
+            return
+        if trail.answered is not None and trail.outcome == "cancelled":
+            # The worker ended; it says nothing about the candidate.
             return
         if len(self._waiting) >= KEPT:
             self._waiting.popleft()
@@ -97,6 +100,8 @@ class Outcomes:
             outcome.time_to_first_token_ms = (trail.content_at - trail.started) * 1000.0
         if trail.usage is not None:
             outcome.input_tokens, outcome.output_tokens = trail.usage.input_tokens, trail.usage.output_tokens
+        if trail.answered is not None:
+            outcome.answered.CopyFrom(_answered(trail.answered))
         return outcome
 
     def _repeats(self, unit: str, trail: Trail) -> str:
@@ -152,3 +157,17 @@ class Outcomes:
         """End `run`; what waits is lost."""
         self._stopped.set()
         self._some.set()
+
+
+def _answered(trail: Trail) -> pb.Answered:
+    """What counts of the request that a shadow is compared with."""
+    plan = trail.plan
+    unit = unit_hash(plan.unit) if plan is not None and plan.unit else ""
+    message = pb.Answered(generation_id=trail.generation_id, unit_hash=unit or trail.user_hash or trail.generation_id)
+    if trail.cost_usd is not None:
+        message.cost_usd = trail.cost_usd
+    if trail.content_at:
+        message.time_to_first_token_ms = (trail.content_at - trail.started) * 1000.0
+    if trail.invalid_json is not None:
+        message.invalid_json = trail.invalid_json
+    return message

@@ -172,6 +172,7 @@ class Shadows:
             policy_revision=origin.policy_revision,
             seed=plan.seed,
             shadow_of=origin.generation_id,
+            answered=origin,
         )
 
     async def drain(self, seconds: float) -> None:

@@ -73,6 +73,8 @@ class Trail(MutableValue):
     facts: KeptFacts | None = None
     shadow_of: str = ""
     """Generation id of the request that this is a shadow of; empty: it is none."""
+    answered: Trail | None = None
+    """Of a shadow: that request's own trail."""
     policy_version: str = ""
     policy_revision: int = 0
     seed: int = 0

@@ -219,6 +219,28 @@ async def test_answers_that_were_to_be_json_and_are_none_count_against_their_var
     assert (compared["role"], compared["goal"], compared["difference"]) == ("secondary", "decrease", 1.0)
 
 
+async def test_a_shadow_is_shown_beside_the_answered_requests_and_apart_from_the_variants(suite: Suite) -> None:
+    alone = {"variants": [{"weight": 100, "variant": {"variant_id": "a", "model_id": "good/m"}}]}
+    shadow = {"model_id": "bad/m", "percent": 100, "max_per_second": 100, "max_cost_per_hour_usd": 0}
+    route = {"route_id": "main", **alone, "shadow": shadow}
+    await put(suite.admin, {**ROUTER, "default_route": route})
+    asked = {"response_format": {"type": "json_object"}}
+    async with asyncio.timeout(30):
+        # Until the worker has the new policy, and the control plane the first pair.
+        while not (report := await suite.report()).get("shadows"):
+            await suite.ask("user-0", **asked)
+            await asyncio.sleep(0.05)
+    (found,) = report["shadows"]
+    assert (found["model"], found["error_rate"]) == ("bad/m", 0.0)
+    metrics = {m["metric"]: m for m in found["metrics"]}
+    assert (metrics["invalid_json_rate"]["answered"], metrics["invalid_json_rate"]["shadow"]) == (0.0, 1.0)
+    assert metrics["invalid_json_rate"]["difference"] == 1.0
+    assert [arm["variant_id"] for arm in report["arms"]] == ["a"]
+    assert report["verdict"] == "The route has a single variant: nothing is split."
+    listed = (await suite.http.get("/admin/v1/experiments")).json()
+    assert listed.get("experiments", []) == [], "a route with one variant is no experiment"
+
+
 async def test_evidence_is_kept_while_the_control_plane_is_away(suite: Suite) -> None:
     suite.store.available = False
     for n in range(3):

@@ -72,6 +72,10 @@ class Experiments:
 
     async def all(self) -> list[Experiment]:
         """Every experiment, by name."""
+        return [found for found in await self._routes() if len(found.variants) > 1]
+
+    async def _routes(self) -> list[Experiment]:
+        """Every route that there can be evidence of: with several variants, or with a shadow."""
         current = self._board.current
         compiled = self._admin.compile(documents_of(current), current.revision)
         if isinstance(compiled, Problems):
@@ -81,7 +85,7 @@ class Experiments:
             Experiment(router.name, place, route, _weights_since(history, router.name, route))
             for router in self._routers()
             for route, place in _pairs(router, compiled)
-            if len(place.variants) > 1
+            if len(place.variants) > 1 or place.shadow is not None
         ]
         return sorted(found, key=lambda e: e.name)
 
@@ -90,15 +94,17 @@ class Experiments:
         return [d for d in documents if isinstance(d, Router)]
 
     async def one(self, router: str, route: str) -> Experiment:
-        """An experiment by name.
+        """An experiment by name, or a route with a shadow and a single variant.
 
         Raises:
             NotFound: There is none.
         """
-        for found in await self.all():
+        for found in await self._routes():
             if (found.router, found.compiled.route_id) == (router, route):
                 return found
-        raise NotFound(f"{router}/{route} is no experiment: a route with several variants, of a router of this policy")
+        raise NotFound(
+            f"{router}/{route} is no experiment: a route with several variants, or a shadow, of a router of this policy"
+        )
 
     async def report(
         self, experiment: Experiment, *, control: str = "", since: float = 0.0, alpha: float = 0.05, fixed: bool = False

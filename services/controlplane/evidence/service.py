@@ -15,6 +15,8 @@ from services.controlplane.auth import READ, Authoriser
 from services.controlplane.evidence.copying import Copies
 from services.controlplane.evidence.experiments import Experiment, Experiments
 from services.controlplane.evidence.leader import Leader, collected
+from services.controlplane.evidence.shadow_form import pair_of, shadow_message
+from services.controlplane.evidence.shadow_pairs import add_pairs, shadow_data
 from services.controlplane.evidence.store import Counts, Observed, Seen
 from services.controlplane.handlers import Context, authorised
 from services.controlplane.learning.intake import Decisions
@@ -59,6 +61,9 @@ class ExperimentServicer(experiment_service_pb2_grpc.ExperimentServiceServicer):
         # A request without a unit is in no experiment.
         seen = [_seen(o) for o in request.outcomes if o.unit_hash]
         await asyncio.to_thread(self._experiments.evidence.add, seen)
+        pairs = [pair_of(o) for o in request.outcomes if o.HasField("answered")]
+        if pairs:
+            await asyncio.to_thread(add_pairs, self._experiments.evidence, pairs)
         return pb.ReportOutcomesResponse(refused=await asyncio.to_thread(self._decisions.add, request.outcomes))
 
     # From other replicas: no key, as for workers. Nothing is in it that outcomes do not tell, and users are hashes.
@@ -99,7 +104,12 @@ class ExperimentServicer(experiment_service_pb2_grpc.ExperimentServiceServicer):
             fixed=request.fixed_horizon,
         )
         moved = await asyncio.to_thread(self._experiments.evidence.moved_units, experiment.name)
-        return _report(await self._info(experiment), report, moved)
+        message = _report(await self._info(experiment), report, moved)
+        since = seconds_of(request.since) if request.HasField("since") else 0.0
+        shadows = await asyncio.to_thread(shadow_data, self._experiments.evidence, experiment.name, since)
+        alpha = request.alpha or 0.05
+        message.shadows.extend(shadow_message(data, alpha=alpha, fixed=request.fixed_horizon) for data in shadows)
+        return message
 
     async def _info(self, experiment: Experiment) -> pb.ExperimentInfo:
         counts = await asyncio.to_thread(self._experiments.evidence.counts, experiment.name, 0.0, 0.0)

@@ -1,5 +1,7 @@
 """The evidence of experiments in SQLite: outcomes by request, feedback by request or unit, sums by arm.
 
+Shadows have a table of their own (`shadow_pairs.py`), so that nothing of them comes into an arm.
+
 One file per replica of the control plane: the one that collects (`leader.py`) writes it, the others copy it
 (`copying.py`). It holds no prompt, no answer and no user's name. It is evidence, not policy: losing it loses the
 experiments' numbers and nothing else.
@@ -33,6 +35,12 @@ CREATE TABLE IF NOT EXISTS feedback (
   experiment TEXT NOT NULL, arm TEXT NOT NULL, unit TEXT NOT NULL, at REAL NOT NULL,
   metric TEXT NOT NULL, value REAL NOT NULL);
 CREATE INDEX IF NOT EXISTS feedback_by_experiment ON feedback (experiment, metric, at);
+CREATE TABLE IF NOT EXISTS shadows (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
+  experiment TEXT NOT NULL, model TEXT NOT NULL, unit TEXT NOT NULL, at REAL NOT NULL, failed INTEGER,
+  cost REAL, ttft REAL, invalid_json INTEGER,
+  answered_cost REAL, answered_ttft REAL, answered_invalid_json INTEGER);
+CREATE INDEX IF NOT EXISTS shadows_by_experiment ON shadows (experiment, at);
 """
 
 _FEEDBACK = ("id", "experiment", "arm", "unit", "at", "metric", "value")
@@ -97,7 +105,7 @@ class EvidenceStore(CopiedTables):
     """The file. Its methods block; they may be called in any thread, one at a time goes in."""
 
     def __init__(self, path: Path | None) -> None:
-        super().__init__(path, _SCHEMA, {"requests": IGNORE, "feedback": IGNORE})
+        super().__init__(path, _SCHEMA, {"requests": IGNORE, "feedback": IGNORE, "shadows": IGNORE})
 
     def add(self, requests: Iterable[Seen]) -> None:
         """Keep requests; one that is there already stays as it is."""
@@ -170,12 +178,7 @@ class EvidenceStore(CopiedTables):
           SELECT unit, CAST(SUM({y}) AS REAL) / MAX(SUM({x}), 1) AS c FROM {table}
           WHERE at < :since AND at >= :since - {28 * DAY} {match} GROUP BY unit"""  # noqa: S608
         units = f"SELECT u.arm, u.y, u.x, COALESCE(b.c, 0.0) AS c FROM ({inner}) u LEFT JOIN ({before}) b USING (unit)"  # noqa: S608
-        sql = f"""
-          WITH u AS MATERIALIZED ({units} ),
-          m AS (SELECT arm, COUNT(*) AS n, AVG(y) AS y, AVG(x) AS x, AVG(c) AS c FROM u GROUP BY arm)
-          SELECT m.arm, m.n, m.y, m.x, m.c, SUM((u.y-m.y)*(u.y-m.y)), SUM((u.x-m.x)*(u.x-m.x)), SUM((u.c-m.c)*(u.c-m.c)),
-                 SUM((u.y-m.y)*(u.x-m.x)), SUM((u.y-m.y)*(u.c-m.c)), SUM((u.x-m.x)*(u.c-m.c))
-          FROM u JOIN m USING (arm) GROUP BY m.arm"""  # noqa: S608
+        sql = summed(units)
         values = {"experiment": experiment, "since": since, "slow": slow, "metric": spec.name}
         return {arm: Sums(*numbers) for arm, *numbers in self.rows(sql, values)}
 
@@ -184,6 +187,7 @@ class EvidenceStore(CopiedTables):
         with self.lock, self.db:
             self.db.execute("DELETE FROM requests WHERE at < ?", (before,))
             self.db.execute("DELETE FROM feedback WHERE at < ?", (before,))
+            self.db.execute("DELETE FROM shadows WHERE at < ?", (before,))
 
 
 _STAYED = """unit NOT IN (SELECT unit FROM requests WHERE experiment = :experiment
@@ -195,6 +199,16 @@ _SILENT = f"""
           WHERE experiment = :experiment AND at >= :since AND {_STAYED}
             AND unit NOT IN (SELECT unit FROM feedback WHERE experiment = :experiment AND at >= :since AND metric = :metric)"""  # noqa: S608
 """Units that gave no feedback count too, with nothing: who bought nothing is no missing value."""
+
+
+def summed(units: str) -> str:
+    """The query for the sums of `units`, a query for the columns arm, y, x and c of each unit."""
+    return f"""
+          WITH u AS MATERIALIZED ({units} ),
+          m AS (SELECT arm, COUNT(*) AS n, AVG(y) AS y, AVG(x) AS x, AVG(c) AS c FROM u GROUP BY arm)
+          SELECT m.arm, m.n, m.y, m.x, m.c, SUM((u.y-m.y)*(u.y-m.y)), SUM((u.x-m.x)*(u.x-m.x)), SUM((u.c-m.c)*(u.c-m.c)),
+                 SUM((u.y-m.y)*(u.x-m.x)), SUM((u.y-m.y)*(u.c-m.c)), SUM((u.x-m.x)*(u.c-m.c))
+          FROM u JOIN m USING (arm) GROUP BY m.arm"""  # noqa: S608 - no text of others
 
 
 def arms_of(names: Sequence[str], found: Mapping[str, Counts]) -> list[tuple[str, Counts]]:

@@ -98,7 +98,9 @@ def report_of(
     for arm in arms:
         if arm is not base:
             comparisons += _compared(base, arm, specs, alpha=alpha, fixed=fixed, broken=broken)
-    return Report(control, p, broken, tuple(arms), tuple(comparisons), _verdict(comparisons, broken=broken))
+    alone = len(arms) == 1 and not broken
+    verdict = "The route has a single variant: nothing is split." if alone else _verdict(comparisons, broken=broken)
+    return Report(control, p, broken, tuple(arms), tuple(comparisons), verdict)
 
 
 def _compared(

@@ -82,3 +82,29 @@ def test_a_repetition_counts_for_an_experiment_only_if_it_is_in_one() -> None:
     assert [(one.repeated, one.repeats) for one in found if one is not None] == [(False, ""), (True, "g1")]
     outside = [ended(outcomes, number, user_hash="x") for number in (3, 4)]
     assert [(one.repeated, one.repeats) for one in outside if one is not None] == [(False, ""), (False, "g3")]
+
+
+def test_a_shadow_tells_of_the_answered_request_beside_it_and_is_in_no_experiment() -> None:
+    outcomes = some()
+    inside = plan(**NAMES, exposed=True, unit="u")
+    answered = trail(generation_id="g", plan=inside, cost_usd=0.5, content_at=100.25, invalid_json=False)
+    found = ended(outcomes, 2, learned=False, answered=answered, cost_usd=0.125, invalid_json=True)
+    assert found is not None
+    assert (found.unit_hash, found.HasField("learned"), found.cost_usd, found.invalid_json) == ("", False, 0.125, True)
+    beside = found.answered
+    assert (beside.generation_id, beside.unit_hash, beside.cost_usd) == ("g", unit_hash("u"), 0.5)
+    assert (beside.time_to_first_token_ms, beside.HasField("invalid_json"), beside.invalid_json) == (250.0, True, False)
+
+
+def test_a_shadow_without_a_unit_stands_for_its_user_or_itself() -> None:
+    outcomes = some()
+    users = [
+        ended(outcomes, n, learned=False, answered=trail(generation_id="g", plan=plan(**NAMES), user_hash=user))
+        for n, user in ((1, "ab"), (2, ""))
+    ]
+    assert [one.answered.unit_hash for one in users if one is not None] == ["ab", "g"]
+    assert not any(one.answered.HasField("cost_usd") for one in users if one is not None)
+
+
+def test_a_shadow_that_the_workers_end_cut_off_has_no_outcome() -> None:
+    assert ended(some(), learned=False, answered=trail(plan=plan(**NAMES)), outcome="cancelled") is None

@@ -140,6 +140,7 @@ class Outcome(_message.Message):
     REPEATS_FIELD_NUMBER: _builtins.int
     USER_HASH_FIELD_NUMBER: _builtins.int
     INVALID_JSON_FIELD_NUMBER: _builtins.int
+    ANSWERED_FIELD_NUMBER: _builtins.int
     generation_id: _builtins.str
     """Id of the request."""
     router_id: _builtins.str
@@ -188,6 +189,10 @@ class Outcome(_message.Message):
     def learned(self) -> _learning_service_pb2.LearnedDecision:
         """How it was decided by what was learned; unset: it was not."""
 
+    @_builtins.property
+    def answered(self) -> Global___Answered:
+        """Of a shadow: the request that was answered; unset: it is none. A shadow is in no experiment and nothing is learned of it."""
+
     def __init__(
         self,
         *,
@@ -211,10 +216,11 @@ class Outcome(_message.Message):
         repeats: _builtins.str = ...,
         user_hash: _builtins.str = ...,
         invalid_json: _builtins.bool | None = ...,
+        answered: Global___Answered | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "_invalid_json", b"_invalid_json", "_time_to_first_token_ms", b"_time_to_first_token_ms", "at", b"at", "cost_usd", b"cost_usd", "invalid_json", b"invalid_json", "learned", b"learned", "time_to_first_token_ms", b"time_to_first_token_ms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "_invalid_json", b"_invalid_json", "_time_to_first_token_ms", b"_time_to_first_token_ms", "answered", b"answered", "at", b"at", "cost_usd", b"cost_usd", "invalid_json", b"invalid_json", "learned", b"learned", "time_to_first_token_ms", b"time_to_first_token_ms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "_invalid_json", b"_invalid_json", "_time_to_first_token_ms", b"_time_to_first_token_ms", "at", b"at", "cost_usd", b"cost_usd", "duration_ms", b"duration_ms", "failed_over", b"failed_over", "finish_reason", b"finish_reason", "generation_id", b"generation_id", "input_tokens", b"input_tokens", "invalid_json", b"invalid_json", "learned", b"learned", "outcome", b"outcome", "output_tokens", b"output_tokens", "repeated", b"repeated", "repeats", b"repeats", "route_id", b"route_id", "router_id", b"router_id", "served_model", b"served_model", "time_to_first_token_ms", b"time_to_first_token_ms", "unit_hash", b"unit_hash", "user_hash", b"user_hash", "variant_id", b"variant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "_invalid_json", b"_invalid_json", "_time_to_first_token_ms", b"_time_to_first_token_ms", "answered", b"answered", "at", b"at", "cost_usd", b"cost_usd", "duration_ms", b"duration_ms", "failed_over", b"failed_over", "finish_reason", b"finish_reason", "generation_id", b"generation_id", "input_tokens", b"input_tokens", "invalid_json", b"invalid_json", "learned", b"learned", "outcome", b"outcome", "output_tokens", b"output_tokens", "repeated", b"repeated", "repeats", b"repeats", "route_id", b"route_id", "router_id", b"router_id", "served_model", b"served_model", "time_to_first_token_ms", b"time_to_first_token_ms", "unit_hash", b"unit_hash", "user_hash", b"user_hash", "variant_id", b"variant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost_usd: _TypeAlias = _typing.Literal["cost_usd"]  # noqa: Y015
     _WhichOneofArgType__cost_usd: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd"]  # noqa: Y015
@@ -230,6 +236,55 @@ class Outcome(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__time_to_first_token_ms) -> _WhichOneofReturnType__time_to_first_token_ms | None: ...
 
 Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
+
+@_typing.final
+class Answered(_message.Message):
+    """The answered request beside its shadow."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENERATION_ID_FIELD_NUMBER: _builtins.int
+    UNIT_HASH_FIELD_NUMBER: _builtins.int
+    COST_USD_FIELD_NUMBER: _builtins.int
+    TIME_TO_FIRST_TOKEN_MS_FIELD_NUMBER: _builtins.int
+    INVALID_JSON_FIELD_NUMBER: _builtins.int
+    generation_id: _builtins.str
+    """Its id."""
+    unit_hash: _builtins.str
+    """Its unit, hashed, or what stands for it: its user, hashed, else its id."""
+    cost_usd: _builtins.float
+    """US dollars; unset: unknown."""
+    time_to_first_token_ms: _builtins.float
+    """Milliseconds to the first content; unset: there was none."""
+    invalid_json: _builtins.bool
+    """As in `Outcome`."""
+    def __init__(
+        self,
+        *,
+        generation_id: _builtins.str = ...,
+        unit_hash: _builtins.str = ...,
+        cost_usd: _builtins.float | None = ...,
+        time_to_first_token_ms: _builtins.float | None = ...,
+        invalid_json: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "_invalid_json", b"_invalid_json", "_time_to_first_token_ms", b"_time_to_first_token_ms", "cost_usd", b"cost_usd", "invalid_json", b"invalid_json", "time_to_first_token_ms", b"time_to_first_token_ms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "_invalid_json", b"_invalid_json", "_time_to_first_token_ms", b"_time_to_first_token_ms", "cost_usd", b"cost_usd", "generation_id", b"generation_id", "invalid_json", b"invalid_json", "time_to_first_token_ms", b"time_to_first_token_ms", "unit_hash", b"unit_hash"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cost_usd: _TypeAlias = _typing.Literal["cost_usd"]  # noqa: Y015
+    _WhichOneofArgType__cost_usd: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd"]  # noqa: Y015
+    _WhichOneofReturnType__invalid_json: _TypeAlias = _typing.Literal["invalid_json"]  # noqa: Y015
+    _WhichOneofArgType__invalid_json: _TypeAlias = _typing.Literal["_invalid_json", b"_invalid_json"]  # noqa: Y015
+    _WhichOneofReturnType__time_to_first_token_ms: _TypeAlias = _typing.Literal["time_to_first_token_ms"]  # noqa: Y015
+    _WhichOneofArgType__time_to_first_token_ms: _TypeAlias = _typing.Literal["_time_to_first_token_ms", b"_time_to_first_token_ms"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cost_usd) -> _WhichOneofReturnType__cost_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__invalid_json) -> _WhichOneofReturnType__invalid_json | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__time_to_first_token_ms) -> _WhichOneofReturnType__time_to_first_token_ms | None: ...
+
+Global___Answered: _TypeAlias = Answered  # noqa: Y015
 
 @_typing.final
 class ReportOutcomesRequest(_message.Message):
@@ -524,6 +579,7 @@ class Report(_message.Message):
     COMPARISONS_FIELD_NUMBER: _builtins.int
     MOVED_UNITS_FIELD_NUMBER: _builtins.int
     VERDICT_FIELD_NUMBER: _builtins.int
+    SHADOWS_FIELD_NUMBER: _builtins.int
     control: _builtins.str
     """Variant that the others are compared with."""
     split_p: _builtins.float
@@ -546,6 +602,10 @@ class Report(_message.Message):
     def comparisons(self) -> _containers.RepeatedCompositeFieldContainer[Global___Comparison]:
         """Each metric of each variant but the control."""
 
+    @_builtins.property
+    def shadows(self) -> _containers.RepeatedCompositeFieldContainer[Global___ShadowReport]:
+        """Candidates that answered requests were sent to as well. They are no part of the split test above."""
+
     def __init__(
         self,
         *,
@@ -557,14 +617,120 @@ class Report(_message.Message):
         comparisons: _abc.Iterable[Global___Comparison] | None = ...,
         moved_units: _builtins.int = ...,
         verdict: _builtins.str = ...,
+        shadows: _abc.Iterable[Global___ShadowReport] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["experiment", b"experiment"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arms", b"arms", "comparisons", b"comparisons", "control", b"control", "experiment", b"experiment", "moved_units", b"moved_units", "split_broken", b"split_broken", "split_p", b"split_p", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arms", b"arms", "comparisons", b"comparisons", "control", b"control", "experiment", b"experiment", "moved_units", b"moved_units", "shadows", b"shadows", "split_broken", b"split_broken", "split_p", b"split_p", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Report: _TypeAlias = Report  # noqa: Y015
+
+@_typing.final
+class ShadowReport(_message.Message):
+    """A shadow candidate beside the answers that callers got, request by request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    REQUESTS_FIELD_NUMBER: _builtins.int
+    UNITS_FIELD_NUMBER: _builtins.int
+    ERROR_RATE_FIELD_NUMBER: _builtins.int
+    P95_TTFT_MS_FIELD_NUMBER: _builtins.int
+    ANSWERED_P95_TTFT_MS_FIELD_NUMBER: _builtins.int
+    METRICS_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """The candidate, "provider/model"."""
+    requests: _builtins.int
+    """Shadows that ended."""
+    units: _builtins.int
+    """Units of their requests."""
+    error_rate: _builtins.float
+    """Share of them that failed or broke. There is none to compare it with: only answered requests are shadowed."""
+    p95_ttft_ms: _builtins.float
+    """95th percentile of the time to first content in milliseconds; 0: none was seen."""
+    answered_p95_ttft_ms: _builtins.float
+    """The same of the answered requests."""
+    @_builtins.property
+    def metrics(self) -> _containers.RepeatedCompositeFieldContainer[Global___PairedMetric]:
+        """Each metric that both sides of some pair have."""
+
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        requests: _builtins.int = ...,
+        units: _builtins.int = ...,
+        error_rate: _builtins.float = ...,
+        p95_ttft_ms: _builtins.float = ...,
+        answered_p95_ttft_ms: _builtins.float = ...,
+        metrics: _abc.Iterable[Global___PairedMetric] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_p95_ttft_ms", b"answered_p95_ttft_ms", "error_rate", b"error_rate", "metrics", b"metrics", "model", b"model", "p95_ttft_ms", b"p95_ttft_ms", "requests", b"requests", "units", b"units"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShadowReport: _TypeAlias = ShadowReport  # noqa: Y015
+
+@_typing.final
+class PairedMetric(_message.Message):
+    """A metric of a shadow and of the answered requests, over the pairs in which both have it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METRIC_FIELD_NUMBER: _builtins.int
+    PAIRS_FIELD_NUMBER: _builtins.int
+    ANSWERED_FIELD_NUMBER: _builtins.int
+    SHADOW_FIELD_NUMBER: _builtins.int
+    DIFFERENCE_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    P_FIELD_NUMBER: _builtins.int
+    metric: _builtins.str
+    """"cost_per_request", "ttft" or "invalid_json_rate"."""
+    pairs: _builtins.int
+    """Pairs."""
+    answered: _builtins.float
+    """Mean of the answered requests."""
+    shadow: _builtins.float
+    """Mean of their shadows."""
+    difference: _builtins.float
+    """Mean of the differences: the shadow's value minus the answered request's."""
+    low: _builtins.float
+    """Interval of it; unset: there are too few units."""
+    high: _builtins.float
+    """Its upper end."""
+    p: _builtins.float
+    """P value, of this metric alone."""
+    def __init__(
+        self,
+        *,
+        metric: _builtins.str = ...,
+        pairs: _builtins.int = ...,
+        answered: _builtins.float = ...,
+        shadow: _builtins.float = ...,
+        difference: _builtins.float = ...,
+        low: _builtins.float | None = ...,
+        high: _builtins.float | None = ...,
+        p: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_high", b"_high", "_low", b"_low", "high", b"high", "low", b"low"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_high", b"_high", "_low", b"_low", "answered", b"answered", "difference", b"difference", "high", b"high", "low", b"low", "metric", b"metric", "p", b"p", "pairs", b"pairs", "shadow", b"shadow"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__high: _TypeAlias = _typing.Literal["high"]  # noqa: Y015
+    _WhichOneofArgType__high: _TypeAlias = _typing.Literal["_high", b"_high"]  # noqa: Y015
+    _WhichOneofReturnType__low: _TypeAlias = _typing.Literal["low"]  # noqa: Y015
+    _WhichOneofArgType__low: _TypeAlias = _typing.Literal["_low", b"_low"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__high) -> _WhichOneofReturnType__high | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__low) -> _WhichOneofReturnType__low | None: ...
+
+Global___PairedMetric: _TypeAlias = PairedMetric  # noqa: Y015
 
 @_typing.final
 class Arm(_message.Message):
