@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from services.core.numbers import MAX_COUNT
 from services.core.pricing import TokenUsage, cost, prices_at
 from services.core.values import changed
 from services.dataplane.attempt import Attempt
 from services.dataplane.trail import AttemptTrail
 from services.dataplane.translation import tokens_of
-
-_MOST = 2**53
-"""Of anything that is counted: what no answer can reach, and what records can hold."""
 
 
 def settle(trail: AttemptTrail, attempt: Attempt | None, now: float, wall: float) -> None:
@@ -24,7 +22,7 @@ def settle(trail: AttemptTrail, attempt: Attempt | None, now: float, wall: float
     trail.ended = now
     if attempt is None:
         return
-    trail.usage = _bounded(_usage(attempt, whole=trail.success))
+    trail.usage = bounded(_usage(attempt, whole=trail.success))
     target = trail.candidate.target
     if trail.usage is not None and trail.usage.cost_usd is not None:
         trail.cost_usd, trail.cost_is_providers = trail.usage.cost_usd, True
@@ -41,10 +39,10 @@ def _usage(attempt: Attempt, *, whole: bool) -> TokenUsage | None:
     return changed(known, output_tokens=max(known.output_tokens, tokens_of(facts.chars)), cost_usd=None, estimated=True)
 
 
-def _bounded(usage: TokenUsage | None) -> TokenUsage | None:
+def bounded(usage: TokenUsage | None) -> TokenUsage | None:
     """Usage without counts that no answer can have: whatever a provider says, a record and a cost can be made of it."""
     if usage is None:
         return None
     counts = ((name, getattr(usage, name)) for name in usage.__struct_fields__)
-    odd = {name: n for name, n in counts if isinstance(n, int) and not 0 <= n <= _MOST}
-    return changed(usage, **{name: min(max(n, 0), _MOST) for name, n in odd.items()}) if odd else usage
+    odd = {name: n for name, n in counts if isinstance(n, int) and not 0 <= n <= MAX_COUNT}
+    return changed(usage, **{name: min(max(n, 0), MAX_COUNT) for name, n in odd.items()}) if odd else usage

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from services.core.errors import InvalidRequest
+from services.core.numbers import is_whole
 from services.dataplane.dialects.reading import objects
 
 
@@ -53,7 +54,7 @@ def whole(body: Mapping[str, Any], name: str, path: str) -> int | None:
         return int(value)
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+    if value is None or is_whole(value):
         return value
     raise InvalidRequest(f"`{path}.{name}` must be a whole number", param=f"{path}.{name}")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from services.core.numbers import is_whole
 from services.core.policy.documents import TextGenerationConfig
 from services.core.policy.provider_types import MISTRAL, quirks_of
 from services.core.policy.vendors import Quirks
@@ -97,7 +98,7 @@ def _put_effort(body: dict[str, msgspec.Raw], effort: Any, budget: Any) -> None:
     """An effort as it was named, else the one that a budget of tokens comes to."""
     if isinstance(effort, str) and effort not in {"", "unspecified"}:
         body["reasoning_effort"] = raw(effort)
-    elif isinstance(budget, int) and not isinstance(budget, bool):
+    elif is_whole(budget):
         body["reasoning_effort"] = raw(effort_of(budget))
 
 

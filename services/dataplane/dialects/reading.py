@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from services.core.errors import InvalidRequest
+from services.core.numbers import is_number, is_whole
 from services.dataplane.exchange import File, Image, Message, Text, ToolResult
 
 
@@ -17,7 +18,7 @@ def number(body: Mapping[str, Any], name: str, path: str = "") -> float | None:
         InvalidRequest: It is something else.
     """
     value = body.get(name)
-    if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
+    if value is None or is_number(value):
         return value
     raise InvalidRequest(f"`{path or name}` must be a number", param=path or name)
 
@@ -29,7 +30,7 @@ def integer(body: Mapping[str, Any], name: str, path: str = "") -> int | None:
         InvalidRequest: It is something else.
     """
     value = body.get(name)
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+    if value is None or is_whole(value):
         return value
     raise InvalidRequest(f"`{path or name}` must be a whole number", param=path or name)
 

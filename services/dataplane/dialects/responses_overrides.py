@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from services.core.numbers import is_whole
 from services.core.policy.documents import TextGenerationConfig
 from services.core.policy.provider_types import quirks_of
 from services.core.routing.plan import Candidate
@@ -76,7 +77,7 @@ def _put_reasoning(
     """Reasoning as the API spells it; a budget of tokens, which it has not, becomes an effort."""
     own = {name: value for name, value in reasoning.items() if name not in {"max_tokens", "exclude", "enabled"}}
     budget = reasoning.get("max_tokens")
-    if not own.get("effort") and isinstance(budget, int) and not isinstance(budget, bool):
+    if not own.get("effort") and is_whole(budget):
         own["effort"] = effort_of(budget)
     config = candidate.generation.reasoning if candidate.generation is not None else None
     excluded = config.exclude if config is not None and config.exclude is not None else reasoning.get("exclude")

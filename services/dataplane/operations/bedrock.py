@@ -10,6 +10,7 @@ from urllib.parse import quote
 import msgspec
 
 from services.core.errors import Failure, FailureKind
+from services.core.numbers import count_of, is_whole
 from services.core.policy.snapshot import Target
 from services.core.routing.plan import Candidate
 from services.dataplane.codec import ProviderCodec
@@ -96,10 +97,8 @@ def _read(encoding: Any, vector_of: Any, body: bytes, headers: Mapping[str, str]
         return BAD_VECTORS
     if not isinstance(answer, Mapping):
         return BAD_VECTORS
-    vector, told = vector_of(answer), headers.get(TOKENS_HEADER, "")
-    counted = answer.get("inputTextTokenCount")
-    tokens = counted if isinstance(counted, int) else int(told) if told.isdecimal() else 0
-    return answer_of([vector], 1, encoding, TokenUsage(input_tokens=tokens) if tokens > 0 else None)
+    tokens = count_of(answer.get("inputTextTokenCount")) or count_of(headers.get(TOKENS_HEADER))
+    return answer_of([vector_of(answer)], 1, encoding, TokenUsage(input_tokens=tokens) if tokens else None)
 
 
 def _titan(answer: Mapping[str, Any]) -> Any:
@@ -133,6 +132,6 @@ def _counted(operation: Operation, body: bytes, headers: Mapping[str, str]) -> A
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return NOT_PROTOCOL
     tokens = answer.get("inputTokens") if isinstance(answer, Mapping) else None
-    if not isinstance(tokens, int) or isinstance(tokens, bool):
+    if not is_whole(tokens):
         return NOT_PROTOCOL
     return counted(operation, tokens)

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from services.core.errors import Failure
+from services.core.numbers import count_of
 from services.core.policy.snapshot import Target
 from services.core.routing.plan import Candidate
 from services.core.values import changed
@@ -78,10 +79,6 @@ def _usage(answer: Mapping[str, Any], headers: Mapping[str, str]) -> TokenUsage 
     """Billed tokens; Amazon tells them in a header."""
     meta = answer.get("meta")
     billed = meta.get("billed_units") if isinstance(meta, Mapping) else None
-    tokens = billed.get("input_tokens") if isinstance(billed, Mapping) else None
-    told = headers.get("x-amzn-bedrock-input-token-count", "")
-    if isinstance(tokens, float):
-        tokens = int(tokens)
-    if not isinstance(tokens, int) or isinstance(tokens, bool):
-        tokens = int(told) if told.isdecimal() else 0
-    return TokenUsage(input_tokens=tokens) if tokens > 0 else None
+    tokens = count_of(billed.get("input_tokens")) if isinstance(billed, Mapping) else 0
+    tokens = tokens or count_of(headers.get("x-amzn-bedrock-input-token-count"))
+    return TokenUsage(input_tokens=tokens) if tokens else None

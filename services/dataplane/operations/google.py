@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from services.core.errors import Failure, FailureKind
+from services.core.numbers import count_of, is_whole
 from services.core.policy.provider_types import VERTEX
 from services.core.policy.snapshot import Target
 from services.core.routing.plan import Candidate
@@ -120,7 +121,7 @@ def embeddings(call: OperationCall, candidate: Candidate) -> Translation:
 def _batched(wanted: int, encoding: Any, answer: Mapping[str, Any]) -> Answer | Failure:
     rows = answer.get("embeddings")
     vectors = [_member(row, "values") for row in rows] if isinstance(rows, list) else None
-    tokens = _count(_member(answer.get("usageMetadata"), "promptTokenCount"))
+    tokens = count_of(_member(answer.get("usageMetadata"), "promptTokenCount"))
     return answer_of(vectors, wanted, encoding, TokenUsage(input_tokens=tokens) if tokens else None)
 
 
@@ -129,7 +130,7 @@ def _predicted(wanted: int, encoding: Any, answer: Mapping[str, Any]) -> Answer 
     if not isinstance(rows, list):
         return BAD_VECTORS
     found = [_member(row, "embeddings") for row in rows]
-    tokens = sum(_count(_member(_member(each, "statistics"), "token_count")) for each in found)
+    tokens = sum(count_of(_member(_member(each, "statistics"), "token_count")) for each in found)
     usage = TokenUsage(input_tokens=tokens) if tokens else None
     return answer_of([_member(each, "values") for each in found], wanted, encoding, usage)
 
@@ -255,7 +256,7 @@ def _counted(operation: Operation, answer: Mapping[str, Any]) -> Answer | Failur
     """A count; Google's own callers get all that Google says of it."""
     # A count of zero is left out, as Google leaves out every zero.
     tokens = answer.get("totalTokens", 0)
-    if not isinstance(tokens, int) or isinstance(tokens, bool):
+    if not is_whole(tokens):
         return NOT_PROTOCOL
     if operation.api != COUNT_CONTENTS:
         return counted(operation, tokens)
@@ -264,7 +265,3 @@ def _counted(operation: Operation, answer: Mapping[str, Any]) -> Answer | Failur
 
 def _member(value: Any, name: str) -> Any:
     return value.get(name) if isinstance(value, Mapping) else None
-
-
-def _count(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0

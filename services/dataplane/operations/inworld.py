@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from services.core.errors import Failure, InvalidRequest
+from services.core.numbers import count_of, is_number
 from services.core.policy.snapshot import Target
 from services.core.routing.plan import Candidate
 from services.dataplane.operations.call import OperationCall
@@ -90,7 +91,7 @@ def _rate(call: OperationCall, name: str) -> int:
 
 def _number(call: OperationCall, name: str) -> float | None:
     value = call.value(name)
-    if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
+    if value is None or is_number(value):
         return value
     raise InvalidRequest(f"`{name}` must be a number", param=name)
 
@@ -119,12 +120,8 @@ def whole_piece(value: Mapping[str, Any]) -> tuple[str, TokenUsage | None] | Fai
     sound, used = value.get("audioContent", ""), value.get("usage")
     if not isinstance(sound, str):
         return NO_SOUND
-    count = used.get("processedCharactersCount") if isinstance(used, Mapping) else None
-    if isinstance(count, str) and count.isdecimal():
-        count = int(count)  # 64-bit numbers are text in Google's JSON
-    if not isinstance(count, int) or isinstance(count, bool) or count <= 0:
-        return sound, None
-    return sound, TokenUsage(characters=count)
+    count = count_of(used.get("processedCharactersCount")) if isinstance(used, Mapping) else 0
+    return sound, TokenUsage(characters=count) if count else None
 
 
 _RPC: Mapping[int, str] = {

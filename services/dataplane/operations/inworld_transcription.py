@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from services.core.errors import Failure, FailureKind
+from services.core.numbers import count_of
 from services.core.routing.plan import Candidate
 from services.dataplane.members import raw
 from services.dataplane.operations.call import FormPayload, OperationCall
@@ -85,13 +86,13 @@ def _read(body: bytes) -> tuple[str, TokenUsage | None] | Failure:
     return text, _usage(answer.get("usage"))
 
 
+_LONGEST = 10**12
+"""Milliseconds; no recording is as long."""
+
+
 def _usage(told: Any) -> TokenUsage | None:
-    milliseconds = told.get("transcribedAudioMs") if isinstance(told, Mapping) else None
-    if isinstance(milliseconds, str) and milliseconds.isdecimal():
-        milliseconds = int(milliseconds)  # 64-bit numbers are text in Google's JSON
-    if not isinstance(milliseconds, (int, float)) or isinstance(milliseconds, bool) or not 0 < milliseconds < 1e12:
-        return None
-    return TokenUsage(seconds=milliseconds / 1_000)
+    milliseconds = count_of(told.get("transcribedAudioMs")) if isinstance(told, Mapping) else 0
+    return TokenUsage(seconds=milliseconds / 1_000) if 0 < milliseconds < _LONGEST else None
 
 
 def _answer(body: bytes, headers: Mapping[str, str]) -> Answer | Failure:

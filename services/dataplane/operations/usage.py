@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from services.core.numbers import amount_of, count_of
 from services.dataplane.providers.told_cost import told_cost
 from services.dataplane.translation import TokenUsage
 
@@ -29,16 +30,16 @@ def usage_of(value: Any, *, seconds: Any = None, images: int = 0, characters: in
     given, output = _first(told, _INPUT), _first(told, _OUTPUT)
     if not given:
         # Voyage, and others that embed, count once.
-        given = max(0, _count(told.get("total_tokens")) - output)
+        given = max(0, count_of(told.get("total_tokens")) - output)
     usage = TokenUsage(
         input_tokens=given,
         output_tokens=output,
-        cache_read_tokens=min(given, _count(details.get("cached_tokens"))),
-        input_audio_tokens=min(given, _count(details.get("audio_tokens"))),
-        output_audio_tokens=min(output, _count(made.get("audio_tokens"))),
-        input_image_tokens=min(given, _count(details.get("image_tokens"))),
+        cache_read_tokens=min(given, count_of(details.get("cached_tokens"))),
+        input_audio_tokens=min(given, count_of(details.get("audio_tokens"))),
+        output_audio_tokens=min(output, count_of(made.get("audio_tokens"))),
+        input_image_tokens=min(given, count_of(details.get("image_tokens"))),
         # Where pictures are made, what is put out is pictures, unless the answer says more.
-        output_image_tokens=min(output, _count(made.get("image_tokens", output if images else 0))),
+        output_image_tokens=min(output, count_of(made.get("image_tokens", output if images else 0))),
         characters=characters,
         seconds=_amount(seconds) or next((s for name in _SECONDS if (s := _amount(told.get(name)))), 0.0),
         images=images,
@@ -54,11 +55,11 @@ def _inner(told: Mapping[str, Any], names: tuple[str, ...]) -> Mapping[str, Any]
 
 
 def _first(told: Mapping[str, Any], names: tuple[str, ...]) -> int:
-    return next((count for name in names if (count := _count(told.get(name)))), 0)
+    return next((count for name in names if (count := count_of(told.get(name)))), 0)
 
 
-def _count(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+_LONGEST = 1e9
+"""Seconds; no sound is as long."""
 
 
 def _amount(value: Any) -> float:
@@ -68,5 +69,5 @@ def _amount(value: Any) -> float:
             value = float(value)
         except ValueError:
             return 0.0
-    proper = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1e9
-    return float(value) if proper else 0.0
+    found = amount_of(value) or 0.0
+    return found if found < _LONGEST else 0.0

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from services.core.errors import Failure, FailureKind, InvalidRequest
+from services.core.numbers import is_whole
 from services.dataplane.members import Members, join_members, raw
 from services.dataplane.operations.call import OperationCall
 from services.dataplane.operations.translations import Answer
@@ -67,7 +68,7 @@ def inputs_of(call: OperationCall) -> list[Any]:
     if isinstance(value, str):
         found: list[Any] = [value]
     elif isinstance(value, list):
-        found = [value] if value and all(_is_token(token) for token in value) else value
+        found = [value] if value and all(is_whole(token) for token in value) else value
     else:
         raise InvalidRequest("`input` must be text, a list of texts, or lists of tokens", param="input")
     if not found:
@@ -90,10 +91,6 @@ def texts_of(call: OperationCall) -> list[str]:
     if not all(isinstance(text, str) for text in found):
         raise Untranslatable.because("this provider embeds texts; token numbers mean nothing to it")
     return found
-
-
-def _is_token(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def answer_of(vectors: Any, wanted: int, encoding: Any, usage: TokenUsage | None, **more: Any) -> Answer | Failure:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeGuard
+from typing import Any
 
 import msgspec
 
+from services.core.numbers import is_whole
 from services.dataplane.exchange import Citation
 from services.dataplane.translation import TokenUsage
 
@@ -179,9 +180,5 @@ def to_citation(wire: Any, start: int, end: int) -> Citation | None:
         return None
     what, first, last = _PLACES[kind]
     index, begin, stop = wire.get("document_index"), wire.get(first), wire.get(last)
-    found = (what, begin, stop) if _is_number(begin) and _is_number(stop) else None
-    return Citation("", title, quote, start, end, index if _is_number(index) else 0, found)
-
-
-def _is_number(value: Any) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool)
+    found = (what, begin, stop) if is_whole(begin) and is_whole(stop) else None
+    return Citation("", title, quote, start, end, index if is_whole(index) else 0, found)

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from services.core.errors import Failure, FailureKind
+from services.core.numbers import count_of
 from services.core.policy.snapshot import Target
 from services.dataplane.codec import StreamDecoder
 from services.dataplane.exchange import (
@@ -35,8 +36,8 @@ from services.dataplane.providers.cohere_wire import (
     FINISHES,
     VENDOR,
     Offsets,
+    calls_in,
     citations,
-    count,
     member,
     parts_of,
     rows,
@@ -92,7 +93,7 @@ class CohereCodec:
         if not isinstance(message, Mapping):
             return openai_errors.in_stream(answer) if isinstance(message, str) else NOT_PROTOCOL
         parts, usage = parts_of(message, answer.get("logprobs")), usage_of(answer.get("usage"))
-        finish = _finish(reason, called=bool(rows(message.get("tool_calls"))))
+        finish = _finish(reason, called=bool(calls_in(message)))
         if not parts and finish == "stop" and (usage is None or not usage.output_tokens):
             return EMPTY
         return ChatAnswer(text(answer.get("id")), parts, finish, usage)
@@ -158,7 +159,7 @@ class CohereStreamDecoder:
         kind = text(event.get("type"))
         message = member(event, "delta", "message")
         if kind in ("content-delta", "content-start"):
-            self._read_content(count(event.get("index")), event, out)
+            self._read_content(count_of(event.get("index")), event, out)
         elif kind == "tool-plan-delta":
             self._think(text(member(message, "tool_plan")), out)
         elif kind == "tool-call-start":
@@ -191,7 +192,7 @@ class CohereStreamDecoder:
 
     def _start_call(self, number: Any, call: Any, out: list[StreamEvent]) -> None:
         self._close_call(out)
-        index, self._number, self._spoken = self._calls, count(number), False
+        index, self._number, self._spoken = self._calls, count_of(number), False
         self._calls += 1
         name = text(member(call, "function", "name"))
         out.append(ToolCallStarted(index, text(member(call, "id")) or f"call_{index}", name))
@@ -201,7 +202,7 @@ class CohereStreamDecoder:
         piece = text(arguments)
         if not piece:
             return
-        if not self._calls or count(number) != self._number:
+        if not self._calls or count_of(number) != self._number:
             self._fail(GOES_BACK, out)
             return
         self._spoken = True

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
+from services.core.numbers import MAX_COUNT, count_of, is_number, is_whole
 from services.dataplane.exchange import Citation, Text, Thinking, ToolCall
 from services.dataplane.translation import TokenUsage
 
@@ -49,25 +50,20 @@ def rows(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
-def count(value: Any) -> int:
-    """A number that is not negative."""
-    return int(value) if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 2**53 else 0
-
-
 def usage_of(usage: Any) -> TokenUsage | None:
     """The tokens that the model read and wrote, and the fewer ones that are billed; one stands for the other."""
     if not isinstance(usage, Mapping) or not usage:
         return None
     paid = usage.get("billed_units")
     tokens = usage.get("tokens") or paid
-    given, made = count(member(tokens, "input_tokens")), count(member(tokens, "output_tokens"))
+    given, made = count_of(member(tokens, "input_tokens")), count_of(member(tokens, "output_tokens"))
     return TokenUsage(
         input_tokens=given,
         output_tokens=made,
-        cache_read_tokens=min(count(usage.get("cached_tokens")), given),
-        reasoning_tokens=min(count(member(tokens, "reasoning_tokens")), made),
-        billed=(count(member(paid, "input_tokens")), count(member(paid, "output_tokens"))) if paid else None,
-        searches=count(member(usage, "billed_units", "search_units")),
+        cache_read_tokens=min(count_of(usage.get("cached_tokens")), given),
+        reasoning_tokens=min(count_of(member(tokens, "reasoning_tokens")), made),
+        billed=(count_of(member(paid, "input_tokens")), count_of(member(paid, "output_tokens"))) if paid else None,
+        searches=count_of(member(usage, "billed_units", "search_units")),
     )
 
 
@@ -106,7 +102,7 @@ def _placed(
 
 def _block_of(citation: Any) -> int:
     """The block of text that a citation is about."""
-    return count(member(citation, "content_index"))
+    return count_of(member(citation, "content_index"))
 
 
 class Offsets:
@@ -152,14 +148,19 @@ def citations(citation: Any, offsets: Offsets) -> Iterator[Citation]:
         )
 
 
-def _is_place(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
+def _is_place(value: Any) -> TypeGuard[int]:
+    return is_whole(value) and 0 <= value < MAX_COUNT
+
+
+def calls_in(message: Any) -> list[Any]:
+    """The calls of a message as they stand on the wire; what is no object is none."""
+    return [call for call in rows(member(message, "tool_calls")) if isinstance(call, dict)]
 
 
 def calls_of(message: Any) -> list[ToolCall]:
     """The tool calls of a message."""
     found = []
-    for index, call in enumerate(rows(member(message, "tool_calls"))):
+    for index, call in enumerate(calls_in(message)):
         function = member(call, "function")
         arguments = text(member(function, "arguments"))
         found.append(
@@ -173,6 +174,6 @@ def tokens_of(logprobs: Any) -> Iterator[Mapping[str, Any]]:
     for item in rows(logprobs):
         piece = text(member(item, "text"))
         for value in rows(member(item, "logprobs")):
-            if isinstance(value, (int, float)) and not isinstance(value, bool):
+            if is_number(value):
                 yield {"token": piece, "logprob": value, "bytes": list(piece.encode()), "top_logprobs": []}
                 piece = ""

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from services.core.numbers import is_whole
 from services.dataplane.members import plain, raw
 from services.dataplane.proofs import CALL_PROOFS_LOST
 from services.dataplane.translation import Untranslatable
@@ -71,7 +72,7 @@ def _put(body: dict[str, Any], name: str, value: Any) -> None:
 def _adapt_sampling(body: dict[str, Any], dropped: list[str]) -> None:
     as_raw = any(isinstance(value, msgspec.Raw) for value in body.values())
     seed = plain(body.pop("seed", None))
-    if isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0:
+    if is_whole(seed) and seed >= 0:
         body.setdefault("random_seed", raw(seed) if as_raw else seed)
     elif seed is not None:
         dropped.append("seed was dropped: Mistral takes none below 0")

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from services.core.numbers import is_whole
 from services.dataplane.data_url import split_data_url
 from services.dataplane.exchange import Citation, Image, Thinking
 from services.dataplane.proofs import vendor_of
@@ -99,4 +100,4 @@ def _text(told: Mapping[str, Any], name: str) -> str:
 
 def _count(told: Mapping[str, Any], name: str) -> int | None:
     value = told.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return value if is_whole(value) else None

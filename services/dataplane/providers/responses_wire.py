@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from services.core.numbers import is_whole
 from services.dataplane.exchange import Citation, Image, Text, Thinking, ToolCall
 from services.dataplane.providers.openai_wire import Seconds
 from services.dataplane.providers.told_cost import told_cost
@@ -246,7 +247,7 @@ def text_in(value: Item, name: str) -> str:
 def number_in(value: Item, name: str) -> int | None:
     """A whole number; None when it is something else."""
     found = value.get(name)
-    return found if isinstance(found, int) and not isinstance(found, bool) else None
+    return found if is_whole(found) else None
 
 
 def shows(item: Any) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any
+
+from services.core.numbers import amount_of
 
 TICKS_PER_DOLLAR = 10_000_000_000
 """xAI counts in these."""
@@ -23,15 +24,9 @@ def told_cost(cost: Any, details: Any = None, ticks: Any = None, own_key: Any = 
         return None
     if isinstance(cost, Mapping):
         cost = cost.get("total_cost")
-    told = _dollars(cost)
+    told = amount_of(cost)
     if told is None:
-        counted = _dollars(ticks)
+        counted = amount_of(ticks)
         return counted / TICKS_PER_DOLLAR if counted is not None else None
-    charged = _dollars(details.get("upstream_inference_cost")) if isinstance(details, Mapping) else None
+    charged = amount_of(details.get("upstream_inference_cost")) if isinstance(details, Mapping) else None
     return told + charged if own_key is True and charged is not None else told
-
-
-def _dollars(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= sys.float_info.max:
-        return None
-    return float(value)

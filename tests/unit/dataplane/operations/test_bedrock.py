@@ -112,3 +112,13 @@ def test_claudes_tokens_are_counted_by_amazon() -> None:
 def test_those_of_others_are_estimated() -> None:
     made = asked("amazon.nova-pro-v1:0", "messages.count_tokens", messages=MESSAGES)
     assert made.request("key") is None
+
+
+@pytest.mark.parametrize(
+    ("told", "tokens"), [("7", 7), ("0", 0), ("9" * 5000, 0), ("-7", 0), ("7.5", 0), ("", 0), ("seven", 0)]
+)
+@pytest.mark.parametrize("model", ["amazon.titan-embed-text-v1", "cohere.embed-v4:0"])
+def test_tokens_in_a_header_are_read_or_left(model: str, told: str, tokens: int) -> None:
+    answer = {"embedding": [0.5], "embeddings": [[0.5]]}
+    found = rendered(asked(model, input="a"), answer, {"x-amzn-bedrock-input-token-count": told})
+    assert found["usage"]["prompt_tokens"] == tokens

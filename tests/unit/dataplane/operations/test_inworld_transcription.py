@@ -108,3 +108,10 @@ def test_an_answer_that_is_none_is_a_failure(form_of: str, body: bytes, kind: Fa
     found = asked(response_format=form_of).answer(body)
     assert found is not None
     assert found.kind is kind
+
+
+@pytest.mark.parametrize("told", ["9" * 5000, 10**400, True, -1, "", ["3520"], 10**13])
+def test_a_length_that_is_none_is_left(told: Any) -> None:
+    made = asked()
+    assert "usage" not in rendered(made, {"transcription": {"transcript": "x"}, "usage": {"transcribedAudioMs": told}})
+    assert made.facts.usage is None

@@ -225,3 +225,16 @@ def test_mistral_speaks_in_one_object() -> None:
 def test_a_whole_answer_is_never_asked_of_a_stream() -> None:
     with pytest.raises(AssertionError):
         rendered(to("openai", "images", {"model": "p/i", "prompt": "x", "stream": True}), {"data": []})
+
+
+@pytest.mark.parametrize("count", ["9" * 5000, 2**70, -1, True, ["6"], 0])
+def test_a_count_of_characters_that_is_none_is_left(count: Any) -> None:
+    translation = inworld()
+    assert played(translation, [line(b"a", usage={"processedCharactersCount": count})]).done
+    assert translation.facts.usage == inworld().facts.usage
+
+
+def test_a_speed_beyond_all_numbers_is_refused() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        inworld(speed=10**400)
+    assert caught.value.param == "speed"

@@ -210,3 +210,11 @@ def test_what_is_billed_is_paid_and_what_was_read_and_written_is_told() -> None:
     assert isinstance(answer, ChatAnswer)
     assert answer.usage == TokenUsage(1698, 66, cache_read_tokens=112, billed=(181, 34))
     assert cost(Prices(2.5, 10.0), answer.usage) == pytest.approx((181 * 2.5 + 34 * 10) / 1e6)
+
+
+@pytest.mark.parametrize("calls", ["", 0, [""], [None], False])
+def test_what_is_no_call_is_not_counted_as_one(calls: Any) -> None:
+    message = {"role": "assistant", "content": [{"type": "text", "text": "Hi"}], "tool_calls": calls}
+    answer = CODEC.decode(json.dumps({"id": "c", "message": message}).encode())
+    assert isinstance(answer, ChatAnswer)
+    assert (answer.parts, answer.finish_reason) == ((Text("Hi"),), "stop")
