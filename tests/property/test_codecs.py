@@ -4,74 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from services.core.errors import Failure
+from services.core.errors import ChainFailed, Failure
 from services.dataplane.codec import ProviderCodec
 from services.dataplane.exchange import ChatAnswer, Failed
 from services.dataplane.providers.registry import codec_of
-from tests.golden.translation.harness import told_request, wire_stream
+from tests.golden.translation.harness import APIS, EVIDENCE, feed_all, told_request, translation_for, wire_stream
+from tests.property.odd import ODD, Way, places, replaced, shape
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "translation" / "answers"
 SIDES = sorted(folder.name for folder in GOLDEN.iterdir())
 
-ODD: tuple[Any, ...] = (
-    None,
-    True,
-    -1,
-    0.5,
-    2**70,
-    10**400,
-    1e300,
-    "",
-    "7",
-    "nan",
-    "inf",
-    "odd",
-    "$['']",
-    f"$.a[{'9' * 5000}]",
-    "data:,",
-    "doc:999999",
-    "é\U0001f642",
-    [],
-    [None],
-    [5],
-    [["odd"]],
-    [{}],
-    [{"text": 5, "type": ["odd"], "thinking": [{"text": 5}]}],
-    {},
-    {"odd": 1, "text": 5, "type": ["odd"]},
-)
-"""What may stand in the place of anything else, all of it JSON."""
-
-Way = tuple[Any, ...]
+WRITERS = tuple(APIS)
+"""Who asked; in turn, so that each place is seen by all of them with some value."""
 
 
 def codec(side: str) -> ProviderCodec:
     return codec_of("openai", "responses") if side == "responses" else codec_of(side)
-
-
-def places(value: Any, path: Way = ()) -> Iterator[Way]:
-    if path:
-        yield path
-    for name, inner in (
-        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    ):
-        yield from places(inner, (*path, name))
-
-
-def shape(value: Any, path: Way) -> Way:
-    """What tells a place from one that is read by the same lines: the names on the way, and the types of what they are in."""
-    steps: list[Any] = []
-    for step in path:
-        kind = value.get("type") if isinstance(value, dict) else None
-        steps += [str(kind), None if isinstance(step, int) else step]
-        value = value[step]
-    return (*steps, type(value).__name__)
 
 
 def mutations(side: str, part: str) -> Iterator[Any]:
@@ -95,15 +48,6 @@ def framed(whole: Any, path: Way, part: str) -> bool:
     return isinstance(whole[path[0]], dict) and len(path) > (2 if "exception" in whole[path[0]] else 1)
 
 
-def replaced(whole: Any, path: Way, odd: Any) -> Any:
-    copy = deepcopy(whole)
-    inner = copy
-    for step in path[:-1]:
-        inner = inner[step]
-    inner[path[-1]] = odd
-    return copy
-
-
 @pytest.mark.parametrize("side", SIDES)
 def test_no_answer_crashes_its_codec(side: str) -> None:
     for answer in mutations(side, "answer"):
@@ -116,6 +60,27 @@ def test_no_stream_crashes_its_codec(side: str) -> None:
         decoder = codec(side).decoder()
         events = [*decoder.feed(wire_stream(side, stream)), *decoder.end()]
         assert not any(isinstance(event, Failed) for event in events[:-1]), stream
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_no_answer_crashes_what_writes_it_for_callers(side: str) -> None:
+    for index, answer in enumerate(mutations(side, "answer")):
+        translation = translation_for(WRITERS[index % len(WRITERS)], side, {"answer": answer})
+        if translation.answer(json.dumps(answer).encode()) is None:
+            assert translation.render(EVIDENCE), answer
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_no_stream_crashes_what_writes_it_for_callers(side: str) -> None:
+    for index, stream in enumerate(mutations(side, "stream")):
+        translation = translation_for(WRITERS[index % len(WRITERS)], side, {"stream": stream})
+        found = feed_all(translation, [wire_stream(side, stream)])
+        assert found.done is not bool(found.failure), stream
+        if found.done:
+            assert translation.closing(EVIDENCE), stream
+        elif found.content:
+            broken = ChainFailed("it broke", failure=found.failure, status=502)
+            assert isinstance(translation.broken(broken, EVIDENCE), bytes), stream
 
 
 @pytest.mark.parametrize("provider", ["anthropic", "bedrock", "cohere", "google", "mistral", "openai", "responses"])

@@ -99,9 +99,14 @@ def _bytes(text: str) -> int:
 
 def logprobs_result(tokens: Sequence[Mapping[str, Any]]) -> Value:
     """Log probabilities as Google lists them."""
-    tops = [[_candidate(top) for top in token.get("top_logprobs") or ()] for token in tokens]
+    tops = [_candidates(token.get("top_logprobs")) for token in tokens]
     found: Value = {"chosenCandidates": [_candidate(token) for token in tokens]}
     return {**found, "topCandidates": [{"candidates": top} for top in tops]} if any(tops) else found
+
+
+def _candidates(tops: Any) -> list[Value]:
+    """The tokens that stood beside one; a provider may have put anything in their place."""
+    return [_candidate(top) for top in tops if isinstance(top, Mapping)] if isinstance(tops, list) else []
 
 
 def _candidate(token: Mapping[str, Any]) -> Value:

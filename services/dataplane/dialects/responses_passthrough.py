@@ -227,7 +227,8 @@ class ResponsesPassthrough(Passthrough):
         return body
 
 
-_SILENT_ITEMS = {None, "message", "reasoning"}
+_SILENT_ITEMS = (None, "message", "reasoning")
+"""No set: what a provider puts there may be no word at all."""
 
 
 def is_content(event: WireEvent) -> bool:

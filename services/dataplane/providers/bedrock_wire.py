@@ -235,7 +235,8 @@ def _part(block: WireBlock, at: int) -> AnswerPart | None:
         return Thinking(told.text or "", told.signature or "", vendor=ANTHROPIC if told.signature else "")
     tool = block.tool_use
     if tool is not None and tool.type != SERVER_TOOL:
-        return ToolCall(tool.tool_use_id, tool.name, bytes(tool.input).decode())
+        arguments = bytes(tool.input).decode()
+        return ToolCall(tool.tool_use_id, tool.name, "{}" if arguments == "null" else arguments)
     return image_of(block.image) if block.image is not None else None
 
 

@@ -63,7 +63,7 @@ def _span(segment: WireSegment, texts: Sequence[str]) -> tuple[int | None, int |
     """The first character and the one behind the last; None: it is nowhere in the text."""
     text = "".join(texts)
     before = 0
-    if segment.part_index and segment.part_index < len(texts):
+    if segment.part_index and 0 < segment.part_index < len(texts):
         before = sum(len(t) for t in texts[: segment.part_index])
     inner = text[before:]
     data = inner.encode("utf-8", "surrogatepass")

@@ -214,6 +214,11 @@ def test_a_segment_may_count_from_its_part() -> None:
     assert [(c.start, c.end) for c in cited(grounded(support), "né ", "où?")][:1] == [(3, 5)]
 
 
+def test_a_part_that_there_cannot_be_is_none() -> None:
+    support = {"segment": {"partIndex": -1, "endIndex": 3}, "groundingChunkIndices": [0]}
+    assert [(c.start, c.end) for c in cited(grounded(support), "né ", "où?")][:1] == [(0, 2)]
+
+
 def test_sources_that_nothing_is_supported_by_are_told_too_and_repeated_ones_once() -> None:
     assert [c.title for c in cited(grounded(), "x")] == ["A", "B"]
     events = content(chunk({"text": "x"}, groundingMetadata=grounded()), chunk(groundingMetadata=grounded()))
