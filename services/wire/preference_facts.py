@@ -5,11 +5,11 @@ What has the wrong type is refused; a word that is not known is told and ignored
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.core.errors import InvalidRequest
+from services.core.numbers import amount_of, count_of
 from services.core.policy.preferences import (
     BY_FALLBACKS,
     BY_MODEL,
@@ -165,10 +165,10 @@ def _dollars(value: Any, path: str) -> float | None:
     if value in (None, ""):
         return None
     try:
-        amount = float(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else math.nan
+        amount = amount_of(float(value) if isinstance(value, str) else value)
     except ValueError:
-        amount = math.nan
-    if not 0 <= amount < math.inf:
+        amount = None
+    if amount is None:
         raise InvalidRequest(f"`{path}` must be an amount in US dollars", param=path)
     return amount
 
@@ -183,8 +183,8 @@ def _cutoffs(value: Any, path: str) -> tuple[Cutoff, ...]:
         if limit is None:
             continue
         number = name[1:] if isinstance(name, str) and name[:1] == "p" else ""
-        is_amount = isinstance(limit, (int, float)) and not isinstance(limit, bool) and 0 <= limit < math.inf
-        if not number.isdecimal() or not 0 < int(number) < 100 or not is_amount:
+        percentile, amount = count_of(number), amount_of(limit)
+        if not 0 < percentile < 100 or amount is None:
             raise InvalidRequest(f'`{path}` must be a number, or an object such as {{"p90": 3}}', param=path)
-        found.append(Cutoff(int(number) / 100.0, float(limit)))
+        found.append(Cutoff(percentile / 100.0, amount))
     return tuple(found)

@@ -167,7 +167,7 @@ def _tool_choice(choice: Any, tools: tuple[Tool, ...]) -> tuple[str, tuple[Tool,
     if kind == "allowed_tools":
         allowed = objects(choice.get("tools"), "tool_choice.tools")
         if all(entry.get("type") == "function" for entry in allowed) and choice.get("mode") in ("auto", "required"):
-            names = {entry.get("name") for entry in allowed}
+            names = {text(entry, "name", f"tool_choice.tools[{index}].name") for index, entry in enumerate(allowed)}
             return choice["mode"], tuple(tool for tool in tools if tool.name in names)
     if isinstance(kind, str) and kind != "function":
         raise Untranslatable.because(f"`tool_choice` of type {kind!r} has no translation")

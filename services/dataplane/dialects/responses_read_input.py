@@ -13,7 +13,7 @@ from typing import Any
 
 from services.core.errors import InvalidRequest
 from services.dataplane.data_url import split_data_url
-from services.dataplane.dialects.reading import objects
+from services.dataplane.dialects.reading import objects, text
 from services.dataplane.exchange import File, Image, Message, Part, Text, Thinking, ToolCall, ToolResult
 from services.dataplane.proofs import CALL, opened
 from services.dataplane.providers.responses_wire import call_id, text_in, thought_of, vendor_of
@@ -53,7 +53,7 @@ def read_input(given: Any, warnings: list[str]) -> tuple[Message, ...]:
 
 
 def _message(item: Item, path: str, warnings: list[str]) -> Message | None:
-    kind = item.get("type") or ("message" if "role" in item else None)
+    kind = text(item, "type", f"{path}.type") or ("message" if "role" in item else None)
     if kind == "message":
         return _spoken(item, path)
     if kind == "function_call":

@@ -175,7 +175,7 @@ def _size(value: Any) -> int:
         return sum(map(_size, value))
     if not isinstance(value, Mapping):
         return 0
-    if value.get("type") in {"image", "document"} and _source(value).get("type") != "text":
+    if value.get("type") in ("image", "document") and _source(value).get("type") != "text":
         return _MEDIA_TOKENS
     texts = ("text", "thinking", "content", "name", "title", "context")
     found = sum(_size(value.get(name)) for name in texts) + _size(_source(value).get("data"))

@@ -105,6 +105,12 @@ def test_a_streams_events_keep_every_byte_but_the_first_and_the_last() -> None:
     [
         ({"input": 7}, "input"),
         ({"input": ["x"]}, "input[0]"),
+        ({"input": [{"type": ["message"], "role": "user"}]}, "input[0].type"),
+        ({"input": [{"type": {}, "role": "user"}]}, "input[0].type"),
+        (
+            {"tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": ["f"]}]}},
+            "tool_choice.tools[0].name",
+        ),
         ({"input": [{"role": "wizard"}]}, "input[0].role"),
         ({"input": [{"role": "user", "content": 3}]}, "input[0].content"),
         ({"input": [{"role": "user", "content": ["x"]}]}, "input[0].content[0]"),

@@ -109,3 +109,8 @@ def test_an_estimate_is_near_what_anthropic_counted(text: str, true: int) -> Non
     """Counts of recorded requests; short ones are the hardest, since their frame weighs most."""
     found = estimate({"messages": [{"role": "user", "content": text}]})
     assert true / 2 <= found <= true * 2
+
+
+def test_a_type_that_is_no_word_is_estimated_all_the_same() -> None:
+    part = {"type": ["image"], "text": "What is the capital of France?"}
+    assert estimate({"messages": [{"role": "user", "content": [part]}]}) == estimate(BODY | {"system": None})
