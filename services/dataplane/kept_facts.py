@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from services.core.numbers import is_number
 from services.core.policy.preferences import NO_PREFERENCES
 from services.core.routing.context import RequestContext
 from services.core.values import Value
@@ -46,8 +47,11 @@ def kept_facts(context: RequestContext, keys: tuple[str, ...]) -> KeptFacts:
 
 
 def _cut(value: Any) -> tuple[Any, bool]:
-    """A value as it is kept (None: not at all), and whether it is whole. What is neither plain nor a list is not kept."""
-    if value is None or isinstance(value, (bool, int, float)):
+    """A value as it is kept (None: not at all), and whether it is whole. What is neither plain nor a list is not kept.
+
+    Nor is a whole number that no float can hold: records have no other numbers.
+    """
+    if value is None or isinstance(value, bool) or is_number(value):
         return value, True
     if isinstance(value, str):
         return value[:MAX_CHARS], len(value) <= MAX_CHARS

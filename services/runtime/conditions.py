@@ -16,6 +16,7 @@ from typing import Any
 from cel_expr_python import cel
 from cel_expr_python.ext import ext_encoders, ext_math, ext_strings
 
+from services.core.numbers import is_number
 from services.core.policy.ports import Condition, ConditionProblem
 
 MAX_SOURCE = 4_096
@@ -86,8 +87,8 @@ def _plain(value: Any) -> Any:
 
 
 def _double(value: Any) -> Any:
-    """A whole number of JSON as the double that it is declared to be."""
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    """A whole number of JSON as the double that it is declared to be; one that is too large stays, and matches nothing."""
+    return float(value) if is_number(value) else value
 
 
 def _last(values: Any) -> Any:

@@ -16,15 +16,21 @@ import pytest
 from google.protobuf.json_format import ParseError
 
 from services.core.errors import InvalidRequest
+from services.core.policy.ports import ConditionProblem
+from services.core.routing.context import RequestContext
 from services.core.routing.learned.clusters import ONE_KIND
 from services.core.routing.plan import Candidate
 from services.dataplane.dialects.registry import dialect_of
+from services.dataplane.kept_facts import kept_facts
+from services.dataplane.record_form import record_of
 from services.dataplane.translation import Dialect, InboundRequest, Untranslatable
 from services.dataplane.voice.wish import Speakable, read_wish
+from services.runtime.conditions import CelCompiler
 from services.wire.request_kinds import with_kinds
 from tests.golden.translation.harness import APIS, CREDENTIAL, EVIDENCE, candidate, wire_request
 from tests.property.odd import ODD, ODD_NAMES, Way, places, renamed, replaced, shape
 from tests.support.asking import asked_headers
+from tests.unit.dataplane.build import trail
 from tests.unit.dataplane.operations.build import FORM_TYPE, JSON_TYPE, form, target
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "translation" / "requests"
@@ -32,6 +38,7 @@ REFUSALS = (InvalidRequest, Untranslatable)
 EVERY = 7
 """Each request goes to one protocol of these many, all in turn: one place sees all of them with some value."""
 
+CONDITION = CelCompiler()("plan > 1.0", {"plan": "double"})
 OPENROUTER = "openrouter.chat.completions"
 PROTOCOLS = (
     "openai", "openai_compatible", "openrouter", "azure_openai", "responses", "xai", "mistral", "cohere_reasoning",
@@ -113,10 +120,20 @@ def oddities(body: Any, path: Way) -> Iterator[Any]:
             yield renamed(body, path, name)
 
 
+def judged(context: RequestContext) -> None:
+    """What conditions and records make of odd metadata."""
+    facts = kept_facts(context, tuple(context.metadata))
+    assert record_of(trail(facts=facts), "node").IsInitialized()
+    assert not isinstance(CONDITION, ConditionProblem)
+    CONDITION.matches(context.metadata)
+
+
 def decided(request: InboundRequest) -> None:
     """Everything that a decision asks of a request before it is sent."""
     messages = request.condition_messages()
-    with_kinds(request.context, messages, ONE_KIND)
+    context = with_kinds(request.context, messages, ONE_KIND)
+    if context.metadata not in ({}, ROUTED["metadata"]):
+        judged(context)
     if isinstance(request, Speakable) and request.audio is not None:
         decided(request.as_text())
         read_wish(request.audio)

@@ -63,3 +63,12 @@ def test_a_record_gives_the_decision_back_and_never_a_prompt() -> None:
     assert past_of(record_of(trail(), "node")) is None
     empty = record_of(trail(facts=kept_facts(RequestContext("m"), ())), "node")
     assert past_of(empty) is not None
+
+
+def test_a_number_that_records_have_no_room_for_is_not_kept() -> None:
+    context = RequestContext("m", metadata={"large": 10**400, "listed": [1, 10**400], "age": 30})
+    facts = kept_facts(context, ("large", "listed", "age"))
+    assert (facts.metadata, facts.known) == ({"listed": [1], "age": 30}, ("age",))
+    past = past_of(record_of(trail(facts=facts), "node"))
+    assert past is not None
+    assert past.context.metadata == facts.metadata

@@ -217,6 +217,13 @@ def test_declared_metadata_is_read(expression: str, metadata: dict[str, Any]) ->
     assert condition.reads == metadata.keys()
 
 
+def test_a_number_beyond_all_doubles_is_no_match() -> None:
+    condition = COMPILE("score > 0.5", TYPES)
+    assert not isinstance(condition, ConditionProblem)
+    for value in (10**400, -(10**400)):
+        assert condition.matches({"score": value}) is not True
+
+
 def test_metadata_of_another_type_than_declared_is_no_match_but_a_problem() -> None:
     condition = COMPILE("age >= 18", TYPES)
     assert not isinstance(condition, ConditionProblem)
