@@ -35,7 +35,7 @@ from tests.unit.dataplane.operations.build import FORM_TYPE, JSON_TYPE, form, ta
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "translation" / "requests"
 REFUSALS = (InvalidRequest, Untranslatable)
-EVERY = 7
+EVERY = 11
 """Each request goes to one protocol of these many, all in turn: one place sees all of them with some value."""
 
 CONDITION = CelCompiler()("plan > 1.0", {"plan": "double"})
