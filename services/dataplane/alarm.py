@@ -17,6 +17,8 @@ SLACK_SECONDS = 0.001
 class Alarm:
     """Bounds the waits of one task at a time; not to be nested. Always `stop` it."""
 
+    __slots__ = ("_cancelling", "_ends", "_loop", "_rang", "_task", "_timer")
+
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -31,7 +33,7 @@ class Alarm:
         return self
 
     def __enter__(self) -> None:
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)
         assert task is not None, "used in a coroutine"
         self._task, self._cancelling = task, task.cancelling()
         timer = self._timer

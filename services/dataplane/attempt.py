@@ -112,9 +112,9 @@ class Attempt:
     def _answer_bound(self) -> tuple[float, Clock]:
         """How long the headers may take, and the name of the clock that says so."""
         clocks, bounds = self._bounds.clocks, self._bounds
-        named = [(bounds.total, Clock.TOTAL)]
-        if bounds.stream or bounds.headers_named:
-            named.append((clocks.headers, Clock.HEADERS))
+        if not (bounds.stream or bounds.headers_named):
+            return bounds.total, Clock.TOTAL
+        named = [(bounds.total, Clock.TOTAL), (clocks.headers, Clock.HEADERS)]
         if bounds.stream:
             named += [(clocks.first_event, Clock.FIRST_EVENT), (bounds.first_content, Clock.FIRST_CONTENT)]
         return min(named, key=lambda pair: pair[0])

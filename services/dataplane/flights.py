@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from services.core.attempts.effects import StartAttempt
 from services.core.attempts.events import Event, HedgeDue
 from services.core.routing.plan import Candidate
-from services.core.values import changed
+from services.core.values import MutableValue, changed
 from services.dataplane.attempt import Attempt
 from services.dataplane.trail import AttemptTrail
 from services.runtime.clock import Clock
 
 
-@dataclass(slots=True, eq=False)
-class Flight:
+class Flight(MutableValue, eq=False):
     """One attempt in flight.
 
     Attributes:
@@ -37,8 +36,12 @@ class Flight:
     held: bytes = b""
     done: bool = False
     booked: bool = False
-    secret: str = field(default="", repr=False)
+    secret: str = ""
     task: asyncio.Task[Event] | None = None
+
+    def __repr__(self) -> str:
+        """Not the secret, and nothing that holds an answer."""
+        return f"Flight({self.effect!r}, done={self.done}, booked={self.booked})"
 
     def close(self) -> None:
         """Close its connection now."""

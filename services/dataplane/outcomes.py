@@ -1,7 +1,8 @@
 """Outcomes of requests that are in an experiment or were decided by what was learned, and of shadows, to the control plane.
 
-The sink only appends; a task sends what has come together. While the control plane is away the newest outcomes are
-kept, up to a bound, and the others counted as lost: an experiment may lose evidence, a worker never its memory.
+The sink only notes; a task makes messages of what has come together, and sends them. While the control plane is away
+the newest outcomes are kept, up to a bound, and the others counted as lost: an experiment may lose evidence, a worker
+never its memory.
 """
 
 from __future__ import annotations
@@ -10,14 +11,19 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 from turnout.experiment.v1 import experiment_service_pb2 as pb
 from turnout.experiment.v1.experiment_service_pb2_grpc import ExperimentServiceStub
 
+from services.core.routing.assign import USER
 from services.core.routing.draw import uniform
+from services.core.routing.plan import LearnedChoice, Plan
+from services.core.values import Value
 from services.dataplane.trail import Trail
+from services.dataplane.translation import TokenUsage
 from services.runtime.clock import Clock
 from services.runtime.grpc_channel import open_channel
 from services.wire.learning import decision_message
@@ -32,6 +38,109 @@ CALL_SECONDS = 5.0
 MAX_WAIT_SECONDS = 30.0
 REPEAT_SECONDS = 60.0
 NEVER = (-REPEAT_SECONDS, "")
+AT_ONCE = 100
+"""Messages that are made before requests get their turn."""
+
+
+class _Noted(Value, frozen=True):
+    """What counts of a finished request: a trail's few facts, since the trail itself is many times as large.
+
+    Attributes:
+        started: Seconds since the Unix epoch; the other times are seconds after it, `content_after` 0.0: no content.
+        unit_hash: Of a request in an experiment; else empty. `user_hash` is told only of the others.
+    """
+
+    generation_id: str
+    router_id: str
+    route_id: str
+    variant_id: str
+    unit_hash: str
+    user_hash: str
+    started: float
+    content_after: float
+    ended_after: float
+    outcome: str
+    finish_reason: str
+    failed_over: bool
+    repeats: str
+    served_model: str
+    learned: LearnedChoice | None
+    cost_usd: float | None
+    usage: TokenUsage | None
+    invalid_json: bool | None
+    answered: pb.Answered | None
+
+
+def _unit_of(plan: Plan, trail: Trail) -> str:
+    """The hash of the unit in an experiment; empty: there is none."""
+    if not plan.exposed:
+        return ""
+    return trail.user_hash if plan.unit_kind == USER else unit_hash(plan.unit)
+
+
+def _noted(plan: Plan, trail: Trail, unit: str, repeats: str) -> _Noted:
+    return _Noted(
+        generation_id=trail.generation_id,
+        router_id=plan.router_id,
+        route_id=plan.route_id,
+        variant_id=plan.variant_id,
+        unit_hash=unit,
+        user_hash=trail.user_hash,
+        started=trail.started_wall,
+        content_after=trail.content_at - trail.started if trail.content_at else 0.0,
+        ended_after=trail.ended - trail.started,
+        outcome=trail.outcome,
+        finish_reason=trail.finish_reason,
+        failed_over=trail.model not in {"", plan.candidates[0].target.model},
+        repeats=repeats,
+        served_model=trail.model,
+        learned=plan.learned,
+        cost_usd=trail.cost_usd,
+        usage=trail.usage,
+        invalid_json=trail.invalid_json,
+        answered=_answered(trail.answered) if trail.answered is not None else None,
+    )
+
+
+async def _messages(noted: Sequence[_Noted]) -> list[pb.Outcome]:
+    """The messages, made in small lots, so that no request waits for all of them."""
+    found: list[pb.Outcome] = []
+    for begin in range(0, len(noted), AT_ONCE):
+        found += [message_of(one) for one in noted[begin : begin + AT_ONCE]]
+        await asyncio.sleep(0)
+    return found
+
+
+def message_of(noted: _Noted) -> pb.Outcome:
+    """The message of a finished request."""
+    micros = round(noted.started * 1e6)
+    outcome = pb.Outcome(
+        generation_id=noted.generation_id,
+        router_id=noted.router_id,
+        route_id=noted.route_id,
+        variant_id=noted.variant_id,
+        unit_hash=noted.unit_hash,
+        at=Timestamp(seconds=micros // 10**6, nanos=micros % 10**6 * 1000),
+        outcome=noted.outcome,
+        duration_ms=noted.ended_after * 1000.0,
+        finish_reason=noted.finish_reason,
+        failed_over=noted.failed_over,
+        repeated=bool(noted.unit_hash and noted.repeats),
+        repeats=noted.repeats,
+        served_model=noted.served_model,
+        cost_usd=noted.cost_usd,
+        invalid_json=noted.invalid_json,
+    )
+    if noted.learned is not None:
+        outcome.learned.CopyFrom(decision_message(noted.learned))
+        outcome.user_hash = noted.user_hash
+    if noted.content_after:
+        outcome.time_to_first_token_ms = noted.content_after * 1000.0
+    if noted.usage is not None:
+        outcome.input_tokens, outcome.output_tokens = noted.usage.input_tokens, noted.usage.output_tokens
+    if noted.answered is not None:
+        outcome.answered.CopyFrom(noted.answered)
+    return outcome
 
 
 class Outcomes:
@@ -49,7 +158,7 @@ class Outcomes:
         self._addresses = tuple(addresses)
         self._clock = clock
         self._lost = lost
-        self._waiting: deque[pb.Outcome] = deque()
+        self._waiting: deque[_Noted] = deque()
         self._last: dict[tuple[str, int], tuple[float, str]] = {}
         self._stopped = asyncio.Event()
         self._some = asyncio.Event()
@@ -65,44 +174,9 @@ class Outcomes:
         if len(self._waiting) >= KEPT:
             self._waiting.popleft()
             self._lost(1)
-        self._waiting.append(self._outcome(trail))
+        unit = _unit_of(plan, trail)
+        self._waiting.append(_noted(plan, trail, unit, self._repeats(unit or trail.user_hash, trail)))
         self._some.set()
-
-    def _outcome(self, trail: Trail) -> pb.Outcome:
-        plan = trail.plan
-        assert plan is not None, "only decided requests are in an experiment"
-        micros = round(trail.started_wall * 1e6)
-        unit = unit_hash(plan.unit) if plan.exposed else ""
-        repeats = self._repeats(unit or trail.user_hash, trail)
-        outcome = pb.Outcome(
-            generation_id=trail.generation_id,
-            router_id=plan.router_id,
-            route_id=plan.route_id,
-            variant_id=plan.variant_id,
-            unit_hash=unit,
-            at=Timestamp(seconds=micros // 10**6, nanos=micros % 10**6 * 1000),
-            outcome=trail.outcome,
-            duration_ms=(trail.ended - trail.started) * 1000.0,
-            finish_reason=trail.finish_reason,
-            failed_over=trail.model not in {"", plan.candidates[0].target.model},
-            repeated=bool(unit and repeats),
-            repeats=repeats,
-            served_model=trail.model,
-        )
-        if plan.learned is not None:
-            outcome.learned.CopyFrom(decision_message(plan.learned))
-            outcome.user_hash = trail.user_hash
-        if trail.cost_usd is not None:
-            outcome.cost_usd = trail.cost_usd
-        if trail.invalid_json is not None:
-            outcome.invalid_json = trail.invalid_json
-        if trail.content_at:
-            outcome.time_to_first_token_ms = (trail.content_at - trail.started) * 1000.0
-        if trail.usage is not None:
-            outcome.input_tokens, outcome.output_tokens = trail.usage.input_tokens, trail.usage.output_tokens
-        if trail.answered is not None:
-            outcome.answered.CopyFrom(_answered(trail.answered))
-        return outcome
 
     def _repeats(self, unit: str, trail: Trail) -> str:
         """The request of the unit that asked the same less than a minute before: somebody pressed "regenerate".
@@ -140,7 +214,7 @@ class Outcomes:
         async with open_channel(address) as channel:
             stub = ExperimentServiceStub(channel)
             while self._waiting:
-                batch = [self._waiting[i] for i in range(min(BATCH, len(self._waiting)))]
+                batch = await _messages(list(islice(self._waiting, BATCH)))
                 try:
                     request = pb.ReportOutcomesRequest(node_id=self._node_id, outcomes=batch)
                     await stub.ReportOutcomes(request, timeout=CALL_SECONDS)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from services.core.numbers import MAX_COUNT
 from services.core.pricing import TokenUsage, cost, prices_at
 from services.core.values import changed
 from services.dataplane.attempt import Attempt
 from services.dataplane.trail import AttemptTrail
 from services.dataplane.translation import tokens_of
+
+_COUNTS = tuple(name for name, kind in TokenUsage.__annotations__.items() if kind == "int")
+_counts = attrgetter(*_COUNTS)
 
 
 def settle(trail: AttemptTrail, attempt: Attempt | None, now: float, wall: float) -> None:
@@ -43,6 +48,7 @@ def bounded(usage: TokenUsage | None) -> TokenUsage | None:
     """Usage without counts that no answer can have: whatever a provider says, a record and a cost can be made of it."""
     if usage is None:
         return None
-    counts = ((name, getattr(usage, name)) for name in usage.__struct_fields__)
-    odd = {name: n for name, n in counts if isinstance(n, int) and not 0 <= n <= MAX_COUNT}
-    return changed(usage, **{name: min(max(n, 0), MAX_COUNT) for name, n in odd.items()}) if odd else usage
+    counts = _counts(usage)
+    if min(counts) >= 0 and max(counts) <= MAX_COUNT:
+        return usage
+    return changed(usage, **{name: min(max(n, 0), MAX_COUNT) for name, n in zip(_COUNTS, counts, strict=True)})

@@ -22,28 +22,30 @@ from services.http_bridge.observe import Observer
 from services.runtime.clock import Clock
 from services.runtime.trace_context import TraceContext
 
-FORWARDED = (
-    "x-turnout-restart",
-    "x-turnout-fault",
-    "x-turnout-explain",
-    "authorization",
-    "x-api-key",
-    "anthropic-version",
-    "anthropic-beta",
-    "user-agent",
-    "x-title",
-    "http-referer",
-    "x-session-id",
-    "x-claude-code-session-id",
-    "idempotency-key",
-    "content-type",
-    "x-goog-api-key",
-    "openai-beta",
-    "openai-organization",
-    "openai-project",
-    "x-openrouter-title",
-    "x-openrouter-metadata",
-    "x-openrouter-experimental-metadata",
+FORWARDED = frozenset(
+    (
+        "x-turnout-restart",
+        "x-turnout-fault",
+        "x-turnout-explain",
+        "authorization",
+        "x-api-key",
+        "anthropic-version",
+        "anthropic-beta",
+        "user-agent",
+        "x-title",
+        "http-referer",
+        "x-session-id",
+        "x-claude-code-session-id",
+        "idempotency-key",
+        "content-type",
+        "x-goog-api-key",
+        "openai-beta",
+        "openai-organization",
+        "openai-project",
+        "x-openrouter-title",
+        "x-openrouter-metadata",
+        "x-openrouter-experimental-metadata",
+    )
 )
 """Headers that reach the worker; no other one leaves the bridge."""
 
@@ -177,7 +179,7 @@ def _message(api: Api.ValueType, request: Request, span: TraceContext, model: st
     return InvokeRequest(
         api=api,
         body=request.body,
-        headers={name: headers[name] for name in FORWARDED if name in headers},
+        headers={name: value for name, value in headers.items() if name in FORWARDED},
         traceparent=span.traceparent,
         tracestate=span.tracestate,
         timeout_ms=int(timeout * 1000) if timeout else 0,

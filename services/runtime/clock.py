@@ -38,11 +38,9 @@ class SystemClock:
     def __init__(self) -> None:
         self._pool: list[int] = []
 
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    def wall(self) -> float:
-        return time.time()
+    # The functions themselves: every request asks a dozen times, and a call that only calls doubles what it costs.
+    monotonic = staticmethod(time.monotonic)
+    wall = staticmethod(time.time)
 
     def seed(self) -> int:
         if not self._pool:

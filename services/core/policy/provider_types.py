@@ -145,7 +145,9 @@ def quirks_of(provider_type: str) -> Quirks:
 def family_protocol(provider_type: str, model: str) -> str:
     """The protocol that a provider speaks to `model` alone; empty: the one that it speaks to all others."""
     families = PROVIDER_TYPES.get(provider_type, _NONE).families
-    name = model.rpartition("/")[2] if families else ""
+    if not families:
+        return ""
+    name = model.rpartition("/")[2]
     return next((protocol for beginning, protocol in families.items() if name.startswith(beginning)), "")
 
 

@@ -28,6 +28,8 @@ def reasoning_of(extra: Mapping[str, Any], facts: Mapping[str, Any]) -> Mapping[
     """
     found = extra.get("reasoning")
     found = facts.get("reasoning") if found is None else found
-    if found is None or isinstance(found, Mapping):
-        return found or {}
-    raise InvalidRequest("`reasoning` must be an object", param="reasoning")
+    if found is None:
+        return {}
+    if not isinstance(found, Mapping):
+        raise InvalidRequest("`reasoning` must be an object", param="reasoning")
+    return found

@@ -34,7 +34,7 @@ from services.dataplane.voice.wish import Speakable
 from services.wire.chat_facts import FACT_FIELDS, condition_messages, read_facts
 from services.wire.needs import asks_json, least_tokens, needs_of
 
-_FACTS = (*FACT_FIELDS, "reasoning")
+_FACTS = frozenset((*FACT_FIELDS, "reasoning"))
 _NOT_NULL = b"null"
 
 
@@ -57,7 +57,7 @@ class OpenAiChat:
         stream = bytes(members.get("stream", b"false"))
         if stream not in {b"true", b"false", _NOT_NULL}:
             raise InvalidRequest("`stream` must be true or false", param="stream")
-        facts = decoded(members, _FACTS)
+        facts = decoded(members, [name for name in members if name in _FACTS])
         if is_online(str(facts.get("model"))) and not members.keys() & set(SEARCHES):
             members["web_search"] = msgspec.Raw(b"true")
         user = headers.get("x-session-id", "")
@@ -203,4 +203,4 @@ class _OpenAiRequest(Speakable):
         return isinstance(options, dict) and options.get("include_usage") is True
 
     def _warnings(self) -> list[str]:
-        return lost_extras(self._extra, REASONING_EXTRAS)
+        return lost_extras(self._extra, REASONING_EXTRAS) if self._extra else []

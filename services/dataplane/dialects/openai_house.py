@@ -6,7 +6,7 @@ refuse: they become what the target has for them, or are taken out with a warnin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -17,7 +17,7 @@ from services.core.policy.provider_types import quirks_of
 from services.core.policy.snapshot import Target
 from services.core.policy.vendors import Quirks
 from services.dataplane.dialects.read_search import SEARCHES, read_search
-from services.dataplane.members import Members, NotAnObject, decoded, holds_any, join_members, raw, split_members
+from services.dataplane.members import Members, NotAnObject, decoded, join_members, raw, search_for, split_members
 from services.dataplane.providers.openai_search import search_members
 
 _SEARCHES = frozenset(SEARCHES)
@@ -108,11 +108,17 @@ def take_out(
     Args:
         unwanted: Names of the members, and what is told of each.
     """
-    signs = [b'"%b"' % member.encode() for member in unwanted]
+    holds_any = _search_for(tuple(unwanted))
     for name in names:
         given = body.get(name)
-        if given is not None and holds_any(bytes(given), signs):
+        if given is not None and holds_any(bytes(given)):
             body[name] = _each(bytes(given), unwanted, warnings)
+
+
+@cache
+def _search_for(members: tuple[str, ...]) -> Callable[[bytes], object]:
+    """The search for members that a kind of target refuses; there are a handful of such sets."""
+    return search_for(members)
 
 
 def _each(data: bytes, unwanted: Mapping[str, str], warnings: list[str]) -> msgspec.Raw:

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from services.dataplane.members import Members, holds_any, plain, raw
+from services.dataplane.members import Members, plain, raw, search_for
 
-_SIGNS = (b'"prefix"', b'"document_url"', b'"thinking"', b'"reference"')
+_says_own_words = search_for(("prefix", "document_url", "thinking", "reference"))
 THOUGHTS = "reasoning of earlier turns was dropped: it is told in Mistral's way"
 
 
@@ -20,7 +20,7 @@ def translate_words(body: Members) -> list[str]:
     if bytes(body.get("tool_choice", b"")) == b'"any"':
         body["tool_choice"] = raw("required")
     data = bytes(body.get("messages", b""))
-    if holds_any(data, _SIGNS):
+    if _says_own_words(data):
         messages = plain(msgspec.Raw(data))
         for message in messages if isinstance(messages, list) else ():
             if isinstance(message, dict):

@@ -83,8 +83,11 @@ class OpenAiCodec:
     ) -> UpstreamRequest:
         del stream
         headers = {"content-type": "application/json", "user-agent": "turnout"}
-        headers.update({name: inbound[name] for name in _FORWARDED if name in inbound})
-        headers.update({name.lower(): value for name, value in target.provider.headers.items()})
+        for name in _FORWARDED:
+            if name in inbound:
+                headers[name] = inbound[name]
+        for name, value in target.provider.headers.items():
+            headers[name.lower()] = value
         if credential:
             headers["authorization"] = f"Bearer {credential}"
         path = quirks_of(target.provider.type).path

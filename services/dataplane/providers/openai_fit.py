@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -43,6 +44,13 @@ _AS_IF_UNSAID: Mapping[str, tuple[Any, ...]] = {
 _REASONS = re.compile(r"(?:.*/)?(?:(?P<o>o[134])(?:-.*)?|gpt-5(?!-chat)(?P<minor>\.\d+)?(?:-.*)?)")
 """OpenAI's models that reason; from 5.1 on they do so only when told to."""
 
+
+@lru_cache(1_024)
+def _reasoning(model: str) -> re.Match[str] | None:
+    """How a name says that the model reasons, at OpenAI; None: it does not."""
+    return _REASONS.fullmatch(model)
+
+
 _SAMPLING = ("temperature", "top_p", "logprobs", "top_logprobs")
 _STEERING = ("frequency_penalty", "presence_penalty", "logit_bias")
 
@@ -54,17 +62,14 @@ def fit(body: dict[str, Any], target: Target) -> list[str]:
         Untranslatable: The target refuses what the answer depends on.
     """
     quirks = quirks_of(target.provider.type)
-    reasons = _REASONS.fullmatch(target.upstream_model) if quirks.openai_models else None
+    reasons = _reasoning(target.upstream_model) if quirks.openai_models else None
     if not quirks.usage_option:
         body.pop("stream_options", None)
     dropped = mistral_fit.adapt(body, target.upstream_model) if target.provider.protocol == MISTRAL else []
     dropped += _rename_limit(body, quirks.limit) if quirks.limit_only or reasons is not None else []
-    if isinstance(body.get("messages"), msgspec.Raw) and (quirks.developer is False or not quirks.names):
+    if (quirks.developer is False or not quirks.names) and isinstance(body.get("messages"), msgspec.Raw):
         body["messages"] = _messages(body["messages"], quirks)
-    refused = body.keys() & quirks.refused if quirks.refused else set()
-    if quirks.known is not None:
-        refused |= body.keys() - quirks.known
-    dropped += [_drop(body, name, target.provider.type) for name in sorted(refused)]
+    dropped += [_drop(body, name, target.provider.type) for name in _refused(body, quirks)]
     if reasons is not None:
         told = f"the model {target.upstream_model}"
         dropped += [_drop(body, name, told) for name in _refused_by_model(body, reasons) if name in body]
@@ -73,11 +78,21 @@ def fit(body: dict[str, Any], target: Target) -> list[str]:
     return [line for line in dropped if line]
 
 
+def _refused(body: Mapping[str, Any], quirks: Quirks) -> list[str]:
+    """Members that the service refuses, or is not known to take, by name."""
+    known, refused = quirks.known, quirks.refused
+    if known is None:
+        return [] if refused.isdisjoint(body) else sorted(refused.intersection(body))
+    return sorted(name for name in body if name in refused or name not in known)
+
+
 def _lower_limit(body: dict[str, Any], target: Target) -> list[str]:
     """Ask for no more than the model answers."""
     warnings = []
     for name in LIMITS:
         asked = body.get(name)
+        if asked is None:
+            continue
         given = msgspec.json.decode(asked) if isinstance(asked, msgspec.Raw) else asked
         limit, warning = within(given, target)
         if warning:
@@ -88,7 +103,7 @@ def _lower_limit(body: dict[str, Any], target: Target) -> list[str]:
 
 def reasons(target: Target) -> bool:
     """Whether the target is one of OpenAI's models that reason."""
-    found = _REASONS.fullmatch(target.upstream_model)
+    found = _reasoning(target.upstream_model)
     return quirks_of(target.provider.type).openai_models and found is not None
 
 
@@ -98,7 +113,7 @@ def fit_sampling(body: dict[str, Any], target: Target, effort: str) -> list[str]
     Raises:
         Untranslatable: The model refuses what the answer depends on.
     """
-    found = _REASONS.fullmatch(target.upstream_model)
+    found = _reasoning(target.upstream_model)
     if found is None or not reasons(target) or (found["minor"] is not None and effort in {"", "none"}):
         return []
     told = f"the model {target.upstream_model}"

@@ -8,7 +8,7 @@ from turnout.experiment.v1.experiment_service_pb2 import Outcome
 
 from services.core.routing.learned.choice import Choice, Scored
 from services.core.routing.plan import LearnedChoice
-from services.dataplane.outcomes import Outcomes
+from services.dataplane.outcomes import Outcomes, message_of
 from services.runtime.testing import FakeClock
 from services.wire.records import unit_hash
 from tests.unit.dataplane.build import attempt, plan, trail
@@ -29,7 +29,7 @@ def ended(outcomes: Outcomes, number: int = 1, *, learned: bool = True, **more: 
     values = {"attempts": [attempt(success=True)], "outcome": "ok", "model": GOOD, "prompt_hash": 1, **more}
     before = len(outcomes._waiting)
     outcomes.sink(trail(generation_id=f"g{number}", plan=decided, **values))
-    return outcomes._waiting[-1] if len(outcomes._waiting) > before else None
+    return message_of(outcomes._waiting[-1]) if len(outcomes._waiting) > before else None
 
 
 def some() -> Outcomes:
