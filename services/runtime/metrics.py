@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
@@ -14,17 +14,23 @@ SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20
 
 
 class _Family:
-    """A metric with labels, and its children by label values."""
+    """A metric with labels, and by label values what takes an amount: to add it, to observe it or to set it."""
 
     def __init__(self, metric: Counter | Histogram | Gauge) -> None:
         self._metric = metric
-        self._children: dict[tuple[str, ...], Counter | Histogram | Gauge] = {}
+        self._takers: dict[tuple[str, ...], Callable[[float], None]] = {}
 
-    def child(self, *labels: str) -> Counter | Histogram | Gauge:
-        found = self._children.get(labels)
+    def of(self, *labels: str) -> Callable[[float], None]:
+        found = self._takers.get(labels)
         if found is None:
-            found = self._children[labels] = self._metric.labels(*labels)
+            found = self._takers[labels] = _taker(self._metric.labels(*labels))
         return found
+
+
+def _taker(child: Counter | Histogram | Gauge) -> Callable[[float], None]:
+    if isinstance(child, Counter):
+        return child.inc
+    return child.observe if isinstance(child, Histogram) else child.set
 
 
 class Metrics:
@@ -63,37 +69,37 @@ class Metrics:
     def request(self, labels: tuple[str, str, str, int], *, stream: bool, seconds: float) -> None:
         """Count a finished request; `labels` are api, router, outcome and status."""
         api, router, outcome, status = labels
-        _add(self._requests.child(api, router, outcome, f"{status // 100}xx"), 1)
-        _observe(self._durations.child(api, "true" if stream else "false"), seconds)
+        self._requests.of(api, router, outcome, f"{status // 100}xx")(1)
+        self._durations.of(api, "true" if stream else "false")(seconds)
 
     def first_token(self, api: str, seconds: float) -> None:
         """Note a time to first token."""
-        _observe(self._first_tokens.child(api), seconds)
+        self._first_tokens.of(api)(seconds)
 
     def first_audio(self, api: str, seconds: float) -> None:
         """Note a time to the first sound of an answer that is spoken."""
-        _observe(self._first_sounds.child(api), seconds)
+        self._first_sounds.of(api)(seconds)
 
     def attempt(self, provider: str, result: str, seconds: float) -> None:
         """Count an attempt; `result` is OK or its failure kind."""
-        _add(self._attempts.child(provider, result), 1)
-        _observe(self._attempt_durations.child(provider), seconds)
+        self._attempts.of(provider, result)(1)
+        self._attempt_durations.of(provider)(seconds)
 
     def usage(self, provider: str, tokens: tuple[int, int], cost_usd: float | None) -> None:
         """Count tokens (input, output) and cost."""
-        _add(self._tokens.child(provider, "input"), tokens[0])
-        _add(self._tokens.child(provider, "output"), tokens[1])
+        self._tokens.of(provider, "input")(tokens[0])
+        self._tokens.of(provider, "output")(tokens[1])
         if cost_usd:
-            _add(self._costs.child(provider), cost_usd)
+            self._costs.of(provider)(cost_usd)
 
     def shadow(self, router: str, result: str) -> None:
         """Count a shadow: how it ended, or why it was not sent."""
-        _add(self._shadows.child(router, result), 1)
+        self._shadows.of(router, result)(1)
 
     def shadow_cost(self, router: str, cost_usd: float | None) -> None:
         """Count what a shadow cost."""
         if cost_usd:
-            _add(self._shadow_costs.child(router), cost_usd)
+            self._shadow_costs.of(router)(cost_usd)
 
     def json_answer(self, router: str, provider: str, *, invalid: bool) -> None:
         """Count an answer that was to be JSON: whether it is."""
@@ -101,33 +107,33 @@ class Metrics:
 
     def hedge(self, result: str) -> None:
         """Count a hedge: started, won or refused."""
-        _add(self._hedges.child(result), 1)
+        self._hedges.of(result)(1)
 
     def mended(self, kind: str) -> None:
         """Count a broken answer that was mended: continue, resume or restart."""
-        _add(self._mended.child(kind), 1)
+        self._mended.of(kind)(1)
 
     def refused(self, kind: str) -> None:
         """Count an extra attempt of `kind` that a budget did not allow."""
-        _add(self._refusals.child(kind), 1)
+        self._refusals.of(kind)(1)
 
     def opened(self, provider: str) -> None:
         """Count the opening of a breaker."""
-        _add(self._openings.child(provider), 1)
+        self._openings.of(provider)(1)
 
     def open_breakers(self, counts: Mapping[str, int]) -> None:
         """Set how many breakers are open, by provider; one that is not named has none."""
         self._with_breakers.update(counts)
         for provider in self._with_breakers:
-            _set(self._breakers.child(provider), counts.get(provider, 0))
+            self._breakers.of(provider)(counts.get(provider, 0))
 
     def http(self, route: str, status: int) -> None:
         """Count an HTTP request of the bridge."""
-        _add(self._http.child(route, f"{status // 100}xx"), 1)
+        self._http.of(route, f"{status // 100}xx")(1)
 
     def spans(self, result: str, count: int) -> None:
         """Count spans: exported, dropped or failed."""
-        _add(self._spans.child(result), count)
+        self._spans.of(result)(count)
 
     def _counter(self, name: Metric, *labels: str) -> _Family:
         return _Family(Counter(name, METRIC_MEANINGS[name], labels, registry=self.registry))
@@ -152,7 +158,7 @@ class LearningMetrics:
 
     def decisions(self, result: str, count: int) -> None:
         """Count decisions that workers reported: kept or refused."""
-        _add(self._decisions.child(result), count)
+        self._decisions.of(result)(count)
 
     def learned(self, seconds: float) -> None:
         """Note how long it took to learn a table."""
@@ -173,18 +179,3 @@ def serve_metrics(port: int, registry: CollectorRegistry) -> None:
         # On every address: who may read metrics is for the network to say.
         check_listen("0.0.0.0", port)  # noqa: S104
         start_http_server(port, "0.0.0.0", registry=registry)  # noqa: S104
-
-
-def _add(child: Counter | Histogram | Gauge, amount: float) -> None:
-    assert isinstance(child, Counter), "families are of one kind"
-    child.inc(amount)
-
-
-def _set(child: Counter | Histogram | Gauge, value: float) -> None:
-    assert isinstance(child, Gauge), "families are of one kind"
-    child.set(value)
-
-
-def _observe(child: Counter | Histogram | Gauge, seconds: float) -> None:
-    assert isinstance(child, Histogram), "families are of one kind"
-    child.observe(seconds)

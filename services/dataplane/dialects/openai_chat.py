@@ -32,7 +32,7 @@ from services.dataplane.translation import EVENT_STREAM, Emitted, Evidence, Fact
 from services.dataplane.voice.history import with_own_words
 from services.dataplane.voice.wish import Speakable
 from services.wire.chat_facts import FACT_FIELDS, condition_messages, read_facts
-from services.wire.needs import asks_json, least_tokens, needs_of
+from services.wire.needs import asks_json, is_text, least_tokens, needs_of
 
 _FACTS = frozenset((*FACT_FIELDS, "reasoning"))
 _NOT_NULL = b"null"
@@ -48,10 +48,14 @@ class OpenAiChat:
         self._wall = wall
 
     def read(self, body: bytes, headers: Mapping[str, str]) -> InboundRequest:
-        members = with_own_words(request_members(body))
+        members = request_members(body)
         messages = members.get("messages")
         if messages is None:
             raise InvalidRequest("`messages` is missing; give a list of messages", param="messages")
+        text = is_text(messages)
+        if not text:
+            members = with_own_words(members)
+            messages = members["messages"]
         if not bytes(messages).startswith(b"["):
             raise InvalidRequest("`messages` must be a list", param="messages")
         stream = bytes(members.get("stream", b"false"))
@@ -62,7 +66,7 @@ class OpenAiChat:
             members["web_search"] = msgspec.Raw(b"true")
         user = headers.get("x-session-id", "")
         session = facts.get("session_id")
-        needs = needs_of(members)
+        needs = needs_of(members, text=text)
         context = read_facts(
             facts,
             user=session if isinstance(session, str) and session else user,
@@ -71,7 +75,7 @@ class OpenAiChat:
             least_tokens=least_tokens(messages, needs),
             parameters=members,
         )
-        return _OpenAiRequest(self, members, context, facts, headers, stream=stream == b"true")
+        return _OpenAiRequest(self, members, context, facts, headers, stream=stream == b"true", text=text)
 
     def error(self, error: RouterError, evidence: Evidence | None) -> tuple[int, bytes]:
         return error.status, error_body(error, evidence)
@@ -104,9 +108,11 @@ class _OpenAiRequest(Speakable):
         headers: Mapping[str, str],
         *,
         stream: bool,
+        text: bool,
     ) -> None:
         self.context = context
         self.stream = stream
+        self._text = text
         self._dialect = dialect
         self._members = members
         self._extra: Mapping[str, Any] = facts.get("extra_body") or {}
@@ -129,7 +135,9 @@ class _OpenAiRequest(Speakable):
         if rest and rest != ["text"]:
             members["modalities"] = raw(rest)
         context = changed(self.context, needs=self.context.needs - {"audio_output"})
-        return _OpenAiRequest(self._dialect, members, context, self._facts, self._headers, stream=self.stream)
+        return _OpenAiRequest(
+            self._dialect, members, context, self._facts, self._headers, stream=self.stream, text=self._text
+        )
 
     def error_frame(self, error: RouterError, evidence: Evidence) -> bytes:
         return self._dialect.error_frame(error, evidence)
@@ -142,7 +150,7 @@ class _OpenAiRequest(Speakable):
         if codec.api == OpenAiChat.api:
             metadata = self.context.metadata
             body, dropped = upstream_body(
-                self._members, candidate, self._reasoning, metadata, self._extra, stream=self.stream
+                self._members, candidate, self._reasoning, metadata, self._extra, stream=self.stream, text=self._text
             )
             style = self._dialect.style(candidate, self._headers)
             asked = Asked(self.stream, self._asks_usage(), self._answers(), self._hides_reasoning(candidate), style)

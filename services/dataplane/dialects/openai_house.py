@@ -86,11 +86,11 @@ def put_reasoning(
     body["reasoning"] = raw(found)
 
 
-def clean(body: dict[str, msgspec.Raw], quirks: Quirks, warnings: list[str]) -> None:
-    """Take out of messages and tools what the target refuses, and what no provider knows."""
+def clean(body: dict[str, msgspec.Raw], names: Iterable[str], quirks: Quirks, warnings: list[str]) -> None:
+    """Take out of the lists that are `names` what the target refuses, and what no provider knows."""
     if quirks.openai_models and body.pop(_MARK, None) is not None:
         _tell(NO_MARKS, warnings)
-    take_out(body, ("messages", "tools"), _unwanted(openai_models=quirks.openai_models, strict=quirks.strict), warnings)
+    take_out(body, names, _unwanted(openai_models=quirks.openai_models, strict=quirks.strict), warnings)
 
 
 @cache
@@ -108,10 +108,9 @@ def take_out(
     Args:
         unwanted: Names of the members, and what is told of each.
     """
-    holds_any = _search_for(tuple(unwanted))
     for name in names:
         given = body.get(name)
-        if given is not None and holds_any(bytes(given)):
+        if given is not None and _search_for(tuple(unwanted))(bytes(given)):
             body[name] = _each(bytes(given), unwanted, warnings)
 
 

@@ -32,6 +32,7 @@ def upstream_body(
     extra: Mapping[str, Any],
     *,
     stream: bool,
+    text: bool = False,
 ) -> tuple[bytes, list[str]]:
     """The body for `candidate`, and what was dropped: the caller's members byte for byte, but for routing fields,
     what policy sets, and what the target is known to refuse.
@@ -40,6 +41,7 @@ def upstream_body(
         reasoning: The caller's `reasoning` object, wherever it stood; empty when there is none.
         metadata: The request's metadata, for templates.
         extra: The caller's `extra_body`.
+        text: The messages are known to be text, so that nothing has to be looked for in them.
 
     Raises:
         InvalidRequest: A wish that has to be understood is not well formed.
@@ -64,9 +66,9 @@ def upstream_body(
     if stream:
         body["stream_options"] = _with_usage(body.get("stream_options"))
     put_search(body, members, extra, candidate.target, dropped)
-    clean(body, quirks, dropped)
+    clean(body, ("tools",) if text else ("messages", "tools"), quirks, dropped)
     if candidate.target.provider.protocol != MISTRAL:
-        dropped += translate_words(body)
+        dropped += translate_words(body, text=text)
     dropped += fit(body, candidate.target)
     return join_members(body), dropped
 

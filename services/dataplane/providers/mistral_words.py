@@ -12,14 +12,18 @@ _says_own_words = search_for(("prefix", "document_url", "thinking", "reference")
 THOUGHTS = "reasoning of earlier turns was dropped: it is told in Mistral's way"
 
 
-def translate_words(body: Members) -> list[str]:
-    """Change what a client of Mistral's says in its own way; what was dropped, one sentence each."""
+def translate_words(body: Members, *, text: bool = False) -> list[str]:
+    """Change what a client of Mistral's says in its own way; what was dropped, one sentence each.
+
+    Args:
+        text: The messages are known to be text.
+    """
     dropped: list[str] = []
     if "random_seed" in body:
         body.setdefault("seed", body.pop("random_seed"))
     if bytes(body.get("tool_choice", b"")) == b'"any"':
         body["tool_choice"] = raw("required")
-    data = bytes(body.get("messages", b""))
+    data = b"" if text else bytes(body.get("messages", b""))
     if _says_own_words(data):
         messages = plain(msgspec.Raw(data))
         for message in messages if isinstance(messages, list) else ():

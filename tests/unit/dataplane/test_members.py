@@ -18,6 +18,7 @@ from services.dataplane.members import (
     placed_before,
     raw,
     request_members,
+    search_for,
     split_members,
 )
 
@@ -94,3 +95,9 @@ def test_what_is_placed_before_a_list_leaves_its_bytes(members: bytes | None, re
 
 def test_a_value_becomes_bytes() -> None:
     assert bytes(raw({"é": 1.5})) == '{"é":1.5}'.encode()
+
+
+@given(st.lists(st.text("abcdefgh_. *(", min_size=1, max_size=5), min_size=1), st.text('abcdefgh_. *("', max_size=60))
+def test_a_search_for_words_finds_what_looking_for_each_one_finds(words: list[str], text: str) -> None:
+    data = text.encode()
+    assert bool(search_for(words)(data)) == any(f'"{word}"'.encode() in data for word in words)

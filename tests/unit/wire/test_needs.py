@@ -12,6 +12,7 @@ from services.wire.needs import (
     SMALLEST,
     SURE_BYTES_PER_TOKEN,
     body_needs,
+    is_text,
     least_tokens,
     mime_needs,
     needs_of,
@@ -106,3 +107,35 @@ def test_a_whole_body_is_read_for_a_simulation() -> None:
     needs, least = body_needs(body)
     assert needs == {"tools"}
     assert 6_000 < least < 6_400
+
+
+TEXT_TURNS = [
+    '[{"role":"user","content":"Hola"}]',
+    '[ {"role": "system", "content": ""},\n {"content": "\\"type\\": \\"image_url\\"", "role": "user"} ]',
+    "[]",
+]
+OTHER_TURNS = [
+    '[{"role":"user","content":[{"type":"text","text":"Hola"}]}]',
+    '[{"role":"user","content":"Hola"},{"role":"user","content":"and","content":[{"type":"image_url"}]}]',
+    '[{"role":"user","content":[{"type":"image_url"}],"content":"and"}]',
+    '[{"role":"user","content":"Hola","cache_control":{"type":"ephemeral"}}]',
+    '[{"role":"assistant","content":null,"tool_calls":[]}]',
+    '[{"role":"assistant","content":"Hola","prefix":true}]',
+    '[{"role":"assistant","audio":{"id":"audio_turnout_1"}}]',
+    '[{"role":"user"}]',
+    '["Hola"]',
+    '[{"role":"user","content":"\\ud800"}]',
+    "null",
+    "[" * 5_000,
+]
+
+
+@pytest.mark.parametrize("turns", TEXT_TURNS)
+def test_turns_that_are_a_role_and_a_text_are_text_and_need_nothing(turns: str) -> None:
+    assert is_text(msgspec.Raw(turns.encode()))
+    assert part_needs(turns.encode()) == set()
+
+
+@pytest.mark.parametrize("turns", OTHER_TURNS)
+def test_turns_with_anything_else_are_not_text(turns: str) -> None:
+    assert not is_text(msgspec.Raw(turns.encode()))
