@@ -22,7 +22,7 @@ def resilience_sink(metrics: Metrics) -> RecordSink:
 
     def count(trail: Trail) -> None:
         for attempt in trail.attempts:
-            if attempt.kind == Kind.HEDGE.value:
+            if attempt.kind == Kind.HEDGE:
                 metrics.hedge("started")
                 if _was_shown(attempt):
                     metrics.hedge("won")

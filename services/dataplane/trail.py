@@ -116,7 +116,9 @@ class Trail(MutableValue):
 
     def warn(self, warnings: Iterable[str]) -> None:
         """Note warnings of an attempt that the caller sees something of, each once."""
-        self.warnings.extend(told for told in warnings if told not in self.warnings)
+        for told in warnings:
+            if told not in self.warnings:
+                self.warnings.append(told)
 
 
 def evidence_of(trail: Trail, now: float) -> Evidence:

@@ -165,8 +165,6 @@ async def _chunks(first: InvokeEvent, events: AsyncGenerator[InvokeEvent, None])
 
 def _asks_stream(body: bytes) -> bool:
     """Whether the caller asks for a stream; a body that cannot be read goes to the worker, which says why."""
-    if b'"stream"' not in body:
-        return False
     try:
         return _peek(body).stream is True
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

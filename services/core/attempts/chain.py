@@ -85,9 +85,9 @@ def step(chain: Chain, event: Event, now: float) -> Step:
     if chain.phase is Phase.DONE:
         return chain, ()
     if isinstance(event, (FirstContent, Completed, AttemptFailed, Refused)):
-        flight = next((f for f in chain.flights if f.number == event.attempt), None)
-        if flight is not None:
-            return _of_flight(chain, flight, event, now)
+        for flight in chain.flights:
+            if flight.number == event.attempt:
+                return _of_flight(chain, flight, event, now)
         if chain.phase is not Phase.NEW:
             return _queue_full(chain, now) if _is_queue_full(chain, event) else (chain, ())
     if isinstance(event, CallerCancelled):
@@ -111,8 +111,8 @@ def _of_flight(
     """An event of an attempt in flight."""
     if chain.phase is Phase.COMMITTED and isinstance(event, (FirstContent, Refused)):
         raise IllegalEvent(f"{type(event).__name__} in phase {chain.phase.value}")
-    others = tuple(f for f in chain.flights if f is not flight)
-    cancels = tuple(CancelAttempt(f.number) for f in others)
+    others = tuple([f for f in chain.flights if f is not flight])
+    cancels = tuple([CancelAttempt(f.number) for f in others])
     if isinstance(event, FirstContent):
         retries, at = chain.retries if chain.phase is Phase.MENDING else 0, flight.choice
         chain = changed(chain, phase=Phase.COMMITTED, flights=(flight,), at=at, answered=at, retries=retries)

@@ -16,8 +16,9 @@ REASONING_EXTRAS = SEARCHING_EXTRAS | {"reasoning"}
 
 def lost_extras(extra: Any, known: Collection[str]) -> list[str]:
     """A warning for each member of `extra_body` that is not `known`."""
-    unknown = [name for name in extra if name not in known] if isinstance(extra, Mapping) else []
-    return [f"extra_body.{name} was dropped: it is not known here" for name in unknown]
+    if not isinstance(extra, (dict, Mapping)):
+        return []
+    return [f"extra_body.{name} was dropped: it is not known here" for name in extra if name not in known]
 
 
 def reasoning_of(extra: Mapping[str, Any], facts: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -243,8 +243,9 @@ def is_empty(answer: WireAnswer) -> bool:
     A finish reason with tokens spent is a reason: some models think and then say nothing.
     """
     choices = answer.choices or []
-    if any(shows(c.message) for c in choices):
-        return False
+    for choice in choices:
+        if shows(choice.message):
+            return False
     spent = (answer.usage.completion_tokens or 0) if answer.usage is not None else 0
     finished = any(c.finish_reason for c in choices)
     return not (finished and (spent or any(c.finish_reason not in {"stop", "eos"} for c in choices)))

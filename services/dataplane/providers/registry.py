@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from services.core.policy.provider_types import apis_of, family_protocol
 from services.core.policy.snapshot import Target
@@ -49,8 +50,15 @@ _BY_PROTOCOL = _by_protocol()
 
 def codec_for(target: Target, api: str) -> ProviderCodec:
     """The codec for `target`: the one of the caller's `api` where the provider speaks it, unless policy says which."""
-    native = api if api in apis_of(target.provider.type) else ""
-    return codec_of(spoken(target), target.api or native)
+    provider = target.provider
+    return _chosen(provider.type, provider.protocol, target.upstream_model, target.api, api)
+
+
+@lru_cache(1_024)
+def _chosen(kind: str, protocol: str, model: str, own: str, api: str) -> ProviderCodec:
+    """The codec for `model` at a provider of type `kind`; `own` is the API that policy says, or empty."""
+    native = api if api in apis_of(kind) else ""
+    return codec_of(family_protocol(kind, model) or protocol, own or native)
 
 
 def spoken(target: Target) -> str:
