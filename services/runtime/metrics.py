@@ -103,7 +103,7 @@ class Metrics:
 
     def json_answer(self, router: str, provider: str, *, invalid: bool) -> None:
         """Count an answer that was to be JSON: whether it is."""
-        _add(self._json_answers.child(router, provider, "invalid" if invalid else "valid"), 1)
+        self._json_answers.of(router, provider, "invalid" if invalid else "valid")(1)
 
     def hedge(self, result: str) -> None:
         """Count a hedge: started, won or refused."""
