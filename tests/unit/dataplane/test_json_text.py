@@ -15,7 +15,7 @@ from services.dataplane.dialects.registry import dialect_of
 from services.dataplane.engine import Call
 from services.dataplane.exchange import ChatAnswer, Text
 from services.dataplane.json_text import MAX_CHARS, JsonText
-from services.dataplane.outcomes import Outcomes
+from services.dataplane.outcomes import Outcomes, message_of
 from services.dataplane.record_form import record_of
 from services.dataplane.sinks import metrics_sink
 from services.dataplane.trail import Trail
@@ -188,7 +188,7 @@ def test_records_outcomes_and_metrics_say_it_and_unset_stays_unset(*, invalid: b
     outcomes, metrics = Outcomes("w", ("127.0.0.1:1",), FakeClock()), Metrics(CollectorRegistry())
     outcomes.sink(ended)
     metrics_sink(metrics)(ended)
-    for told in (record_of(ended, "w"), outcomes._waiting[-1]):
+    for told in (record_of(ended, "w"), message_of(outcomes._waiting[-1])):
         assert (told.invalid_json if told.HasField("invalid_json") else None) is invalid
     counted = {
         result: metrics.registry.get_sample_value(
