@@ -235,7 +235,7 @@ def _plan(draft: _Draft, candidates: tuple[Candidate, ...], seed: int) -> Plan:
         scores=tuple(draft.scores),
         shadow=_shadow(draft, seed) if draft.shadow is not None else None,
         learned=draft.learned,
-        conversation=draft.context.session or draft.context.user,
+        conversation=draft.context.session,
     )
 
 

@@ -81,8 +81,8 @@ class Plan(Value, frozen=True):
         condition: The expression that chose the route; empty: the default route, or none.
         unit_kind: What `unit` is: "user", "session" or "metadata.KEY"; empty: there is none.
         scores: What was scored, best first, once for each model; empty: nothing was sorted.
-        conversation: What the request belongs to (its session, else its user), so that its next turn finds the provider's
-            cache; empty: not said. Never shown.
+        conversation: The session that the request belongs to, so that its next turn finds the provider's cache; empty: not
+            said. Never shown. A user is none: services often name one for all of their requests.
         shadow: Where it is sent as well once it is answered; None: nowhere.
         learned: How its first candidate was chosen by what was learned; None: it was not.
     """
