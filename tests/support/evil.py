@@ -105,10 +105,9 @@ class Fault:
         status: What the caller of a stopped request gets.
         requests: How often the target sees the request; 2 after a short Retry-After.
         wait: Seconds between the two, at least.
-        clock: The clock that has to trip; None: time has no part in it.
+        clock: The clock that has to trip, or that ends an answer which is whole; None: time has no part in it.
         host: Which of the hosts does it; see `evil_hosts.py`.
         text: What a whole answer says.
-        patient: No clock measures it: how long it takes depends on the machine.
     """
 
     name: str
@@ -122,7 +121,6 @@ class Fault:
     clock: Clock | None = None
     host: str = "evil"
     text: str = FULL
-    patient: bool = False
 
 
 def mark(data: bytes) -> bytes:
@@ -440,5 +438,5 @@ def _cut(wire: str, ending: Ending, phase: Phase, *, stream: bool) -> Fault:
         fate=fate,
         kinds=kinds,
         script=lambda scene: [*before(scene, phase), *ending.steps(scene, phase)],
-        clock=_clock(phase, ending, stream=stream) if ending.slow and not whole else None,
+        clock=_clock(phase, ending, stream=stream) if ending.slow else None,
     )

@@ -62,8 +62,8 @@ def _next(name: str, script: Script, phase: Phase = Phase.HEADERS, kinds: frozen
     return Fault(name, phase, Fate.NEXT, kinds, script)
 
 
-def _whole(name: str, script: Script, text: str = FULL, *, patient: bool = False) -> Fault:
-    return Fault(name, Phase.TERMINAL, Fate.WHOLE, frozenset(), script, text=text, patient=patient)
+def _whole(name: str, script: Script, text: str = FULL) -> Fault:
+    return Fault(name, Phase.TERMINAL, Fate.WHOLE, frozenset(), script, text=text)
 
 
 def body_of(scene: Scene) -> bytes:
@@ -117,7 +117,7 @@ def _lengths() -> list[Fault]:
         _next("long-length", long, Phase.CONTENT, BROKEN_OFF),
         _next("until-close-cut", cut_at_close, Phase.CONTENT, NOT_WHOLE | BROKEN_OFF),
         _whole("until-close", until_close),
-        _whole("byte-by-byte", ripple, patient=True),
+        _whole("byte-by-byte", ripple),
     ]
 
 

@@ -18,12 +18,13 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 from urllib.parse import unquote
 
 from turnout.record.v1.record_pb2 import RequestRecord
 
-from services.core.errors import FailureKind
+from services.core.errors import Clock, FailureKind
 from tests.support.asking import question
 from tests.support.cohere_server import cohere_answer, cohere_events
 from tests.support.converse_server import converse_answer, converse_events
@@ -68,15 +69,10 @@ ANSWERS = {
     "responses": (responses_answer, responses_events),
     "cohere": (cohere_answer, cohere_events),
 }
-CLOCKS = {
-    "connect": "1s", "headers": "1500ms", "first_event": "1700ms", "first_content": "1900ms", "idle": "2100ms",
-    "total": "2800ms",
-}  # fmt: skip
-"""Apart from each other, so that the right one has to trip; most so at the beginning, when all cells connect at once."""
-PATIENT = "patient"
-"""The evil host as a provider of its own whose clocks never trip."""
-PATIENT_CLOCKS = dict.fromkeys(CLOCKS, "60s")
-END_SECONDS = 2.0
+SHORT, LONG, PATIENT = "1500ms", "3s", "60s"
+"""How long clocks run: those that may trip, the last of them, and those that must not have a say."""
+ORDER = (Clock.CONNECT, Clock.HEADERS, Clock.FIRST_EVENT, Clock.FIRST_CONTENT, Clock.IDLE, Clock.TOTAL)
+END_SECONDS = 10.0
 """How long a connection to an evil target may outlive its request; a whole answer's may linger to be used again."""
 
 
@@ -101,12 +97,11 @@ class Cell:
 
     @property
     def model(self) -> str:
-        host = PATIENT if self.fault.patient else self.fault.host
-        return f"{host}-{self.wire}/{self.fault.name}.{self.number}"
+        return f"{self.fault.host}-{self.fault.clock or 'untimed'}-{self.wire}/{self.fault.name}.{self.number}"
 
     @property
     def fallback_model(self) -> str:
-        return f"good-{self.fallback}/m.{self.number}"
+        return f"good-untimed-{self.fallback}/m.{self.number}"
 
     @property
     def ends(self) -> str:
@@ -122,10 +117,11 @@ class Cell:
         return f"{self.api} {'stream' if self.stream else 'whole'} {self.wire} {self.fault.name}"
 
 
-def cells(api: str, wire: str, fallback: str, *, every: bool = False) -> list[Cell]:
-    """All cells of one API and wire form."""
+def cells(wire: str, fallback: str, *, apis: Sequence[str] = APIS, every: bool = False) -> list[Cell]:
+    """All cells of one wire form."""
     rows = [(stream, fault) for stream in (False, True) for fault in faults(wire, stream=stream, every=every)]
-    return [Cell(number, api, stream, wire, fallback, fault) for number, (stream, fault) in enumerate(rows)]
+    found = enumerate(product(apis, rows))
+    return [Cell(number, api, stream, wire, fallback, fault) for number, (api, (stream, fault)) in found]
 
 
 def broken_cells(wire: str, fallback: str) -> list[Cell]:
@@ -162,6 +158,7 @@ class Stage:
     evil: dict[int, list[Seen]] = field(default_factory=lambda: defaultdict(list))
     good: dict[int, list[Seen]] = field(default_factory=lambda: defaultdict(list))
     shown: dict[int, Pause] = field(default_factory=lambda: defaultdict(Pause))
+    arrived: dict[int, asyncio.Event] = field(default_factory=lambda: defaultdict(asyncio.Event))
     strays: list[str] = field(default_factory=list)
     """Requests that nobody should have made, such as for the end of a redirect."""
 
@@ -174,7 +171,14 @@ class Stage:
         cell = self.cells[int(number)]
         assert cell.fault.name == name, model
         self.evil[cell.number].append(seen)
+        self.arrived[cell.number].set()
         return cell.fault.script(Scene(cell.wire, stream, self.shown[cell.number]))
+
+    async def waits(self, cell: Cell) -> None:
+        """Return when the cell has come to its fault, and nothing but a clock will move it."""
+        if cell.fault.host == "evil":
+            shows = cell.stream and cell.fault.phase >= Phase.CONTENT
+            await (self.shown[cell.number].go if shows else self.arrived[cell.number]).wait()
 
     def play_good(self, seen: Seen) -> Sequence[Step]:
         wire, model, stream = asked(seen)
@@ -199,17 +203,23 @@ def asked(seen: Seen) -> tuple[str, str, bool]:
     return wire, seen.json["model"], bool(seen.json.get("stream"))
 
 
+def clocks(last: Clock | None) -> dict[str, str]:
+    """The clocks of a target whose answers end by `last`: a later one never trips before it, however slow the machine is."""
+    found = dict.fromkeys(map(str, ORDER), PATIENT)
+    if last is not None:
+        found |= dict.fromkeys(map(str, ORDER[: ORDER.index(last) + 1]), SHORT)
+    return found | ({str(last): LONG} if last is Clock.TOTAL else {})
+
+
 def documents(found: dict[str, Host], good: str, policy: str, cells: Sequence[Cell] = ()) -> list[dict[str, Any]]:
     """Providers for every host in every wire form. Breakers stay out of it: every cell has targets of its own."""
     forms: list[dict[str, Any]] = []
-    places = {**{name: host.url for name, host in found.items()}, "good": good}
-    places[PATIENT] = places["evil"]
-    for name, url in places.items():
-        clocks = PATIENT_CLOCKS if name == PATIENT else CLOCKS
-        for wire in WIRES:
-            kind, suffix = PROVIDERS[wire]
-            provider = {"kind": "Provider", "name": f"{name}-{wire}", "type": kind, "base_url": f"{url}{suffix}"}
-            forms.append({**provider, "clocks": clocks})
+    urls = {**{name: host.url for name, host in found.items()}, "good": good}
+    used = {(cell.fault.host, cell.fault.clock) for cell in cells} | {(name, None) for name in urls}
+    for (name, clock), wire in product(sorted(used, key=str), WIRES):
+        kind, suffix = PROVIDERS[wire]
+        provider = {"name": f"{name}-{clock or 'untimed'}-{wire}", "type": kind, "base_url": f"{urls[name]}{suffix}"}
+        forms.append({"kind": "Provider", **provider, "clocks": clocks(clock)})
     budget = {"ratio": 1.0, "min_per_second": 10_000}
     retry = {"max_retries": 1, "max_attempts": 5, "max_wait": f"{int(MAX_WAIT * 1000)}ms", "budget": budget}
     # A provider that speaks several APIs is called by the caller's own, unless its model says otherwise.
@@ -286,7 +296,7 @@ def _check_record(cell: Cell, record: RequestRecord, check: Any) -> None:
     for attempt in record.attempts:
         if attempt.model == cell.model and ends != "whole":
             check(attempt.failure in names, f"called {attempt.failure}, wanted one of {sorted(names)}")
-    if fault.clock is not None:
+    if fault.clock is not None and ends != "whole":
         check(record.attempts[0].clock == fault.clock.value, f"the {record.attempts[0].clock!r} clock tripped")
 
 
