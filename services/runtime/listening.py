@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Iterator
+from itertools import cycle
+from secrets import SystemRandom
 from typing import Any
 
 MAX_PORT = 65_535
@@ -62,13 +65,27 @@ def _bind(family: int, address: Any) -> OSError | None:
     return None
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for found in sockets:
-            found.bind(("127.0.0.1", 0))
-        return [int(found.getsockname()[1]) for found in sockets]
-    finally:
-        for found in sockets:
-            found.close()
+def free_ports(count: int, order: Iterator[int] | None = None) -> list[int]:
+    """Ports of loopback that were free a moment ago.
+
+    They lie below those that systems give to outgoing connections, of which one could take a port before its server
+    does. No port is given twice before all of `order` were.
+
+    Args:
+        order: Where ports are taken from, endless; None: this process's own order.
+    """
+    order = _OWN_ORDER if order is None else order
+    found: list[int] = []
+    while len(found) < count:
+        port = next(order)
+        if _bind(socket.AF_INET, ("127.0.0.1", port)) is None:
+            found.append(port)
+    return found
+
+
+def shuffled(ports: range) -> Iterator[int]:
+    """All of `ports` in a random order, again and again."""
+    return cycle(SystemRandom().sample(ports, len(ports)))
+
+
+_OWN_ORDER = shuffled(range(26_000, 32_768))

@@ -12,7 +12,7 @@ import httpx
 
 from services.cli.standalone.etcd import etcd_child
 from tests.support.ports import free_port
-from tests.support.processes import stop, until
+from tests.support.processes import ProcessDied, stop, until
 
 
 class Etcd:
@@ -36,7 +36,12 @@ class Etcd:
 
     def start(self) -> None:
         self.begin()
-        until(self.healthy, 30)
+        until(self.healthy, 30, self._check)
+
+    def _check(self) -> None:
+        if self._process is not None and self._process.poll() is not None:
+            told = (self.folder / "etcd.log").read_text(errors="replace")[-2000:]
+            raise ProcessDied(f"etcd ended with {self._process.returncode}:\n{told}")
 
     def begin(self, *flags: str) -> None:
         """Start it, and do not wait until it is healthy. The last of equal flags counts."""
@@ -75,8 +80,8 @@ class Etcd:
 @contextmanager
 def running_etcd(folder: Path) -> Iterator[Etcd]:
     found = Etcd(folder)
-    found.start()
     try:
+        found.start()
         yield found
     finally:
         found.stop()
