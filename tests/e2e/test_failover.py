@@ -231,7 +231,7 @@ async def test_the_upstream_is_closed_as_soon_as_the_caller_goes(
 
 async def outcome(suite: Running, wanted: str) -> None:
     """Return when a record with this outcome is there."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         async for record in suite.worker.records.follow(10):
             if record.outcome == wanted:
                 return

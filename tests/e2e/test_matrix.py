@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
@@ -18,12 +17,10 @@ from tests.support.callers import Callers
 from tests.support.evil import ENDINGS, WIRES, Phase
 from tests.support.evil_hosts import Host, running_hosts
 from tests.support.followed import followed
+from tests.support.gates import Gates
 from tests.support.inprocess import TOPOLOGIES, Running, running_suite
-from tests.support.matrix import APIS, Answer, Cell, Stage, broken_cells, cells, documents, faults, verdict
+from tests.support.matrix import APIS, Cell, Stage, broken_cells, cells, documents, faults, verdict
 from tests.support.upstream import running_upstream
-
-WORKING, WAITING = 8, 400
-"""Cells in flight: those that move, of which more would make each other late, and those that wait for a clock."""
 
 
 @asynccontextmanager
@@ -43,33 +40,17 @@ async def staged(folder: Path, topology: str, stage: Stage) -> AsyncIterator[tup
             await callers.aclose()
 
 
-async def first_of(asking: asyncio.Task[Answer], waits: Coroutine[Any, Any, None]) -> None:
-    """Wait until a request is answered, or waits for a clock."""
-    waiting = asyncio.create_task(waits)
-    await asyncio.wait({asking, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    await asyncio.gather(waiting, return_exceptions=True)
-
-
 async def run(folder: Path, topology: str, found: list[Cell]) -> dict[str, list[str]]:
     """Run cells; what is wrong, by cell."""
     stage = Stage(found)
     wrong: dict[str, list[str]] = {}
     async with staged(folder, topology, stage) as (suite, callers, hosts), followed(suite) as records:
-        working, waiting = asyncio.Semaphore(WORKING), asyncio.Semaphore(WAITING)
-
-        async def asked(cell: Cell) -> Answer:
-            if cell.fault.clock is None:
-                async with working:
-                    return await callers.ask(cell)
-            async with waiting:
-                async with working:
-                    asking = asyncio.create_task(callers.ask(cell))
-                    await first_of(asking, stage.waits(cell))
-                return await asking
+        gates = Gates()
 
         async def one(cell: Cell) -> None:
-            answer = await asked(cell)
+            asking = callers.ask(cell)
+            timed = cell.fault.clock is not None
+            answer = await (gates.wait(asking, stage.stands(cell)) if timed else gates.move(asking))
             problems = await verdict(cell, answer, await records.get(cell.model), stage)
             if problems:
                 wrong[str(cell)] = problems

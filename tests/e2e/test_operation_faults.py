@@ -14,14 +14,16 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.support.evil_operations import FORMS, Fault, Form, chunk, faults, sound_of
+from tests.support.evil_operations import FORMS, TIMEOUTS, Fault, Form, chunk, faults, sound_of
 from tests.support.followed import followed
+from tests.support.gates import Gates
 from tests.support.inprocess import TOPOLOGIES, running_suite
 from tests.support.upstream import STREAM_END, Pause, Seen, Step, running_upstream
 
@@ -29,7 +31,7 @@ CLOCKS = {
     "connect": "2s", "headers": "1500ms", "first_event": "1700ms", "first_content": "1900ms", "idle": "2s",
     "total": "4s",
 }  # fmt: skip
-_NUMBER = re.compile(rb"[ey]vil\.(\d+)")
+_NUMBER = re.compile(rb"(?:evil|good)\.(\d+)")
 
 
 @dataclass(slots=True)
@@ -41,8 +43,12 @@ class Got:
     cut: bool
 
 
+def model_of(name: str, form: Form, number: int) -> str:
+    return f"{name}-{form.provider}/{name}.{number}"
+
+
 async def ask(http: httpx.AsyncClient, form: Form, number: int, shown: Pause) -> Got:
-    content, kind = form.ask(f"evil/evil.{number}", f"good/good.{number}")
+    content, kind = form.ask(model_of("evil", form, number), model_of("good", form, number))
     body, cut, status = b"", False, 0
     try:
         async with http.stream("POST", form.path, content=content, headers={"content-type": kind}) as answer:
@@ -94,40 +100,55 @@ def verdict(form: Form, fault: Fault, got: Got, record: Any) -> list[str]:
     return found
 
 
+def documents(bad: str, well: str) -> list[dict[str, Any]]:
+    """An evil and a good provider of every type."""
+    kinds = {"openai": ("openai_compatible", "/v1")}
+    found: list[dict[str, Any]] = []
+    for (name, url, clocks), provider in product(
+        (("evil", bad, CLOCKS), ("good", well, {})), sorted({form.provider for form in FORMS})
+    ):
+        kind, suffix = kinds.get(provider, (provider, ""))
+        place = {"name": f"{name}-{provider}", "type": kind, "base_url": f"{url}{suffix}"}
+        found.append({"kind": "Provider", **place, "clocks": clocks})
+    retry = {"max_retries": 0, "budget": {"ratio": 1.0, "min_per_second": 10_000}}
+    return [*found, {"kind": "Settings", "name": "default", "retry": retry}]
+
+
 @pytest.mark.parametrize("topology", TOPOLOGIES)
-@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
-async def test_every_fault_ends_as_it_must(tmp_path: Path, topology: str, form: Form) -> None:
-    rows = faults(form)
+async def test_every_fault_ends_as_it_must(tmp_path: Path, topology: str) -> None:
+    rows = [(form, fault) for form in FORMS for fault in faults(form)]
     shown: dict[int, Pause] = defaultdict(Pause)
+    arrived: dict[int, asyncio.Event] = defaultdict(asyncio.Event)
+
+    def number_of(seen: Seen) -> int:
+        return int(_NUMBER.search(seen.body)[1])  # type: ignore[index]
 
     def evil(seen: Seen) -> Sequence[Step]:
-        number = int(_NUMBER.search(seen.body)[1])  # type: ignore[index]
-        return rows[number].script(shown[number])
+        number = number_of(seen)
+        arrived[number].set()
+        return rows[number][1].script(shown[number])
 
     def good(seen: Seen) -> Sequence[Step]:
+        form = rows[number_of(seen)][0]
         return [form.head, *(chunk(piece) for piece in form.good), STREAM_END]
 
-    async with running_upstream(evil) as bad, running_upstream(good) as well:
-        kind = "openai_compatible" if form.provider == "openai" else form.provider
-        suffix = "/v1" if form.provider == "openai" else ""
-        forms: list[dict[str, Any]] = [
-            {"kind": "Provider", "name": name, "type": kind, "base_url": f"{up.url}{suffix}", "clocks": clocks}
-            for name, up, clocks in (("evil", bad, CLOCKS), ("good", well, {}))
-        ]
-        retry = {"max_retries": 0, "budget": {"ratio": 1.0, "min_per_second": 10_000}}
-        settings = {"kind": "Settings", "name": "default", "retry": retry}
-        wrong: dict[str, list[str]] = {}
-        async with running_suite(tmp_path, topology, *forms, settings) as suite, followed(suite) as records:
-            gate = asyncio.Semaphore(8)
+    wrong: dict[str, list[str]] = {}
+    async with (
+        running_upstream(evil) as bad,
+        running_upstream(good) as well,
+        running_suite(tmp_path, topology, *documents(bad.url, well.url)) as suite,
+        followed(suite) as records,
+    ):
+        gates = Gates()
 
-            async def one(number: int, fault: Fault) -> None:
-                async with gate:
-                    got = await ask(suite.http, form, number, shown[number])
-                    record = await records.get(f"evil/evil.{number}")
-                problems = verdict(form, fault, got, record)
-                if problems:
-                    wrong[fault.name] = problems
+        async def one(number: int, form: Form, fault: Fault) -> None:
+            asking = ask(suite.http, form, number, shown[number])
+            stands = shown[number].go if fault.fate == "broken" else arrived[number]
+            got = await (gates.wait(asking, stands) if fault.kinds is TIMEOUTS else gates.move(asking))
+            problems = verdict(form, fault, got, await records.get(model_of("evil", form, number)))
+            if problems:
+                wrong[f"{form.name} {fault.name}"] = problems
 
-            await asyncio.gather(*(one(number, fault) for number, fault in enumerate(rows)))
-            assert not suite.worker.engine.in_flight
-        assert not wrong, "\n".join(f"{name}: {'; '.join(why)}" for name, why in sorted(wrong.items()))
+        await asyncio.gather(*(one(number, *row) for number, row in enumerate(rows)))
+        assert not suite.worker.engine.in_flight
+    assert not wrong, "\n".join(f"{name}: {'; '.join(why)}" for name, why in sorted(wrong.items()))

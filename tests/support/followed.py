@@ -25,7 +25,7 @@ class Followed:
 
     async def get(self, model: str) -> RequestRecord:
         """The record of the request for `model`; waits until the request has ended."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             return await self._of(model)
 
 

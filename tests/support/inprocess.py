@@ -110,7 +110,7 @@ async def running_suite(
 
 async def eventually(condition: Callable[[], bool]) -> None:
     """Return when `condition` holds; for what another connection brings about, and nobody tells."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.005)
 

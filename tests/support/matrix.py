@@ -174,11 +174,13 @@ class Stage:
         self.arrived[cell.number].set()
         return cell.fault.script(Scene(cell.wire, stream, self.shown[cell.number]))
 
-    async def waits(self, cell: Cell) -> None:
-        """Return when the cell has come to its fault, and nothing but a clock will move it."""
-        if cell.fault.host == "evil":
-            shows = cell.stream and cell.fault.phase >= Phase.CONTENT
-            await (self.shown[cell.number].go if shows else self.arrived[cell.number]).wait()
+    def stands(self, cell: Cell) -> asyncio.Event:
+        """Set when the cell has come to its fault, and nothing but a clock will move it."""
+        if cell.stream and cell.fault.phase >= Phase.CONTENT:
+            return self.shown[cell.number].go
+        if cell.fault.host != "evil":
+            self.arrived[cell.number].set()  # such a host tells nothing
+        return self.arrived[cell.number]
 
     def play_good(self, seen: Seen) -> Sequence[Step]:
         wire, model, stream = asked(seen)

@@ -33,7 +33,7 @@ async def test_a_worker_shows_what_it_runs_and_why_it_refused_more() -> None:
 
 
 async def written(store: MemoryStore, name: str) -> Node:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while name not in (statuses := await store.list_statuses()):
             await asyncio.sleep(0)
     return Node.FromString(statuses[name])
@@ -59,7 +59,7 @@ async def test_of_a_worker_that_moved_the_replica_that_has_it_now_is_shown() -> 
     await written(store, "a/x")
     clock.advance(2)
     one.seen(session("x"), connected=False)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (await written(store, "a/x")).connected:
             clock.advance(2)
             await asyncio.sleep(0)
@@ -78,12 +78,12 @@ async def test_a_store_that_is_away_hides_only_the_others() -> None:
     store.available = False
     assert [n.id for n in await nodes.list_nodes()] == ["x"]
     task = asyncio.create_task(nodes.run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not nodes._dirty:
             await asyncio.sleep(0)
     store.available = True
     nodes.seen(session("x"), connected=True)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while "a/x" not in await store.list_statuses():
             clock.advance(2)
             await asyncio.sleep(0)
@@ -99,7 +99,7 @@ async def test_a_quiet_worker_is_written_again_before_its_lease_ends(monkeypatch
     task = asyncio.create_task(nodes.run())
     await written(store, "a/x")
     store._statuses.clear()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while "a/x" not in await store.list_statuses():
             clock.advance(2)
             await asyncio.sleep(0.002)

@@ -25,7 +25,7 @@ async def put(store: MemoryStore, *documents: Document, deletes: tuple[ResourceK
 
 
 async def until(board: Board, condition: Callable[[PolicySet], bool]) -> PolicySet:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition(board.current):
             await board.other_than(board.current)
     return board.current
@@ -148,7 +148,7 @@ async def test_a_store_that_is_away_at_the_start_is_waited_for(caplog: pytest.Lo
     await put(store, OPENAI)
     store.available = False
     running = Running(store)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while "waiting for the store" not in caplog.text:
             await asyncio.sleep(0)
     assert not running.board.ready.is_set()

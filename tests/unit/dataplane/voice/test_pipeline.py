@@ -37,7 +37,7 @@ class Provider:
             self.closed.append(text)
 
     async def until_asked(self, count: int) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(self.asked) < count:
                 self.changed.clear()
                 await self.changed.wait()
