@@ -142,7 +142,7 @@ async def test_no_request_fails_while_policy_storms_and_the_control_side_dies(tm
                 assert not last.failures, last.failures[:3]
 
 
-async def _storm(cp: str, upstream: str, seconds: float = 20.0, per_second: int = 10) -> None:
+async def _storm(cp: str, upstream: str, seconds: float = 8.0, per_second: int = 25) -> None:
     """Republish the policy at a steady pace."""
     loop = asyncio.get_running_loop()
     start = loop.time()
