@@ -42,16 +42,12 @@ def evaluate(rows: Path, /, *, objective: str = "quality", clusters: int = CLUST
         for seed in range(1, splits + 1):
             one = evaluated(found, objective=objective, clusters=clusters, seed=seed)
             shown += [(str(seed), line.name, f"{line.reward:.4f}", f"{line.cost:.6f}") for line in one.lines]
-            mixings += [_mixed(seed, one.mixing)] if one.mixing is not None else []
+            mixings += [(seed, one.mixing)] if one.mixing is not None else []
     except ValueError as error:
         raise Fail(f"{rows}: {error}", code=2) from error
     show_table(("SPLIT", "CHOICE", "REWARD", "USD PER REQUEST"), shown, empty="no splits")
     if mixings:
-        columns = [f"NEEDED FOR -{100 * points:g}" for points in POINTS]
-        show_table(("SPLIT", "STRONG", "APGR", *columns), mixings, empty="")
-        out.print(
-            "[dim]APGR: 0.5 is chance. Needed: share of requests to the strong model, by points below its reward[/]"
-        )
+        _show_mixings(mixings)
 
 
 @learn.command
@@ -73,6 +69,21 @@ def report(log: Path, /, *, alpha: float = 0.05) -> None:
     show_table(("ESTIMATE", "REWARD", "INTERVAL"), shown, empty="nothing")
     out.print(f"[dim]{found.n:,} requests count as {found.ess:,.0f}; {found.clipped:,} weights were cut[/]")
     out.print(escape(found.verdict))
+
+
+def _show_mixings(found: list[tuple[int, Mixing]]) -> None:
+    columns = [f"NEEDED FOR -{100 * points:g}" for points in POINTS]
+    show_table(("SPLIT", "STRONG", "APGR", *columns), [_mixed(*each) for each in found], empty="")
+    out.print("[dim]APGR: 0.5 is chance. Needed: share of requests to the strong model, by points below its reward[/]")
+    rows = [
+        (str(seed), f"{spent.share:.1%}", f"{spent.reward:.4f}", f"{spent.chance:.4f}", f"{one.alone:.4f}")
+        for seed, one in found
+        for spent in one.spent
+    ]
+    show_table(("SPLIT", "TO THE STRONG", "LEARNED", "BY CHANCE", "WEAK ALONE"), rows, empty="")
+    out.print(
+        "[dim]Rewards where the strong model is too dear for all: one model alone that costs less is the weak one[/]"
+    )
 
 
 def _mixed(seed: int, found: Mixing) -> tuple[str, ...]:

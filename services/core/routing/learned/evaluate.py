@@ -61,10 +61,7 @@ def evaluated(rows: Sequence[Row], *, objective: str = "quality", clusters: int 
     cut = int(len(rows) * TRAINING_SHARE)
     training, test = [rows[i] for i in order[:cut]], [rows[i] for i in order[cut:]]
     table = learned(training, clusters, seed)
-    estimates = []
-    for row in test:
-        phi = weights(table.clusters, features(row.prompt))
-        estimates.append({m: table.estimate(phi, m) for m in models})
+    estimates = _estimates(table, test)
     chosen = [scored(estimate, objective)[0].model for estimate in estimates]
     single = max(models, key=lambda m: (sum(row.rewards[m] for row in training), m))
     best = [max(models, key=lambda m: (row.rewards[m], -row.costs.get(m, 0.0), m)) for row in test]
@@ -75,13 +72,30 @@ def evaluated(rows: Sequence[Row], *, objective: str = "quality", clusters: int 
         _line("random", test, drawn),
         _line("oracle", test, best),
     )
-    return Evaluated(lines, _mixing(single, test, estimates) if len(models) == 2 else None)
+    if len(models) > 2:
+        return Evaluated(lines)
+    return Evaluated(lines, _mixing(single, test, estimates, _estimates(table, training)))
 
 
-def _mixing(strong: str, test: Sequence[Row], estimates: Sequence[Mapping[str, Estimate]]) -> Mixing | None:
+def _estimates(table: Table, rows: Sequence[Row]) -> list[dict[str, Estimate]]:
+    found = []
+    for row in rows:
+        phi = weights(table.clusters, features(row.prompt))
+        found.append({model: table.estimate(phi, model) for model in row.rewards})
+    return found
+
+
+def _mixing(
+    strong: str,
+    test: Sequence[Row],
+    estimates: Sequence[Mapping[str, Estimate]],
+    training: Sequence[Mapping[str, Estimate]],
+) -> Mixing | None:
     (weak,) = test[0].rewards.keys() - {strong}
     gains = [row.rewards[strong] - row.rewards[weak] for row in test]
-    return mixing(weak, strong, gains, [found[strong].reward - found[weak].reward for found in estimates])
+    expected, before = ([each[strong].reward - each[weak].reward for each in some] for some in (estimates, training))
+    alone = sum(row.rewards[weak] for row in test) / len(test)
+    return mixing(weak, strong, gains, expected, alone=alone, training=before)
 
 
 def learned(rows: Sequence[Row], clusters: int, seed: int) -> Table:

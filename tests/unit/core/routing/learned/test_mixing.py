@@ -39,3 +39,20 @@ def test_chance_is_a_half() -> None:
 
 def test_a_model_that_is_not_stronger_has_no_gap_to_close() -> None:
     assert mixing("w", "s", (1.0, -1.0), (1.0, 0.0)) is None
+
+
+def test_a_share_that_is_spent_by_a_threshold_from_training_is_beside_chance_and_the_weak_model() -> None:
+    found = mixing("w", "s", GAINS, GAINS, alone=0.25, training=GAINS)
+    assert found is not None
+    half = found.spent[1]
+    # The median of training is 0: only the three gains of 1 are above it.
+    assert half.share == 3 / 8
+    assert half.reward == pytest.approx(0.25 + 3 / 8)
+    assert half.chance == pytest.approx(0.25 + 3 / 8 * sum(GAINS) / 8)
+    assert found.alone == 0.25
+
+
+def test_without_training_nothing_is_said_of_shares() -> None:
+    found = mixing("w", "s", GAINS, GAINS)
+    assert found is not None
+    assert found.spent == ()
