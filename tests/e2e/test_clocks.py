@@ -1,12 +1,14 @@
-"""Clocks run from the attempt's start: a generous one never hides a strict one."""
+"""Clocks run from the attempt's start: a generous one never hides a strict one, and one whose event has come is over."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.inprocess import running_suite
-from tests.support.upstream import Pause, openai_answer, openai_events, running_upstream, streamed, whole
+from tests.support.upstream import Pause, Trickle, openai_answer, openai_events, running_upstream, streamed, whole
 
 GENEROUS = {"connect": "10s", "headers": "20s", "first_event": "20s", "first_content": "20s"}
 
@@ -45,3 +47,26 @@ async def test_a_strict_total_clock_of_a_whole_answer_is_not_lengthened_by_the_c
     first = await first_attempt(tmp_path, {**GENEROUS, "headers": "20s", "total": "200ms"}, stream=False)
     assert (first["model"], first["clock"]) == ("silent/m", "total")
     assert first["seconds"] < 5.0
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_answer_that_keeps_moving_outlasts_every_clock_but_that_of_the_whole(
+    tmp_path: Path, stream: bool
+) -> None:
+    names = ("connect", "headers", "first_event", "first_content", "idle")
+    strict = {**dict.fromkeys(names, "2s"), "total": "60s"}
+    async with running_upstream() as slow, running_upstream() as good:
+        head, *rest = streamed(openai_events("Hello")) if stream else halves(whole(200, openai_answer("Hello")))
+        slow.script([head, Trickle(b"".join(rest), len(b"".join(rest)) // 24, 0.1)])
+        async with running_suite(tmp_path, "fused", *documents(slow.url, good.url, strict)) as suite:
+            body = {"model": "inworld/pair", "stream": stream, "messages": [{"role": "user", "content": "Hi"}]}
+            answer = await suite.http.post("/v1/chat/completions", json=body)
+            record = suite.worker.records.get(answer.headers["x-generation-id"])
+    assert [(each.model, each.clock, each.success) for each in record.attempts] == [("silent/m", "", True)]
+    assert record.attempts[0].duration_ms > 2_000.0, "longer than each of them"
+
+
+def halves(answer: bytes) -> tuple[bytes, bytes]:
+    """An answer's head, and its body."""
+    head, end, body = answer.partition(b"\r\n\r\n")
+    return head + end, body

@@ -69,9 +69,9 @@ ANSWERS = {
     "responses": (responses_answer, responses_events),
     "cohere": (cohere_answer, cohere_events),
 }
+CLOCKS = (Clock.CONNECT, Clock.HEADERS, Clock.FIRST_EVENT, Clock.FIRST_CONTENT, Clock.IDLE, Clock.TOTAL)
 SHORT, LONG, PATIENT = "1500ms", "3s", "60s"
-"""How long clocks run: those that may trip, the last of them, and those that must not have a say."""
-ORDER = (Clock.CONNECT, Clock.HEADERS, Clock.FIRST_EVENT, Clock.FIRST_CONTENT, Clock.IDLE, Clock.TOTAL)
+"""How long clocks run: the one that has to trip, the same if it measures a whole answer, and the others."""
 END_SECONDS = 10.0
 """How long a connection to an evil target may outlive its request; a whole answer's may linger to be used again."""
 
@@ -205,12 +205,12 @@ def asked(seen: Seen) -> tuple[str, str, bool]:
     return wire, seen.json["model"], bool(seen.json.get("stream"))
 
 
-def clocks(last: Clock | None) -> dict[str, str]:
-    """The clocks of a target whose answers end by `last`: a later one never trips before it, however slow the machine is."""
-    found = dict.fromkeys(map(str, ORDER), PATIENT)
-    if last is not None:
-        found |= dict.fromkeys(map(str, ORDER[: ORDER.index(last) + 1]), SHORT)
-    return found | ({str(last): LONG} if last is Clock.TOTAL else {})
+def clocks(ending: Clock | None) -> dict[str, str]:
+    """The clocks of a target whose answers end by `ending`: no other one has a say, however slow the machine is."""
+    found = dict.fromkeys(map(str, Clock), PATIENT)
+    if ending is not None:
+        found[ending] = LONG if ending is Clock.TOTAL else SHORT
+    return {str(clock): found[clock] for clock in CLOCKS}
 
 
 def documents(found: dict[str, Host], good: str, policy: str, cells: Sequence[Cell] = ()) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ when they are first asked for; a worker needs a few of them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -81,11 +82,17 @@ class Shipped:
         return self._books.get(place)
 
 
+@cache
+def shipped() -> Shipped:
+    """The catalogue that is shipped, read once; what is in it is never changed."""
+    return Shipped()
+
+
 class ShippedCatalogue:
     """The shipped catalogue, with the policy's own in place of a provider's where there is one."""
 
-    def __init__(self, shipped: Shipped | None = None, own: Mapping[str, Book] | None = None) -> None:
-        self._shipped = shipped or Shipped()
+    def __init__(self, file: Shipped | None = None, own: Mapping[str, Book] | None = None) -> None:
+        self._shipped = file or shipped()
         self._own = own or {}
         self._found: dict[tuple[str, str, str, str], CatalogueEntry | None] = {}
         self._read: dict[str, tuple[str, Book]] = {}
