@@ -1,8 +1,4 @@
-"""The worker's end of the policy stream, as a shell around `core/discovery/subscriber_session`.
-
-Reconnects for ever with full jitter, over all addresses of the control plane
-in turn. Ends by `call.cancel()`, never by cancelling a task that reads.
-"""
+"""The worker's end of the policy stream, as a shell around `core/discovery/subscriber_session`."""
 
 from __future__ import annotations
 
@@ -18,18 +14,15 @@ from turnout.discovery.v1.discovery_pb2_grpc import DiscoveryServiceStub
 from services.core.discovery.messages import Push, Resync
 from services.core.discovery.subscriber_session import Accept, acknowledge, on_push, subscription_of
 from services.core.policy.compile import Problems
-from services.core.routing.draw import uniform
+from services.dataplane.control_stream import ControlStream
 from services.dataplane.policy_holder import PolicyHolder
 from services.dataplane.snapshot_file import SnapshotFile
 from services.runtime.clock import Clock
-from services.runtime.grpc_channel import open_channel
 from services.runtime.version import VERSION
 from services.wire.discovery import request_message, to_push
 
 log = logging.getLogger(__name__)
 
-BASE_SECONDS = 0.1
-MAX_SECONDS = 5.0
 LARGE_SET = 200
 """Documents from which on compiling moves off the event loop."""
 
@@ -42,7 +35,7 @@ class NodeIdentity:
     address: str
 
 
-class PolicyClient:
+class PolicyClient(ControlStream):
     """Keeps a holder equal to the control plane."""
 
     def __init__(
@@ -53,13 +46,10 @@ class PolicyClient:
         file: SnapshotFile | None,
         clock: Clock,
     ) -> None:
-        self._addresses = tuple(addresses)
+        super().__init__(addresses, clock, "reconnect")
         self._node = node
         self._holder = holder
         self._file = file
-        self._clock = clock
-        self._call: Any = None
-        self._stopped = asyncio.Event()
         self.connected = False
         self.file_failures = 0
 
@@ -74,32 +64,11 @@ class PolicyClient:
             log.warning("the policy on disk does not compile with this release")
         return False
 
-    async def run(self) -> None:
-        """Run until `stop`."""
-        failures = 0
-        turn = self._clock.seed()
-        while not self._stopped.is_set():
-            address = self._addresses[turn % len(self._addresses)]
-            turn += 1
-            async with open_channel(address) as channel:
-                pushes = await self._stream(channel, address)
-            if self._stopped.is_set():
-                return
-            failures = 0 if pushes else failures + 1
-            limit = min(MAX_SECONDS, BASE_SECONDS * 2 ** min(failures, 10))
-            await self._sleep(limit * uniform(self._clock.seed(), "reconnect"))
+    def _open(self, channel: grpc.aio.Channel) -> Any:
+        return DiscoveryServiceStub(channel).StreamPolicy()
 
-    async def _sleep(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopped.wait()
-        except TimeoutError:
-            pass
-
-    async def _stream(self, channel: grpc.aio.Channel, address: str) -> int:
-        """One stream, to its end; the number of pushes that came."""
+    async def _stream(self, call: Any, address: str) -> int:
         pushes = 0
-        self._call = call = DiscoveryServiceStub(channel).StreamPolicy()
         try:
             held, node = self._holder.held, self._node
             subscription = subscription_of(held, node.node_id, node.address, VERSION, self._holder.catalogue_version)
@@ -118,13 +87,8 @@ class PolicyClient:
                 log.warning("lost the control plane at %s: %s", address, error.code().name)
         except asyncio.InvalidStateError:
             pass  # the stream ended between a read and the answer to it
-        except asyncio.CancelledError:
-            # `call.cancel()` of `stop` surfaces here; a cancelled task must go on being cancelled.
-            if not self._stopped.is_set():
-                raise
         finally:
             self.connected = False
-            call.cancel()
         return pushes
 
     async def _answer(self, push: Push) -> Any:
@@ -156,9 +120,3 @@ class PolicyClient:
             # Serving does not need the file; starting without a control plane does.
             self.file_failures += 1
             log.error("the policy was not written to disk: %s", error.strerror)
-
-    def stop(self) -> None:
-        """End `run`."""
-        self._stopped.set()
-        if self._call is not None:
-            self._call.cancel()

@@ -1,7 +1,6 @@
 """The worker's end of the stream of tables: what was learned, from whichever replica of the control plane answers.
 
-Reconnects for ever with full jitter, over all addresses in turn; what is there stays meanwhile. Ends by `call.cancel()`,
-never by cancelling a task that reads.
+What is there stays while none answers.
 """
 
 from __future__ import annotations
@@ -15,30 +14,23 @@ import grpc
 from turnout.learning.v1 import learning_service_pb2 as pb
 from turnout.learning.v1.learning_service_pb2_grpc import LearningServiceStub
 
-from services.core.routing.draw import uniform
+from services.dataplane.control_stream import ControlStream
 from services.dataplane.learned_tables import TableHolder, TablesFile
 from services.runtime.clock import Clock
-from services.runtime.grpc_channel import open_channel
 
 log = logging.getLogger(__name__)
 
-BASE_SECONDS = 0.1
-MAX_SECONDS = 5.0
 
-
-class TablesClient:
+class TablesClient(ControlStream):
     """Keeps a holder equal to what the control plane has learned."""
 
     def __init__(
         self, addresses: Sequence[str], node_id: str, holder: TableHolder, file: TablesFile | None, clock: Clock
     ) -> None:
-        self._addresses = tuple(addresses)
+        super().__init__(addresses, clock, "tables")
         self._node_id = node_id
         self._holder = holder
         self._file = file
-        self._clock = clock
-        self._call: Any = None
-        self._stopped = asyncio.Event()
         self.file_failures = 0
 
     def load_file(self) -> bool:
@@ -48,33 +40,11 @@ class TablesClient:
             return True
         return False
 
-    async def run(self) -> None:
-        """Run until `stop`."""
-        failures = 0
-        turn = self._clock.seed()
-        while not self._stopped.is_set():
-            address = self._addresses[turn % len(self._addresses)]
-            turn += 1
-            async with open_channel(address) as channel:
-                heard = await self._stream(channel, address)
-            if self._stopped.is_set():
-                return
-            failures = 0 if heard else failures + 1
-            limit = min(MAX_SECONDS, BASE_SECONDS * 2 ** min(failures, 10))
-            await self._sleep(limit * uniform(self._clock.seed(), "tables"))
+    def _open(self, channel: grpc.aio.Channel) -> Any:
+        return LearningServiceStub(channel).StreamTables(pb.StreamTablesRequest(node_id=self._node_id))
 
-    async def _sleep(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopped.wait()
-        except TimeoutError:
-            pass
-
-    async def _stream(self, channel: grpc.aio.Channel, address: str) -> int:
-        """One stream, to its end; the number of answers that came."""
+    async def _stream(self, call: Any, address: str) -> int:
         heard = 0
-        request = pb.StreamTablesRequest(node_id=self._node_id)
-        self._call = call = LearningServiceStub(channel).StreamTables(request)
         try:
             while True:
                 message: Any = await call.read()
@@ -85,12 +55,6 @@ class TablesClient:
                     await self._save()
         except grpc.aio.AioRpcError as error:
             log.debug("no tables from the control plane at %s: %s", address, error.code().name)
-        except asyncio.CancelledError:
-            # `call.cancel()` of `stop` surfaces here; a cancelled task must go on being cancelled.
-            if not self._stopped.is_set():
-                raise
-        finally:
-            call.cancel()
         return heard
 
     async def _save(self) -> None:
@@ -102,9 +66,3 @@ class TablesClient:
             # Serving does not need the file; starting without a control plane is better with it.
             self.file_failures += 1
             log.error("what was learned was not written to disk: %s", error.strerror)
-
-    def stop(self) -> None:
-        """End `run`."""
-        self._stopped.set()
-        if self._call is not None:
-            self._call.cancel()

@@ -16,14 +16,15 @@ from turnout.learning.v1.learning_service_pb2_grpc import LearningServiceStub
 from services.controlplane.evidence.leader import Leader
 from services.controlplane.learning.tables import Tables
 from services.controlplane.waiting import first_of
+from services.core.attempts.backoff import backoff
 from services.core.routing.draw import uniform
 from services.runtime.clock import Clock
 from services.runtime.grpc_channel import open_channel
 
 log = logging.getLogger(__name__)
 
-BASE_SECONDS = 0.1
 MAX_SECONDS = 5.0
+"""Between two tries."""
 
 
 class Relay:
@@ -51,9 +52,8 @@ class Relay:
                 await first_of(self._leader.other_than(holder), self._stopped.wait())
                 continue
             failures = 0 if await self._hear(holder) else failures + 1
-            limit = min(MAX_SECONDS, BASE_SECONDS * 2 ** min(failures, 10))
-            pause = self._clock.sleep(limit * uniform(self._clock.seed(), "relay"))
-            await first_of(pause, self._leader.other_than(holder), self._stopped.wait())
+            seconds = backoff(failures + 1, MAX_SECONDS, uniform(self._clock.seed(), "relay"))
+            await first_of(self._clock.sleep(seconds), self._leader.other_than(holder), self._stopped.wait())
 
     async def _hear(self, holder: str) -> int:
         """One stream, to its end; the number of answers that came."""
