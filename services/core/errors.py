@@ -70,6 +70,8 @@ class FailureKind(StrEnum):
     """The credential reference names nothing on this machine. No request was sent."""
     MODEL_MISSING = "MODEL_MISSING"
     """The provider does not know the model."""
+    VOICE_MISSING = "VOICE_MISSING"
+    """The provider does not have the voice that is to speak."""
     UNSUPPORTED = "UNSUPPORTED"
     """This provider cannot take this request (a field that has no translation). No request was sent."""
     INVALID_REQUEST = "INVALID_REQUEST"

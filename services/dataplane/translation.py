@@ -40,6 +40,7 @@ CALLERS_FAULT = frozenset(
         FailureKind.CONTEXT_TOO_LONG,
         FailureKind.CONTENT_REFUSED,
         FailureKind.REQUEST_TOO_LARGE,
+        FailureKind.VOICE_MISSING,
     }
 )
 """Failures that the caller can act on, and so is told of in the provider's words."""

@@ -226,6 +226,55 @@ async def test_speech_fails_over_from_inworld_to_openai_and_back(suite: Suite) -
     assert body == {"text": "Hello.", "voiceId": "Dennis", "modelId": "tts", "audioConfig": {"audioEncoding": "MP3"}}
 
 
+NO_VOICE = (
+    "[{'type': 'enum', 'loc': ('body', 'voice'), 'msg': \"Input should be 'nova' or 'alloy'\", 'input': 'Dennis'}]"
+)
+
+
+def picky(seen: Seen) -> Sequence[Step]:
+    """Speech for two voices: OpenAI's alloy and Inworld's Ashley. Each API refuses others as its vendor does."""
+    inworld = seen.path.startswith("/tts")
+    if seen.json["voiceId" if inworld else "voice"] in {"alloy", "Ashley"}:
+        return speech(seen)
+    if inworld:
+        return [whole(404, {"code": 5, "message": f"Unknown voice: {seen.json['voiceId']} not found!", "details": []})]
+    return [whole(400, {"error": {"message": NO_VOICE, "type": "invalid_request_error", "param": None, "code": None}})]
+
+
+@pytest.mark.parametrize("topology", TOPOLOGIES)
+async def test_a_voice_that_one_provider_refuses_is_spoken_by_the_next(topology: str, tmp_path: Path) -> None:
+    async with running_upstream(picky) as upstream:
+        forms = [
+            {"kind": "Provider", "name": "a", "type": "openai", "base_url": f"{upstream.url}/v1"},
+            {"kind": "Provider", "name": "b", "type": "inworld_tts", "base_url": upstream.url},
+            {
+                "kind": "Provider",
+                "name": "c",
+                "type": "inworld_tts",
+                "base_url": upstream.url,
+                "voices": {"alloy": "Ashley"},
+            },
+        ]
+        async with running_suite(tmp_path, topology, *forms) as running, sdk(running) as client:
+            asked: list[tuple[str, list[str], list[str]]] = [
+                ("Ashley", ["a/tts-1"], [""]),
+                ("Dennis", ["a/tts-1", "b/m", "c/m"], ["VOICE_MISSING"] * 3),
+                ("alloy", ["b/m", "a/tts-1"], ["UNSUPPORTED", ""]),
+                ("alloy", ["c/m"], [""]),
+            ]
+            for voice, models, failures in asked:
+                more = {"models": models[1:]}
+                call = client.audio.speech.create(model=models[0], voice=voice, input="Hello.", extra_body=more)
+                if failures[-1]:
+                    with pytest.raises(openai.BadRequestError) as caught:
+                        await call
+                    assert "Unknown voice: Dennis" in str(caught.value)
+                else:
+                    assert (await call).content == SOUND
+                assert [a.failure for a in records(running)[-1].attempts] == failures
+            assert upstream.journal[-1].json["voiceId"] == "Ashley"
+
+
 async def test_text_that_is_too_long_for_inworld_goes_to_who_can(suite: Suite) -> None:
     async with sdk(suite[0]) as client:
         text, more = "x" * 3_000, {"models": ["good/tts"]}

@@ -88,6 +88,7 @@ TABLE: Mapping[FailureKind, Disposition] = {
     _K.QUOTA_EXHAUSTED: Disposition(_NEXT, Harm.CREDENTIAL, 502, "Our account at the provider is exhausted."),
     _K.CREDENTIAL_MISSING: Disposition(_NEXT, Harm.NOTHING, 503, "The credential names nothing on this worker."),
     _K.MODEL_MISSING: Disposition(_NEXT, Harm.NOTHING, 404, "The provider does not know the model."),
+    _K.VOICE_MISSING: Disposition(_NEXT, Harm.NOTHING, 400, "The provider does not have the voice."),
     _K.UNSUPPORTED: Disposition(_NEXT, Harm.NOTHING, 400, "The request has no translation for this provider."),
     _K.INVALID_REQUEST: Disposition(Verdict.STOP, Harm.NOTHING, 400, "The provider says the request is invalid."),
     _K.CONTEXT_TOO_LONG: Disposition(Verdict.LARGER, Harm.NOTHING, 400, "The request exceeds the context window."),

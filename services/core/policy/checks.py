@@ -34,7 +34,7 @@ from services.core.policy.documents import (
 from services.core.policy.experiments import check_experiment
 from services.core.policy.learned_rules import check_learned
 from services.core.policy.model_checks import check_facts
-from services.core.policy.names import ID, PROVIDER, ROUTER, URL, VARIABLE, split_model, valid_model
+from services.core.policy.names import ID, PROVIDER, ROUTER, URL, VARIABLE, VOICE, split_model, valid_model
 from services.core.policy.ports import METADATA_TYPES
 from services.core.policy.preferences import METRICS, QUALITY, is_direction, metric_of
 from services.core.policy.provider_types import APIS, PROVIDER_TYPES, base_url_of
@@ -80,10 +80,17 @@ def _provider(document: Provider) -> Found:
             yield f"headers.{name}", "is not a valid HTTP header"
         if name.lower() in _SECRET_HEADERS:
             yield f"headers.{name}", "carries a secret; use credentials"
+    yield from _voices(document.voices)
     yield from check_clocks(document.clocks, "clocks")
     yield from check_endpoints(document)
     yield from check_breaker(document.breaker, "breaker")
     yield from check_fault(document.fault, document.name)
+
+
+def _voices(voices: Mapping[str, str]) -> Found:
+    for name, voice in sorted(voices.items()):
+        if not VOICE.match(name) or not VOICE.match(voice):
+            yield f"voices.{name}", "expected two names of voices, such as alloy: Ashley"
 
 
 def _model(document: Model) -> Found:

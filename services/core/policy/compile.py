@@ -141,6 +141,7 @@ def compiled_provider(document: Provider, breaker: BreakerRule) -> CompiledProvi
         fault=fault_rule(document.fault),
         headers=document.headers,
         labels=document.labels,
+        voices=document.voices,
         clocks=set_clocks(document.clocks),
     )
 

@@ -150,6 +150,7 @@ class Provider:
     endpoints: tuple[Endpoint, ...] = ()
     breaker: Breaker | None = None
     fault: Fault | None = None
+    voices: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ CREDENTIAL_FORMS = (
     "env:NAME, file:/absolute/path, aws:default, aws:profile/NAME, google:default, google:file:/absolute/path "
     "or azure:default"
 )
+VOICE = re.compile(r"\A\S(?:[^\x00-\x1f\x7f]{0,126}\S)?\Z")
 _MODEL = re.compile(r"\A[^\s/][^\s]{0,254}\Z")
 ROUTERS_PREFIX = "routers/"
 AUTO = "auto"

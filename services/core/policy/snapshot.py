@@ -44,6 +44,7 @@ class CompiledProvider:
     Attributes:
         protocol: What it speaks; empty: as the type is called.
         endpoints: Every address, when there are several; empty: `base_url` with `credentials` is the only one.
+        voices: What it calls the voices of callers.
     """
 
     name: str
@@ -58,6 +59,7 @@ class CompiledProvider:
     breaker: BreakerRule = BreakerRule()
     fault: FaultRule | None = None
     protocol: str = ""
+    voices: Mapping[str, str] = field(default_factory=dict)
     addresses: tuple[CompiledEndpoint, ...] = field(init=False, repr=False, compare=False)
     """Every address; at least one."""
 

@@ -18,6 +18,7 @@ from services.dataplane.operations.call import OperationCall
 from services.dataplane.operations.speech import DEFAULT_FORMAT, kind_of
 from services.dataplane.operations.streams import BytesTranslation
 from services.dataplane.operations.translations import Upstream, json_request
+from services.dataplane.operations.voices import check_voice, classifier, reader
 from services.dataplane.operations.wrapped import NO_SOUND, JsonSound, SoundEvents, wav_head
 from services.dataplane.providers.openai_errors import classify, in_stream
 from services.dataplane.translation import TokenUsage, Translation, Untranslatable
@@ -40,12 +41,19 @@ _KNOWN = ("input", "voice", "response_format", "speed", "stream_format", "sample
 
 
 def serve(call: OperationCall, candidate: Candidate) -> Translation:
-    """The translation of a speech request to Inworld."""
+    """The translation of a speech request to Inworld.
+
+    Raises:
+        InvalidRequest: A field that has to be understood is malformed.
+        Untranslatable: It has no such sound or voice, or the text is too long.
+    """
     target = candidate.target
+    check_voice(call, target.provider)
     body, whole, head = _body(call, target)
     warnings = [*call.warnings, *call.dropped(*_KNOWN)]
-    upstream = Upstream(partial(request, target, body, f"/tts/v1/voice{'' if whole else ':stream'}"), classify)
-    decoder = JsonSound(whole_piece if whole else line_piece, lines=not whole, head=head)
+    path = f"/tts/v1/voice{'' if whole else ':stream'}"
+    upstream = Upstream(partial(request, target, body, path), classifier(classify, call, target.provider))
+    decoder = JsonSound(reader(whole_piece if whole else line_piece, call, target.provider), lines=not whole, head=head)
     made = SoundEvents if call.value("stream_format") == "sse" else BytesTranslation
     usage = TokenUsage(characters=len(call.text("input")))
     kind = kind_of(call.text("response_format"))

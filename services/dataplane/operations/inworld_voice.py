@@ -24,10 +24,10 @@ from services.dataplane.exchange import EMPTY, TRUNCATED
 from services.dataplane.members import join_members, raw, split_members
 from services.dataplane.operations.call import JsonPayload, Operation, OperationCall
 from services.dataplane.operations.inworld import MAX_CHARACTERS, line_piece, request, whole_piece
-from services.dataplane.operations.speech import may_have_voice
 from services.dataplane.operations.streams import BytesTranslation
 from services.dataplane.operations.translations import Answer, JsonTranslation, Upstream, with_evidence
-from services.dataplane.operations.wrapped import JsonSound, wav_head
+from services.dataplane.operations.voices import check_voice, classifier, reader
+from services.dataplane.operations.wrapped import JsonSound, ReadPiece, wav_head
 from services.dataplane.providers.openai_errors import classify
 from services.dataplane.translation import JSON, Evidence, Progress, TokenUsage, Translation, Untranslatable
 from services.dataplane.transport.port import UpstreamRequest
@@ -63,33 +63,37 @@ def passed(call: OperationCall, candidate: Candidate) -> Translation:
         Untranslatable: The text is too long, or the voice is another vendor's.
     """
     target, text = candidate.target, call.text("text")
-    _check_voice(call, target)
+    check_voice(call, target.provider)
     if len(text) > MAX_CHARACTERS:
         told = f"{target.provider.name} speaks up to {MAX_CHARACTERS:,} characters at once, not {len(text):,}"
         raise Untranslatable.because(told)
     assert isinstance(call.payload, JsonPayload), "the dialect reads JSON"
     body = join_members({**call.payload.members, "modelId": raw(target.upstream_model)})
     path = f"{VOICE.path}{':stream' if call.stream else ''}"
-    upstream = Upstream(partial(_request, target, body, path), classify, same_words=True)
+    judged = classifier(classify, call, target.provider)
+    upstream = Upstream(partial(_request, target, body, path), judged, same_words=True)
     usage, warnings = TokenUsage(characters=len(text)), list(call.warnings)
     if call.stream:
-        return PassedLines(upstream, candidate, warnings, kind=LINES, decoder=_SoundLines(), usage=usage)
-    return JsonTranslation(upstream, candidate, warnings, partial(_read_whole, usage), names_model=False)
-
-
-def _check_voice(call: OperationCall, target: Target) -> None:
-    if not may_have_voice(target.provider.type, call.text("voiceId")):
-        raise Untranslatable.because(f"{target.provider.name} has no voice {call.text('voiceId')!r}")
+        return PassedLines(
+            upstream,
+            candidate,
+            warnings,
+            kind=LINES,
+            decoder=_SoundLines(reader(line_piece, call, target.provider)),
+            usage=usage,
+        )
+    read = partial(_read_whole, reader(whole_piece, call, target.provider), usage)
+    return JsonTranslation(upstream, candidate, warnings, read, names_model=False)
 
 
 def _request(target: Target, body: bytes, path: str, credential: str) -> UpstreamRequest:
     return request(target, body, path, credential)
 
 
-def _read_whole(usage: TokenUsage, body: bytes, headers: Mapping[str, str]) -> Answer | Failure:
+def _read_whole(read: ReadPiece, usage: TokenUsage, body: bytes, headers: Mapping[str, str]) -> Answer | Failure:
     """An answer that is one: its sound is proper, and there is some."""
     del headers
-    decoder = JsonSound(whole_piece, lines=False)
+    decoder = JsonSound(read, lines=False)
     found = decoder.feed(body)
     if not isinstance(found, Failure):
         found = decoder.end()
@@ -101,8 +105,8 @@ def _read_whole(usage: TokenUsage, body: bytes, headers: Mapping[str, str]) -> A
 class _SoundLines(JsonSound):
     """Checks lines and gives them whole. Those before the first sound wait for it, so that no answer is only talk."""
 
-    def __init__(self) -> None:
-        super().__init__(line_piece, lines=True)
+    def __init__(self, read: ReadPiece) -> None:
+        super().__init__(read, lines=True)
         self._held: list[bytes] = []
         self._heard = False
 
@@ -136,7 +140,7 @@ def spoken_elsewhere(call: OperationCall, candidate: Candidate, translate: Trans
         Untranslatable: It has no such sound or voice.
     """
     name = candidate.target.provider.name
-    _check_voice(call, candidate.target)
+    check_voice(call, candidate.target.provider)
     config = {camel(key): value for key, value in (call.value("audioConfig") or {}).items() if value is not None}
     encoding = config.pop("audioEncoding", _DEFAULT_ENCODING)
     form = _FORMATS.get(encoding) if isinstance(encoding, str) else None

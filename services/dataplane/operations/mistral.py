@@ -15,6 +15,7 @@ from services.dataplane.operations.call import OperationCall
 from services.dataplane.operations.speech import DEFAULT_FORMAT, KINDS, kind_of
 from services.dataplane.operations.streams import BytesTranslation, EventTranslation
 from services.dataplane.operations.translations import Upstream
+from services.dataplane.operations.voices import classifier
 from services.dataplane.operations.wrapped import NO_SOUND, JsonSound, SoundEvents
 from services.dataplane.providers.openai_errors import in_stream
 from services.dataplane.translation import TokenUsage, Translation, Untranslatable
@@ -39,7 +40,8 @@ def speech(codec: ProviderCodec, call: OperationCall, candidate: Candidate) -> T
     body: dict[str, Any] = {"model": target.upstream_model, "input": call.text("input"), "response_format": name}
     body |= {"voice_id": voice.get("id") if isinstance(voice, Mapping) else voice} if voice else {}
     body |= {"ref_audio": call.value("ref_audio")} if call.value("ref_audio") else {}
-    upstream = Upstream(partial(openai_like.request, codec, target, call, bytes(raw(body)), ""), codec.classify, True)
+    send = partial(openai_like.request, codec, target, call, bytes(raw(body)), "")
+    upstream = Upstream(send, classifier(codec.classify, call, target.provider), same_words=True)
     made = SoundEvents if call.value("stream_format") == "sse" else BytesTranslation
     usage = TokenUsage(characters=len(call.text("input")))
     warnings = [*call.warnings, *call.dropped(*_KNOWN)]

@@ -26,6 +26,7 @@ from services.dataplane.operations.speech import kind_of
 from services.dataplane.operations.streams import BytesTranslation, EventTranslation
 from services.dataplane.operations.translations import Answer, JsonTranslation, Upstream
 from services.dataplane.operations.usage import usage_of
+from services.dataplane.operations.voices import classifier
 from services.dataplane.providers.openai_errors import error_object, in_stream
 from services.dataplane.translation import TokenUsage, Translation, Untranslatable
 from services.dataplane.transport.port import UpstreamRequest
@@ -71,7 +72,8 @@ def serve(codec: ProviderCodec, call: OperationCall, candidate: Candidate) -> Tr
     if difference.no_float and call.value("encoding_format") == "float":
         dropped.append("encoding_format")
     body = call.payload.rewritten(target.upstream_model, dropped, difference.renamed)
-    upstream = Upstream(partial(request, codec, target, call, body, difference.path), codec.classify, same_words=True)
+    classify = classifier(codec.classify, call, target.provider) if operation.api == "audio.speech" else codec.classify
+    upstream = Upstream(partial(request, codec, target, call, body, difference.path), classify, same_words=True)
     return translation_of(upstream, call, candidate, warnings)
 
 

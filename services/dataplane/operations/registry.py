@@ -31,6 +31,7 @@ from services.dataplane.operations import (
 )
 from services.dataplane.operations.call import OperationCall
 from services.dataplane.operations.count import COUNT_CONTENTS, COUNT_TOKENS
+from services.dataplane.operations.voices import renamed
 from services.dataplane.providers.registry import codec_named, codec_of, spoken
 from services.dataplane.translation import Translation, Untranslatable
 
@@ -86,13 +87,17 @@ def translate(call: OperationCall, candidate: Candidate) -> Translation:
         InvalidRequest: A field that has to be understood is malformed.
         Untranslatable: The provider has no such operation, or not for this request.
     """
+    return _translated(renamed(call, candidate.target.provider), candidate)
+
+
+def _translated(call: OperationCall, candidate: Candidate) -> Translation:
     provider, api = candidate.target.provider, call.operation.api
     protocol = spoken(candidate.target)
     own = BY_PROTOCOL.get((protocol, api))
     if own is not None:
         return own(call, candidate)
     if api == inworld_voice.VOICE.api:
-        return inworld_voice.spoken_elsewhere(call, candidate, translate)
+        return inworld_voice.spoken_elsewhere(call, candidate, _translated)
     if api == COUNT_CONTENTS:
         return _counted_contents(call, candidate)
     if api == COUNT_TOKENS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from services.core.policy.provider_types import AZURE, INWORLD_TTS, OPENAI
+from services.core.policy.snapshot import CompiledProvider
 
 DEFAULT_FORMAT = "mp3"
 
@@ -31,9 +32,16 @@ _OWN_VOICE = "voice_"
 """What ids of voices that OpenAI's customers made begin with."""
 
 
-def may_have_voice(kind: str, voice: str) -> bool:
-    """Whether a provider of type `kind` may have a voice of that name; of most nobody knows."""
+def own_voice(provider: CompiledProvider, voice: str) -> str:
+    """What a provider calls a voice, as far as policy says."""
+    return provider.voices.get(voice, voice)
+
+
+def may_have_voice(provider: CompiledProvider, voice: str) -> bool:
+    """Whether a provider may have a voice that it calls so; of most nobody knows."""
+    if voice in provider.voices.values():
+        return True
     is_openais = voice in _OPENAI_VOICES or voice.startswith(_OWN_VOICE)
-    if kind in {OPENAI, AZURE}:
+    if provider.type in {OPENAI, AZURE}:
         return is_openais
-    return not (kind == INWORLD_TTS and voice in _OPENAI_VOICES)
+    return not (provider.type == INWORLD_TTS and voice in _OPENAI_VOICES)

@@ -15,7 +15,7 @@ from services.core.routing.named import named
 from services.core.routing.plan import Candidate, Plan, Undecided
 from services.core.values import changed
 from services.dataplane.operations.registry import speaks
-from services.dataplane.operations.speech import may_have_voice
+from services.dataplane.operations.speech import may_have_voice, own_voice
 from services.dataplane.voice.wish import Wish
 from services.runtime.catalogue.knowledge import kind_of
 
@@ -105,7 +105,7 @@ def _first_that_fits(snapshot: Snapshot, voice: str, labels: tuple[LabelDemand, 
     demands, others = (*snapshot.demands, *labels), []
     for model, provider in _speaking(snapshot):
         why = unlabelled(provider, demands)
-        if not why and may_have_voice(provider.type, voice):
+        if not why and may_have_voice(provider, own_voice(provider, voice)):
             return model
         others.append(f"{model}: {why or 'it has no such voice'}")
     have = "; ".join(others) or "it has no provider of speech"

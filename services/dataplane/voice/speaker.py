@@ -19,6 +19,7 @@ from services.dataplane.dialects.operations import SPEECH
 from services.dataplane.members import raw
 from services.dataplane.operations.call import JsonPayload, OperationCall
 from services.dataplane.operations.registry import translate
+from services.dataplane.operations.speech import own_voice
 from services.dataplane.records import RecordLog
 from services.dataplane.runner import Runner
 from services.dataplane.trail import Trail, new_generation_id
@@ -168,7 +169,7 @@ class Speaker:
         candidate = next(a.candidate for a in reversed(trail.attempts) if a.phase == "committed")
         spoken, target = self.spoken, candidate.target
         spoken.model, spoken.provider = target.model, target.provider.name
-        spoken.voice = self._voices[target.model]
+        spoken.voice = own_voice(target.provider, self._voices[target.model])
         if self._wish.is_raw and not spoken.sample_rate:
             told = _TOLD_RATE.search(trail.frames_type)
             spoken.sample_rate = int(told[1]) if told else raw_rate(candidate, self._wish)

@@ -67,6 +67,7 @@ def test_each_kind_is_shown_with_the_status_that_tells_callers_what_to_do() -> N
         FailureKind.CONTEXT_TOO_LONG,
         FailureKind.CONTENT_REFUSED,
         FailureKind.UNSUPPORTED,
+        FailureKind.VOICE_MISSING,
     }
     assert shown.pop(404) == {FailureKind.MODEL_MISSING}
     assert shown.pop(413) == {FailureKind.REQUEST_TOO_LARGE}

@@ -102,6 +102,11 @@ def test_a_headers_name_is_a_token(name: str) -> None:
     assert fields_of(provider(headers={name: "x"})) == [f"headers.{name}"]
 
 
+@pytest.mark.parametrize(("name", "voice"), [("", "Ashley"), ("alloy", ""), ("alloy", " Ashley"), ("a\nb", "Ashley")])
+def test_a_map_of_voices_has_names_on_both_sides(name: str, voice: str) -> None:
+    assert fields_of(provider(voices={"ash": "Étienne", name: voice})) == [f"voices.{name}"]
+
+
 @pytest.mark.parametrize("name", ["Authorization", "X-API-Key", "api-key", "x-goog-api-key", "Cookie"])
 def test_a_header_with_a_secret_is_refused_in_any_case(name: str) -> None:
     assert fields_of(provider(headers={name: "x"})) == [f"headers.{name}"]

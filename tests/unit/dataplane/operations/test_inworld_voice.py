@@ -228,7 +228,7 @@ def test_a_speed_that_is_no_number_is_the_callers_fault() -> None:
 
 def test_an_error_that_the_caller_can_act_on_is_in_inworlds_words() -> None:
     failure = to("inworld_tts").failure(400, {}, b'{"code": 3, "message": "unknown voice", "details": []}')
-    assert failure.kind is K.INVALID_REQUEST
+    assert failure.kind is K.VOICE_MISSING
     _, body = DIALECT.error(ChainFailed("refused", failure=failure, status=400), None)
     told = json.loads(body)
     assert (told["code"], told["message"]) == (3, "unknown voice")

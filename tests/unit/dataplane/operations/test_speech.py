@@ -174,7 +174,8 @@ def test_lines_that_are_not_sound_are_failures(pieces: list[bytes], kind: Failur
 @pytest.mark.parametrize(
     ("status", "body", "kind"),
     [
-        (400, {"code": 3, "message": "unknown voice", "details": []}, K.INVALID_REQUEST),
+        (400, {"code": 3, "message": "unknown voice", "details": []}, K.VOICE_MISSING),
+        (400, {"code": 3, "message": "text must not be empty", "details": []}, K.INVALID_REQUEST),
         (401, {"code": 16, "message": "no"}, K.CREDENTIALS_REJECTED),
         (429, {"code": 8, "message": "slow"}, K.RATE_LIMITED),
         (503, {"code": 14, "message": "busy"}, K.OVERLOADED),
@@ -183,7 +184,7 @@ def test_lines_that_are_not_sound_are_failures(pieces: list[bytes], kind: Failur
 def test_refusals_have_names(status: int, body: Any, kind: FailureKind) -> None:
     failure = inworld().failure(status, {}, json.dumps(body).encode())
     assert failure.kind is kind
-    assert bool(failure.body) == (kind is K.INVALID_REQUEST)
+    assert bool(failure.body) == (status == 400)
 
 
 def test_events_are_made_for_those_who_ask_for_them() -> None:

@@ -52,6 +52,12 @@ def test_policy_chooses_by_the_voice(voice: str, found: str) -> None:
     assert models(snapshot(INWORLD, OPENAI), Wish(voice)) == [found]
 
 
+def test_a_provider_whose_voices_policy_names_may_have_them() -> None:
+    mapped = {**INWORLD, "voices": {"alloy": "Ashley"}}
+    assert models(snapshot(mapped, OPENAI), Wish("alloy")) == ["voices/inworld-tts-2"]
+    assert models(snapshot(mapped, OPENAI), Wish("ash")) == ["gpt/gpt-4o-mini-tts"]
+
+
 def test_a_model_of_speech_that_policy_names_comes_first() -> None:
     named = {"kind": "Model", "name": "local/some-tts"}
     assert models(snapshot(INWORLD, OPENAI, LOCAL, named), Wish("af_bella")) == ["local/some-tts"]

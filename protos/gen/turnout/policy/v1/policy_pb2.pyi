@@ -168,6 +168,26 @@ class Provider(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class VoicesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     TYPE_FIELD_NUMBER: _builtins.int
     BASE_URL_FIELD_NUMBER: _builtins.int
@@ -178,6 +198,7 @@ class Provider(_message.Message):
     ENDPOINTS_FIELD_NUMBER: _builtins.int
     BREAKER_FIELD_NUMBER: _builtins.int
     FAULT_FIELD_NUMBER: _builtins.int
+    VOICES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name used as the prefix of model ids, such as "openai" in "openai/gpt-5". Lower case, [a-z0-9][a-z0-9._-]*."""
     type: _builtins.str
@@ -216,6 +237,12 @@ class Provider(_message.Message):
     def fault(self) -> Global___Fault:
         """A failure to rehearse; only workers that run with --allow-faults act on it."""
 
+    @_builtins.property
+    def voices(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What its voices are called, by the names that callers use, such as alloy: Ashley. A voice that is not in it keeps
+        its name. It holds for speech and for answers that a model of speech speaks.
+        """
+
     def __init__(
         self,
         *,
@@ -229,10 +256,11 @@ class Provider(_message.Message):
         endpoints: _abc.Iterable[Global___Endpoint] | None = ...,
         breaker: Global___Breaker | None = ...,
         fault: Global___Fault | None = ...,
+        voices: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["breaker", b"breaker", "clocks", b"clocks", "fault", b"fault"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_url", b"base_url", "breaker", b"breaker", "clocks", b"clocks", "credentials", b"credentials", "endpoints", b"endpoints", "fault", b"fault", "headers", b"headers", "labels", b"labels", "name", b"name", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_url", b"base_url", "breaker", b"breaker", "clocks", b"clocks", "credentials", b"credentials", "endpoints", b"endpoints", "fault", b"fault", "headers", b"headers", "labels", b"labels", "name", b"name", "type", b"type", "voices", b"voices"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
