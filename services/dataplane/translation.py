@@ -87,7 +87,7 @@ class Facts(MutableValue):
     Attributes:
         chars: Characters of content seen: text, reasoning and arguments.
         texts: The text seen, in pieces; kept only when the candidate says so.
-        json: The text of an answer that is to be JSON; None: nobody asked for that.
+        json: The text of answers that are to be JSON; None: nobody asked for that.
         plain: Nothing but plain text was seen, so that the answer can be continued or repeated.
         created: The answer's own time stamp, seconds since the Unix epoch; 0: it has none.
         headers: Headers of the provider's answer, by lower-case name; empty until they have come.
@@ -117,12 +117,12 @@ class Facts(MutableValue):
         """By which the provider knows the request, as a header of its answer says; empty: none does."""
         return next((self.headers[name] for name in _REQUEST_IDS if name in self.headers), "")[:_LONGEST_ID]
 
-    def note(self, text: str, progress: Progress, *, keep: bool) -> None:
-        """Note text that `progress` brought."""
+    def note(self, text: str, progress: Progress, *, keep: bool, of: int = 0) -> None:
+        """Note text that `progress` brought, `of` which of several answers."""
         self.chars += len(text)
         progress.tokens += tokens_of(len(text))
         if self.json is not None:
-            self.json.add(text)
+            self.json.add(text, of)
         if keep:
             self.texts.append(text)
             progress.text += text

@@ -35,8 +35,11 @@ from services.dataplane.exchange import (
     ToolCallStarted,
     UsageReported,
 )
+from services.dataplane.json_text import JsonText
 from services.dataplane.members import Members, NotAnObject, join_members, raw, split_members
 from services.dataplane.providers.google import Chunk, GoogleStreamDecoder
+from services.dataplane.providers.google_read import GoogleReader
+from services.dataplane.providers.google_wire import decode_answer
 from services.dataplane.sse import frame
 from services.dataplane.translation import JSON, Evidence, Progress, tokens_of
 
@@ -70,6 +73,7 @@ class GeminiPassthrough(Passthrough):
         self._decoder = GoogleStreamDecoder()
         self._gathered: ChatAnswer | None = None
         self._ends: dict[int, Members] = {}
+        self._others: dict[int, GoogleReader] = {}
         self._last: Members = {}
 
     def answer(self, body: bytes) -> Failure | None:
@@ -89,7 +93,22 @@ class GeminiPassthrough(Passthrough):
         facts.finish_reason, facts.native_finish_reason = found.finish_reason, found.native_finish_reason
         if facts.json is not None:
             facts.json.add_answer(found)
+            self._keep_others(self._members, facts.json)
         return None
+
+    def _keep_others(self, members: Members, json: JsonText) -> None:
+        """Keep the text of the candidates behind the first one, each read as an answer of its own."""
+        for candidate in _candidates(members):
+            number = _index(candidate)
+            if not number:
+                continue
+            alone = {name: value for name, value in candidate.items() if name != "index"}
+            chunk = decode_answer(join_members({"candidates": _listed([alone])}))
+            for event in self._others.setdefault(number, GoogleReader()).read(chunk):
+                if isinstance(event, TextDelta):
+                    json.add(event.text, number)
+                elif isinstance(event, (Finished, Failed)):
+                    json.finished(event.reason if isinstance(event, Finished) else "", number)
 
     def render(self, evidence: Evidence) -> bytes:
         if self._gathered is not None:
@@ -113,7 +132,10 @@ class GeminiPassthrough(Passthrough):
             for event in events:
                 self._note(event, progress)
             if data:
-                frames += self._shown_of(split_members(data))
+                members = split_members(data)
+                if self.facts.json is not None:
+                    self._keep_others(members, self.facts.json)
+                frames += self._shown_of(members)
         if progress.done and not self._shown and self._is_empty():
             progress.done, progress.failure = False, EMPTY
         progress.frames = b"".join(frames)

@@ -36,6 +36,7 @@ from services.dataplane.sse import ERROR, SseOverflow, SseParser, frame
 from services.dataplane.translation import Evidence, Progress, tokens_of
 
 _CHOICES = b'"choices"'
+_each = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _NO_NEWS = {"index": 0, "delta": {}, "finish_reason": None}
 
 
@@ -94,8 +95,22 @@ class OpenAiPassthrough(Passthrough):
         except NotAnObject:
             return NOT_PROTOCOL
         self._learn(answer)
-        self._keep_json(body)
+        self._keep_choices(answer, body)
         return None
+
+    def _keep_choices(self, answer: WireAnswer, body: bytes) -> None:
+        """Keep the text of every choice that is to be JSON, each read as an answer of its own."""
+        json, choices = self.facts.json, answer.choices or ()
+        if json is None or len(choices) < 2:
+            self._keep_json(body)
+            return
+        members = split_members(body)
+        for number, choice in enumerate(_each(members["choices"])):
+            found = self._codec.decode(join_members({**members, "choices": raw([choice])}))
+            if isinstance(found, Failure):
+                json.finished("", number)
+            else:
+                json.add_answer(found, number)
 
     def render(self, evidence: Evidence) -> bytes:
         if self._style is OPENAI:
@@ -155,6 +170,8 @@ class OpenAiPassthrough(Passthrough):
     def _note(self, choice: WireChoice, progress: Progress) -> bool:
         """Note what one delta shows; whether it shows anything."""
         delta = choice.delta
+        if choice.finish_reason and self.facts.json is not None:
+            self.facts.json.finished(choice.finish_reason, choice.index or 0)
         if choice.index and choice.index not in self._finishes:
             self._seen.add(choice.index)
             self._finished = False
@@ -165,6 +182,8 @@ class OpenAiPassthrough(Passthrough):
         if isinstance(text, str) and text and not choice.index:
             facts.note(text, progress, keep=self._candidate.keeps_text)
             progress.reasoning = False
+        elif isinstance(text, str) and text and facts.json is not None:
+            facts.json.add(text, choice.index or 0)
         if thought or choice.index or shows_more_than_text(delta):
             facts.note_other(len(thought or "") + arguments_size(delta), progress)
             progress.reasoning = bool(thought) and not text and (progress.reasoning or not progress.content)

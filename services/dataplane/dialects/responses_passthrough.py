@@ -17,7 +17,7 @@ from services.dataplane.codec import ProviderCodec
 from services.dataplane.dialects.passthrough import Passthrough
 from services.dataplane.dialects.responses_form import METADATA, Seam
 from services.dataplane.dialects.responses_write import broken_frames
-from services.dataplane.exchange import EMPTY, TRUNCATED
+from services.dataplane.exchange import EMPTY, TRUNCATED, Text
 from services.dataplane.members import Members, NotAnObject, join_members, raw, split_members
 from services.dataplane.providers.openai_errors import error_object, in_stream
 from services.dataplane.providers.responses import NOT_PROTOCOL, read_response
@@ -32,6 +32,7 @@ from services.dataplane.providers.responses_wire import (
     is_empty,
     is_refusal,
     items_of,
+    parts_of,
     to_usage,
 )
 from services.dataplane.sse import ERROR, SseEvent, SseOverflow, SseParser, frame
@@ -71,8 +72,16 @@ class ResponsesPassthrough(Passthrough):
         except NotAnObject:
             return NOT_PROTOCOL
         self._learn(response)
-        self._keep_json(body)
+        self._keep_messages(response)
         return None
+
+    def _keep_messages(self, response: WireResponse) -> None:
+        """Keep the text of every message of a whole answer that is to be JSON."""
+        if self.facts.json is None:
+            return
+        for place, item in enumerate(items_of(response)):
+            if item.get("type") == "message":
+                self.facts.json.add("".join(p.text for p in parts_of(item) if isinstance(p, Text)), place)
 
     def render(self, evidence: Evidence) -> bytes:
         return join_members(self._with_evidence(self._members, evidence))
@@ -146,7 +155,8 @@ class ResponsesPassthrough(Passthrough):
     def _note(self, event: WireEvent, progress: Progress) -> None:
         """Note what an event shows, and where it leaves the caller's stream."""
         if event.type == "response.output_text.delta" and isinstance(event.delta, str):
-            self.facts.note(event.delta, progress, keep=self._candidate.keeps_text)
+            of = self._places.of(event) if self.facts.json is not None else 0
+            self.facts.note(event.delta, progress, keep=self._candidate.keeps_text, of=of)
             progress.reasoning = False
             if self._candidate.keeps_text:
                 self._seam.texts.append(event.delta)

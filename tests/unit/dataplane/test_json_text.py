@@ -113,6 +113,104 @@ async def test_a_refusal_that_stops_as_an_answer_does_is_not_judged() -> None:
     assert (ended.outcome, ended.invalid_json) == ("ok", None)
 
 
+CHAT, GOOGLE, RESPONSES = "chat.completions", "generateContent", "responses"
+SEVERAL = [
+    ((GOOD, GOOD), ("stop", "stop"), False),
+    ((GOOD, BAD), ("stop", "stop"), True),
+    ((BAD, GOOD), ("stop", "stop"), True),
+    ((GOOD, BAD), ("stop", "length"), None),
+    ((BAD, GOOD), ("stop", "length"), True),
+    ((GOOD, ()), ("stop", "stop"), None),
+]
+"""Texts of two answers to one request, why each ended, and whether one of them is no JSON."""
+
+
+def choices(texts: tuple[tuple[str, ...], ...], finishes: tuple[str, ...], *, streams: bool) -> Any:
+    """What OpenAI answers with several choices, whose pieces come in turns."""
+    head = {"id": "c-1", "object": "chat.completion", "created": 1, "model": "m"}
+    if not streams:
+        made = [
+            {"index": n, "message": {"role": "assistant", "content": "".join(text)}, "finish_reason": finish}
+            for n, (text, finish) in enumerate(zip(texts, finishes, strict=True))
+        ]
+        return whole({**head, "choices": made, "usage": {"prompt_tokens": 1, "completion_tokens": 9}})
+    deltas = [(n, {"content": text[at]}, None) for at in range(2) for n, text in enumerate(texts) if text]
+    deltas += [(n, {}, finish) for n, finish in enumerate(finishes)]
+    made = [{**head, "choices": [{"index": n, "delta": d, "finish_reason": f}]} for n, d, f in deltas]
+    return stream(*(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in made), b"data: [DONE]\n\n")
+
+
+def candidates(texts: tuple[tuple[str, ...], ...], finishes: tuple[str, ...], *, streams: bool) -> Any:
+    """What Google answers with several candidates."""
+    words = {"stop": "STOP", "length": "MAX_TOKENS"}
+
+    def one(n: int, text: str, finish: str) -> dict[str, Any]:
+        end = {"finishReason": words[finish]} if finish else {}
+        return {"content": {"role": "model", "parts": [{"text": text}] if text else []}, "index": n, **end}
+
+    rows = list(enumerate(zip(texts, finishes, strict=True)))
+    if not streams:
+        return whole({"candidates": [one(n, "".join(text), finish) for n, (text, finish) in rows]})
+    chunks = [one(n, text[at] if text else "", finish if at else "") for at in range(2) for n, (text, finish) in rows]
+    return stream(*(b"data: " + json.dumps({"candidates": [c]}).encode() + b"\r\n\r\n" for c in chunks))
+
+
+def messages(texts: tuple[tuple[str, ...], ...], *, streams: bool) -> Any:
+    """A response of several messages."""
+    items = [
+        {
+            "type": "message",
+            "id": f"m{n}",
+            "role": "assistant",
+            "content": [{"type": "output_text", "text": "".join(t)}],
+        }
+        for n, t in enumerate(texts)
+    ]
+    response = {"id": "r-1", "object": "response", "created_at": 1, "model": "m", "status": "completed"}
+    if not streams:
+        return whole({**response, "output": [{"type": "reasoning", "id": "x", "summary": []}, *items]})
+    events: list[dict[str, Any]] = [{"type": "response.created", "response": {**response, "status": "in_progress"}}]
+    for n, text in enumerate(texts):
+        events.append({"type": "response.output_item.added", "output_index": n, "item": {**items[n], "content": []}})
+        where = {"output_index": n, "item_id": f"m{n}", "content_index": 0}
+        events += [{"type": "response.output_text.delta", **where, "delta": piece} for piece in text]
+        events.append({"type": "response.output_item.done", "output_index": n, "item": items[n]})
+    events.append({"type": "response.completed", "response": {**response, "output": items}})
+    return stream(*(b"event: %b\ndata: %b\n\n" % (e["type"].encode(), json.dumps(e).encode()) for e in events))
+
+
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize(("texts", "finishes", "invalid"), SEVERAL)
+@pytest.mark.parametrize("api", [CHAT, GOOGLE])
+async def test_several_answers_are_json_only_if_each_is(
+    api: str, texts: Any, finishes: Any, invalid: bool | None, *, streams: bool
+) -> None:
+    made, kind = (choices, "openai") if api == CHAT else (candidates, "google")
+    found = rig(FakeTransport(p=[made(texts, finishes, streams=streams)]), provider("p", kind))
+    asked = call(api, streams=streams)
+    body = json.loads(asked.body)
+    if api == CHAT:
+        body["n"] = 2
+    else:
+        body["generationConfig"]["candidateCount"] = 2
+    ended = await _ended(found, api, Call(json.dumps(body).encode(), asked.headers), streams=streams)
+    assert (ended.outcome, ended.invalid_json) == ("ok", invalid)
+
+
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize(
+    ("texts", "invalid"),
+    [((GOOD,), False), ((GOOD, GOOD), False), ((GOOD, BAD), True), ((BAD, GOOD), True)],
+)
+async def test_a_response_of_several_messages_is_json_only_if_each_is(
+    texts: Any, invalid: bool, *, streams: bool
+) -> None:
+    told = messages(texts, streams=streams)
+    found = rig(FakeTransport(p=[told]), provider("p", "openai"))
+    ended = await _ended(found, RESPONSES, call(RESPONSES, streams=streams), streams=streams)
+    assert (ended.outcome, ended.invalid_json) == ("ok", invalid)
+
+
 @pytest.mark.parametrize(
     "text", ["", "{", "{}{}", "```json\n{}\n```", "{'a': 1}", '{"a": 1,}', '{"a": NaN}', "Sure! {}", '{"a": "\ud800"}']
 )
@@ -135,9 +233,9 @@ def test_a_text_that_is_too_long_is_let_go_of_and_not_judged() -> None:
     kept.add("x" * MAX_CHARS)
     assert kept.is_invalid("stop") is True
     kept.add("x")
-    assert kept._pieces == []
+    assert kept._texts == {}
     kept.add("x")
-    assert (kept._pieces, kept.is_invalid("stop")) == ([], None)
+    assert (kept._texts, kept.is_invalid("stop")) == ({}, None)
 
 
 def test_what_is_nested_deeper_than_can_be_read_is_not_judged() -> None:
