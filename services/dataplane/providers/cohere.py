@@ -38,6 +38,8 @@ from services.dataplane.providers.cohere_wire import (
     Offsets,
     calls_in,
     citations,
+    has_arguments,
+    is_call,
     member,
     parts_of,
     rows,
@@ -50,6 +52,9 @@ from services.dataplane.transport.port import UpstreamRequest
 
 NOT_PROTOCOL = Failure(FailureKind.BAD_RESPONSE, "the provider's answer is not one of Cohere's chat API")
 NOT_JSON = Failure(FailureKind.BAD_RESPONSE, "the stream holds an event that is not a JSON object")
+NO_CALL = Failure(
+    FailureKind.BAD_RESPONSE, "the answer holds a tool call that is none: it has no name, or arguments that are no text"
+)
 GOES_BACK = Failure(FailureKind.BAD_RESPONSE, "the stream goes back to a tool call after the next one has begun")
 _INVALID_TOKEN = 498
 
@@ -92,8 +97,11 @@ class CohereCodec:
             return _failed(answer)
         if not isinstance(message, Mapping):
             return openai_errors.in_stream(answer) if isinstance(message, str) else NOT_PROTOCOL
+        calls = calls_in(message)
+        if not all(map(is_call, calls)):
+            return NO_CALL
         parts, usage = parts_of(message, answer.get("logprobs")), usage_of(answer.get("usage"))
-        finish = _finish(reason, called=bool(calls_in(message)))
+        finish = _finish(reason, called=bool(calls))
         if not parts and finish == "stop" and (usage is None or not usage.output_tokens):
             return EMPTY
         return ChatAnswer(text(answer.get("id")), parts, finish, usage)
@@ -165,7 +173,7 @@ class CohereStreamDecoder:
         elif kind == "tool-call-start":
             self._start_call(event.get("index"), member(message, "tool_calls"), out)
         elif kind == "tool-call-delta":
-            self._read_arguments(event.get("index"), member(message, "tool_calls", "function", "arguments"), out)
+            self._read_arguments(event.get("index"), member(message, "tool_calls"), out)
         elif kind == "tool-call-end":
             self._close_call(out)
         elif kind == "citation-start":
@@ -192,14 +200,20 @@ class CohereStreamDecoder:
 
     def _start_call(self, number: Any, call: Any, out: list[StreamEvent]) -> None:
         self._close_call(out)
+        if not is_call(call):
+            self._fail(NO_CALL, out)
+            return
         index, self._number, self._spoken = self._calls, count_of(number), False
         self._calls += 1
         name = text(member(call, "function", "name"))
         out.append(ToolCallStarted(index, text(member(call, "id")) or f"call_{index}", name))
-        self._read_arguments(number, member(call, "function", "arguments"), out)
+        self._read_arguments(number, call, out)
 
-    def _read_arguments(self, number: Any, arguments: Any, out: list[StreamEvent]) -> None:
-        piece = text(arguments)
+    def _read_arguments(self, number: Any, call: Any, out: list[StreamEvent]) -> None:
+        if call is not None and not has_arguments(call):
+            self._fail(NO_CALL, out)
+            return
+        piece = text(member(call, "function", "arguments"))
         if not piece:
             return
         if not self._calls or count_of(number) != self._number:

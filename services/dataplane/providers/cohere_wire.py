@@ -153,12 +153,26 @@ def _is_place(value: Any) -> TypeGuard[int]:
 
 
 def calls_in(message: Any) -> list[Any]:
-    """The calls of a message as they stand on the wire; what is no object is none."""
-    return [call for call in rows(member(message, "tool_calls")) if isinstance(call, dict)]
+    """The calls of a message as they stand on the wire; what is empty stands for none."""
+    return [call for call in rows(member(message, "tool_calls")) if call]
+
+
+def is_call(call: Any) -> bool:
+    """Whether a call is one that somebody can act on: an object with a function's name, and arguments that are text."""
+    return bool(text(member(call, "function", "name"))) and has_arguments(call)
+
+
+def has_arguments(call: Any) -> bool:
+    """Whether a call, or a piece of one, is an object whose arguments are text, if it has any."""
+    function = member(call, "function")
+    if not isinstance(call, Mapping) or not (function is None or isinstance(function, Mapping)):
+        return False
+    arguments = member(function, "arguments")
+    return arguments is None or isinstance(arguments, str)
 
 
 def calls_of(message: Any) -> list[ToolCall]:
-    """The tool calls of a message."""
+    """The tool calls of a message, all of which are calls."""
     found = []
     for index, call in enumerate(calls_in(message)):
         function = member(call, "function")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from services.core.errors import Failure, FailureKind
 from services.core.policy.documents import Prices
 from services.core.policy.snapshot import CompiledProvider, Target
 from services.core.pricing import TokenUsage, cost
@@ -14,6 +15,7 @@ from services.dataplane.exchange import (
     Audio,
     ChatAnswer,
     ChatRequest,
+    Failed,
     File,
     Image,
     Message,
@@ -22,6 +24,7 @@ from services.dataplane.exchange import (
     Thinking,
     Tool,
     ToolCall,
+    ToolCallStarted,
     ToolResult,
     Video,
 )
@@ -218,3 +221,49 @@ def test_what_is_no_call_is_not_counted_as_one(calls: Any) -> None:
     answer = CODEC.decode(json.dumps({"id": "c", "message": message}).encode())
     assert isinstance(answer, ChatAnswer)
     assert (answer.parts, answer.finish_reason) == ((Text("Hi"),), "stop")
+
+
+ODD_CALLS = [
+    5,
+    "odd",
+    ["odd"],
+    {"id": "c"},
+    {"id": "c", "function": "odd"},
+    {"id": "c", "function": {"name": ["odd"]}},
+    {"id": "c", "function": {"name": "f", "arguments": {"a": 1}}},
+]
+
+
+@pytest.mark.parametrize("call", ODD_CALLS)
+def test_a_call_that_nobody_can_act_on_is_a_bad_response(call: Any) -> None:
+    message = {"role": "assistant", "content": [{"type": "text", "text": "Hi"}], "tool_calls": [call]}
+    answer = CODEC.decode(json.dumps({"id": "c", "message": message}).encode())
+    assert isinstance(answer, Failure)
+    assert answer.kind is FailureKind.BAD_RESPONSE
+
+
+def streamed(*events: dict[str, Any]) -> list[Any]:
+    decoder = CODEC.decoder()
+    made = [*decoder.feed(b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events))]
+    return [*made, *decoder.end()]
+
+
+def start(call: Any) -> dict[str, Any]:
+    return {"type": "tool-call-start", "index": 0, "delta": {"message": {"tool_calls": call}}}
+
+
+@pytest.mark.parametrize("call", [None, *ODD_CALLS])
+def test_a_call_that_begins_as_none_is_a_bad_response_and_no_call(call: Any) -> None:
+    (event,) = streamed(start(call), {"type": "message-end", "delta": {"finish_reason": "TOOL_CALL"}})
+    assert isinstance(event, Failed)
+    assert event.failure.kind is FailureKind.BAD_RESPONSE
+
+
+@pytest.mark.parametrize("piece", [5, "odd", ["odd"], {"function": "odd"}, {"function": {"arguments": {"a": 1}}}])
+def test_arguments_that_are_no_text_are_a_bad_response(piece: Any) -> None:
+    began = start({"id": "c1", "type": "function", "function": {"name": "f", "arguments": ""}})
+    more = {"type": "tool-call-delta", "index": 0, "delta": {"message": {"tool_calls": piece}}}
+    *before, last = streamed(began, more, {"type": "tool-call-end", "index": 0})
+    assert before == [ToolCallStarted(0, "c1", "f")]
+    assert isinstance(last, Failed)
+    assert last.failure.kind is FailureKind.BAD_RESPONSE
