@@ -12,6 +12,8 @@ from services.core.values import Value
 PER_MILLION = 1_000_000.0
 _DAY = 86_400.0
 _HOUR = 3_600.0
+STANDARD_TIERS = frozenset({"", "auto", "default"})
+"""What answers call the tier that a price list is of; "auto" is a request's word, and says no more than nothing."""
 
 
 class TokenUsage(Value, frozen=True):
@@ -29,6 +31,8 @@ class TokenUsage(Value, frozen=True):
         searches: Web searches that the provider ran.
         billed: Input and output tokens that are paid for, of a provider that bills others than the model read and
             wrote (Cohere); None: those above.
+        service_tier: The tier that the answer says it was served in, as OpenAI spells it ("default" is the standard
+            one); empty: it names none.
         cost_usd: What the provider itself says that the answer costs, in US dollars; None: it does not say.
     """
 
@@ -50,6 +54,7 @@ class TokenUsage(Value, frozen=True):
     cache_audio_tokens: int = 0
     billed: tuple[int, int] | None = None
     cost_usd: float | None = None
+    service_tier: str = ""
 
     @property
     def fresh_tokens(self) -> int:
@@ -67,12 +72,14 @@ class PriceSpan:
         since: Seconds since the Unix epoch from which they hold.
         day_start: Second of the day (UTC) at which they begin to hold; equal to `day_end`: all day.
         day_end: Second of the day at which they end; before `day_start`: on the next day.
+        service_tier: Tier that they are of, in small letters; empty: the standard one.
     """
 
     since: float
     day_start: float
     day_end: float
     prices: Prices
+    service_tier: str = ""
 
     def holds(self, now: float) -> bool:
         """Whether they hold at `now`, seconds since the Unix epoch."""
@@ -92,7 +99,7 @@ def span_of(period: PricePeriod) -> PriceSpan:
     """
     since = datetime.strptime(period.since, "%Y-%m-%d").replace(tzinfo=UTC).timestamp() if period.since else 0.0
     start, end = _second(period.daily_from), _second(period.daily_until)
-    return PriceSpan(since, start, end, period.prices or Prices())
+    return PriceSpan(since, start, end, period.prices or Prices(), period.service_tier)
 
 
 def _second(clock: str) -> float:
@@ -103,11 +110,20 @@ def _second(clock: str) -> float:
 
 
 def prices_at(prices: Prices, spans: Sequence[PriceSpan], now: float) -> Prices:
-    """The prices that hold at `now`: those of the last span that holds, else `prices`."""
+    """The prices of the standard tier at `now`: those of its last span that holds, else `prices`."""
+    return _held(spans, now, "") or prices
+
+
+def tier_prices(prices: Prices, spans: Sequence[PriceSpan], now: float, tier: str) -> Prices | None:
+    """The prices of a service tier at `now`; None: they are not known."""
+    return prices_at(prices, spans, now) if tier in STANDARD_TIERS else _held(spans, now, tier)
+
+
+def _held(spans: Sequence[PriceSpan], now: float, tier: str) -> Prices | None:
     for span in reversed(spans):
-        if span.holds(now):
+        if span.service_tier == tier and span.holds(now):
             return span.prices
-    return prices
+    return None
 
 
 def cost(prices: Prices, usage: TokenUsage | None) -> float | None:

@@ -131,7 +131,11 @@ def _host(provider: CompiledProvider, address: str) -> str:
     return url.split("://", 1)[-1].split("/", 1)[0]
 
 
-_COUNTED = tuple(name for name in Usage.DESCRIPTOR.fields_by_name if name not in {"cost_usd", "cost_is_providers"})
+_COUNTED = tuple(
+    name
+    for name in Usage.DESCRIPTOR.fields_by_name
+    if name not in {"cost_usd", "cost_is_providers", "cost_is_estimated"}
+)
 """Fields that the record has from the answer's usage, under the same name."""
 
 
@@ -142,6 +146,7 @@ def _fill_usage(record: Usage, trail: Trail | AttemptTrail) -> None:
         setattr(record, name, getattr(trail.usage, name))
     if trail.cost_usd is not None:
         record.cost_usd, record.cost_is_providers = trail.cost_usd, trail.cost_is_providers
+        record.cost_is_estimated = trail.cost_is_estimated
 
 
 def _timestamp(seconds: float) -> Timestamp:

@@ -332,6 +332,7 @@ class Run:
         total.outcome = Outcome.OK.value
         total.model, total.provider = model, trail.candidate.target.provider.name
         total.usage, total.cost_usd, total.cost_is_providers = trail.usage, trail.cost_usd, trail.cost_is_providers
+        total.cost_is_estimated = trail.cost_is_estimated
         total.native_finish_reason = facts.native_finish_reason
         total.finish_reason, total.response_id = facts.finish_reason, facts.response_id
         if facts.json is not None:
@@ -377,6 +378,7 @@ class Run:
         self._trail.model, self._trail.provider = target.model, target.provider.name
         self._trail.usage, self._trail.cost_usd = shown.usage, shown.cost_usd
         self._trail.cost_is_providers = shown.cost_is_providers
+        self._trail.cost_is_estimated = shown.cost_is_estimated
         assert self._broken is not None, "a broken stream had an answer"
         told = self._broken.broken(error, evidence_of(self._trail, now))
         if told is None:

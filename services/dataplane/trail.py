@@ -51,6 +51,8 @@ class AttemptTrail(MutableValue):
     cost_usd: float | None = None
     cost_is_providers: bool = False
     """True: the provider told the cost; else it is reckoned from the price list."""
+    cost_is_estimated: bool = False
+    """True: reckoned by the standard price, because that of the answer's service tier is not known."""
 
 
 class Trail(MutableValue):
@@ -92,6 +94,8 @@ class Trail(MutableValue):
     cost_usd: float | None = None
     cost_is_providers: bool = False
     """True: the provider told the cost; else it is reckoned from the price list."""
+    cost_is_estimated: bool = False
+    """True: reckoned by the standard price, because that of the answer's service tier is not known."""
     model: str = ""
     provider: str = ""
     """Name of the provider that answered."""
@@ -139,6 +143,8 @@ def evidence_of(trail: Trail, now: float) -> Evidence:
         metadata["decision"] = decision_of(plan)
     if trail.cost_is_providers:
         metadata["cost_source"] = "provider"
+    elif trail.cost_is_estimated:
+        metadata["cost_source"] = "estimated"
     if trail.warnings:
         metadata["warnings"] = list(trail.warnings)
     return Evidence(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import attrgetter
 
 from services.core.numbers import MAX_COUNT
-from services.core.pricing import TokenUsage, cost, prices_at
+from services.core.pricing import TokenUsage, cost, prices_at, tier_prices
 from services.core.values import changed
 from services.dataplane.attempt import Attempt
 from services.dataplane.trail import AttemptTrail
@@ -28,11 +28,21 @@ def settle(trail: AttemptTrail, attempt: Attempt | None, now: float, wall: float
     if attempt is None:
         return
     trail.usage = bounded(_usage(attempt, whole=trail.success))
-    target = trail.candidate.target
     if trail.usage is not None and trail.usage.cost_usd is not None:
         trail.cost_usd, trail.cost_is_providers = trail.usage.cost_usd, True
-    else:
-        trail.cost_usd = cost(prices_at(target.prices, target.spans, wall), trail.usage)
+    elif trail.usage is not None:
+        _reckon(trail, attempt, trail.usage, wall)
+
+
+def _reckon(trail: AttemptTrail, attempt: Attempt, usage: TokenUsage, wall: float) -> None:
+    """The cost by the price list: by that of the answer's service tier if there is one, else by the standard one."""
+    target, tier = trail.candidate.target, usage.service_tier
+    prices = tier_prices(target.prices, target.spans, wall, tier)
+    trail.cost_usd = cost(prices or prices_at(target.prices, target.spans, wall), usage)
+    if prices is None and trail.cost_usd is not None:
+        trail.cost_is_estimated = True
+        told = f"the cost is estimated by the standard price: that of the service tier {tier!r} is not known"
+        attempt.translation.facts.warnings.append(f"{told} for {target.model}")
 
 
 def _usage(attempt: Attempt, *, whole: bool) -> TokenUsage | None:

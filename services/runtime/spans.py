@@ -235,6 +235,8 @@ def _put_usage(attributes: dict[Attribute, Any], usage: Usage) -> None:
         attributes["gen_ai.usage.cache_creation.input_tokens"] = usage.cache_write_tokens
     if usage.reasoning_tokens:
         attributes["gen_ai.usage.reasoning.output_tokens"] = usage.reasoning_tokens
+    if usage.service_tier:
+        attributes["turnout.service_tier"] = usage.service_tier
     if usage.HasField("cost_usd"):
         attributes["turnout.cost_usd"] = usage.cost_usd
 

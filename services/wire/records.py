@@ -12,7 +12,8 @@ from services.core.routing.context import RequestContext
 from services.core.routing.health import HealthView, Measurement
 from services.wire.structs import plain_struct
 
-_COUNTED = tuple(n for n in Usage.DESCRIPTOR.fields_by_name if n not in {"cost_usd", "cost_is_providers"})
+_COST = {"cost_usd", "cost_is_providers", "cost_is_estimated"}
+_COUNTED = tuple(n for n in Usage.DESCRIPTOR.fields_by_name if n not in _COST)
 
 
 def unit_hash(unit: str) -> str:

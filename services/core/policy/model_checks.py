@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import fields
 
 from services.core.policy.documents import Model, Prices, PriceTier
-from services.core.pricing import span_of
+from services.core.pricing import STANDARD_TIERS, span_of
 
+_TIER = re.compile(r"\A[a-z][a-z0-9_-]{0,39}\Z")
 Found = Iterator[tuple[str, str]]
 """(field path, message) pairs."""
 
@@ -27,6 +29,10 @@ def check_facts(document: Model) -> Found:
             span_of(period)
         except ValueError:
             yield path, "expected a day such as 2026-03-13 in `since`, and times such as 16:30 in the others"
+        if period.service_tier and not _TIER.match(period.service_tier):
+            yield f"{path}.service_tier", f"expected a tier in small letters, such as flex, got {period.service_tier!r}"
+        if period.service_tier in STANDARD_TIERS - {""}:
+            yield f"{path}.service_tier", "is the standard tier: leave it out"
         if period.prices is None:
             yield f"{path}.prices", "is missing"
         else:

@@ -60,12 +60,13 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class PricePeriod:
-    """Prices that hold from a day on or at a time of day, both in UTC; of several that hold, the last one counts."""
+    """Prices that hold from a day on, at a time of day, both in UTC, or in a service tier; the last that holds counts."""
 
     since: str = ""
     daily_from: str = ""
     daily_until: str = ""
     prices: Prices | None = None
+    service_tier: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,6 +186,10 @@ class AnthropicWriter:
         return frame(msgspec.json.encode(error_form(error, evidence)), "error")
 
 
+_TIERS = {"default": "standard", "priority": "priority", "batch": "batch"}
+"""Service tiers that Anthropic has, by OpenAI's words."""
+
+
 def usage_form(usage: TokenUsage, cost_usd: float | None) -> dict[str, Any]:
     """Usage in Anthropic's shape, where cached input is counted apart."""
     form: dict[str, Any] = {
@@ -202,6 +206,8 @@ def usage_form(usage: TokenUsage, cost_usd: float | None) -> dict[str, Any]:
         form["server_tool_use"] = {"web_search_requests": usage.searches, "web_fetch_requests": 0}
     if usage.reasoning_tokens:
         form["output_tokens_details"] = {"thinking_tokens": usage.reasoning_tokens}
+    if usage.service_tier in _TIERS:
+        form["service_tier"] = _TIERS[usage.service_tier]
     if cost_usd is not None:
         form["cost"] = cost_usd
     return form

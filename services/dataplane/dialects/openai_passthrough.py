@@ -32,6 +32,7 @@ from services.dataplane.providers.openai_wire import (
     shows_more_than_text,
     to_usage,
 )
+from services.dataplane.providers.service_tiers import tier_told
 from services.dataplane.sse import ERROR, SseOverflow, SseParser, frame
 from services.dataplane.translation import Evidence, Progress, tokens_of
 
@@ -85,6 +86,7 @@ class OpenAiPassthrough(Passthrough):
         self._seen = {0}
         self._starts: set[int] = set()
         self._over = False
+        self._tier = ""
 
     def answer(self, body: bytes) -> Failure | None:
         answer = read_answer(body)
@@ -234,8 +236,10 @@ class OpenAiPassthrough(Passthrough):
 
     def _learn(self, answer: WireAnswer) -> None:
         facts = self.facts
+        if answer.service_tier is not None:
+            self._tier = tier_told(answer.service_tier) or self._tier
         if answer.usage is not None:
-            facts.usage = to_usage(answer.usage)
+            facts.usage = to_usage(answer.usage, self._tier)
         if answer.id and not facts.response_id:
             facts.response_id = answer.id
             facts.created = int(answer.created or 0)

@@ -17,6 +17,7 @@ from services.dataplane.dialects.openai_write_parts import (
     picture,
     sound,
 )
+from services.dataplane.dialects.responses_form import tier_form
 from services.dataplane.exchange import (
     AnswerPart,
     Audio,
@@ -86,6 +87,7 @@ class OpenAiWriter:
         body |= self._style.body()
         if answer.usage is not None:
             body["usage"] = usage_form(answer.usage) | self._style.usage(evidence.cost_usd)
+            body |= tier_form(answer.usage)
         return self._style.chunk(msgspec.json.encode(body | self._style.evidence(evidence)))
 
     def _whole(self, answer: ChatAnswer) -> dict[str, Any]:
@@ -146,7 +148,7 @@ class OpenAiWriter:
             usage = usage_form(self._usage) | self._style.usage(evidence.cost_usd)
         last = [_choice({}, self._reason(self._finish))]
         self._style.finish(last[0], self._native)
-        shown = self._style.evidence(evidence)
+        shown = self._style.evidence(evidence) | tier_form(self._usage)
         if self._include_usage:
             out.append(self._chunk(last))
             out.append(self._chunk([], usage=usage, **shown))

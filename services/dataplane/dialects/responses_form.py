@@ -89,6 +89,11 @@ def ending(finish: str) -> tuple[str, dict[str, str] | None]:
     return ("completed", None) if reason is None else ("incomplete", {"reason": reason})
 
 
+def tier_form(usage: TokenUsage | None) -> dict[str, str]:
+    """The service tier of an answer, in place of the one that was asked for; none if the provider named none."""
+    return {"service_tier": usage.service_tier} if usage is not None and usage.service_tier else {}
+
+
 def usage_form(usage: TokenUsage | None, cost_usd: float | None) -> dict[str, Any] | None:
     """Usage in the API's shape, with its cost where that is known."""
     if usage is None:

@@ -202,7 +202,7 @@ class ResponsesPassthrough(Passthrough):
             facts.created = int(response.created_at or 0)
         items = items_of(response)
         if response.usage is not None:
-            facts.usage = to_usage(response.usage, items)
+            facts.usage = to_usage(response.usage, items, response.service_tier)
         if response.status not in {"in_progress", "queued"}:
             called = any(item.get("type") == "function_call" for item in items)
             facts.finish_reason = finish_of(response, called=called, refused=any(map(is_refusal, items)))

@@ -30,6 +30,7 @@ from services.dataplane.dialects.responses_form import (
     reasoning_item,
     response_form,
     text_part,
+    tier_form,
     usage_form,
 )
 from services.dataplane.exchange import (
@@ -86,6 +87,7 @@ class ResponsesWriter:
         created = answer.created or self._created
         form = response_form(own_id, created, self._model, status, output, self._echo)
         form |= {"incomplete_details": why, "usage": usage_form(answer.usage, evidence.cost_usd)}
+        form |= tier_form(answer.usage)
         return msgspec.json.encode({**form, METADATA: evidence.metadata})
 
     def loss(self, item: AnswerPart | StreamEvent) -> str:
@@ -300,6 +302,7 @@ class ResponsesWriter:
         self._close(out, status)
         form = self._form(status, self.seam.items)
         form |= {"incomplete_details": why, "usage": usage_form(self._usage, evidence.cost_usd)}
+        form |= tier_form(self._usage)
         self._event(out, f"response.{status}", response={**form, METADATA: evidence.metadata})
         return b"".join(out)
 

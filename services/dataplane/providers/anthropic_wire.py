@@ -8,6 +8,7 @@ import msgspec
 
 from services.core.numbers import is_whole
 from services.dataplane.exchange import Citation
+from services.dataplane.providers.service_tiers import tier_told
 from services.dataplane.translation import TokenUsage
 
 FINISH_REASONS = {
@@ -46,6 +47,7 @@ class WireUsage(msgspec.Struct):
     output_tokens_details: OutputDetails | None = None
     cache_creation: CacheCreation | None = None
     server_tool_use: ServerToolUse | None = None
+    service_tier: Any = None
 
 
 class WireBlock(msgspec.Struct):
@@ -107,6 +109,7 @@ def to_usage(usage: WireUsage) -> TokenUsage:
         reasoning_tokens=((details.thinking_tokens or details.reasoning_tokens) if details is not None else None) or 0,
         cache_write_1h_tokens=(usage.cache_creation.ephemeral_1h_input_tokens if usage.cache_creation else 0) or 0,
         searches=(usage.server_tool_use.web_search_requests if usage.server_tool_use else 0) or 0,
+        service_tier=tier_told(usage.service_tier),
     )
 
 
@@ -122,6 +125,7 @@ def merged(old: WireUsage | None, new: WireUsage) -> WireUsage:
         output_tokens_details=new.output_tokens_details or old.output_tokens_details,
         cache_creation=new.cache_creation or old.cache_creation,
         server_tool_use=new.server_tool_use or old.server_tool_use,
+        service_tier=new.service_tier or old.service_tier,
     )
 
 

@@ -81,7 +81,7 @@ def _answer(answer: WireAnswer) -> ChatAnswer | Failure:
         id="",
         parts=parts,
         finish_reason=finish_of(answer.stop_reason, calls=any(isinstance(part, ToolCall) for part in parts)),
-        usage=to_usage(answer.usage) if answer.usage is not None else None,
+        usage=to_usage(answer.usage, answer.service_tier) if answer.usage is not None else None,
         stop_sequence=stop_sequence_of(answer.additional_model_response_fields),
         native_finish_reason=answer.stop_reason or "",
     )

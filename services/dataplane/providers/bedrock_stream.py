@@ -170,7 +170,7 @@ class BedrockStreamDecoder:
     def _count(self, event: WireEvent, out: list[StreamEvent]) -> None:
         self._counted = True
         if event.usage is not None:
-            out.append(UsageReported(to_usage(event.usage)))
+            out.append(UsageReported(to_usage(event.usage, event.service_tier)))
         self._end_if_whole(out)
 
     def _end_if_whole(self, out: list[StreamEvent]) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from services.core.errors import Failure, FailureKind
 from services.dataplane.exchange import AnswerPart, Citation, Image, Text, Thinking, ToolCall
+from services.dataplane.providers.service_tiers import tier_told
 from services.dataplane.translation import TokenUsage
 
 FINISH_REASONS = {
@@ -151,6 +152,7 @@ class WireAnswer(_Wire):
     output: WireOutput | None = None
     stop_reason: str | None = None
     usage: WireUsage | None = None
+    service_tier: Any = None
     additional_model_response_fields: Any = None
     message: Any = None
     type: Any = msgspec.field(name="__type", default=None)
@@ -164,6 +166,7 @@ class WireEvent(_Wire):
     delta: WireDelta | None = None
     stop_reason: str | None = None
     usage: WireUsage | None = None
+    service_tier: Any = None
     additional_model_response_fields: Any = None
 
 
@@ -171,8 +174,12 @@ decode_answer = msgspec.json.Decoder(WireAnswer, strict=False).decode
 decode_event = msgspec.json.Decoder(WireEvent, strict=False).decode
 
 
-def to_usage(usage: WireUsage) -> TokenUsage:
-    """Tokens in our sense: Bedrock counts cached input apart, we count it in; its total says so."""
+def to_usage(usage: WireUsage, tier: Any = None) -> TokenUsage:
+    """Tokens in our sense: Bedrock counts cached input apart, we count it in; its total says so.
+
+    Args:
+        tier: What the answer says of its service tier, an object with its `type`.
+    """
     read, write = usage.cache_read_input_tokens or 0, usage.cache_write_input_tokens or 0
     fresh, output = usage.input_tokens or 0, usage.output_tokens or 0
     counted_in = read + write > 0 and usage.total_tokens == fresh + output
@@ -183,6 +190,7 @@ def to_usage(usage: WireUsage) -> TokenUsage:
         cache_read_tokens=read,
         cache_write_tokens=write,
         cache_write_1h_tokens=min(hour, write),
+        service_tier=tier_told(tier.get("type")) if isinstance(tier, Mapping) else "",
     )
 
 

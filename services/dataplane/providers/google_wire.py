@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from services.dataplane.providers.service_tiers import tier_told
 from services.dataplane.translation import TokenUsage
 
 Word = str | int | None
@@ -158,6 +159,9 @@ class WireUsage(_Wire):
     candidates_tokens_details: list[WireModality] | None = None
     cache_tokens_details: list[WireModality] | None = None
     tool_use_prompt_tokens_details: list[WireModality] | None = None
+    service_tier: Any = None
+    traffic_type: Any = None
+    """Vertex AI's word for the tier."""
 
 
 class WireAnswer(_Wire):
@@ -265,6 +269,7 @@ def to_usage(usage: WireUsage, searches: int = 0) -> TokenUsage:
         input_image_tokens=_count(heard, _IMAGE),
         output_image_tokens=_count(usage.candidates_tokens_details or (), _IMAGE),
         searches=searches,
+        service_tier=tier_told(usage.service_tier) or tier_told(usage.traffic_type),
     )
 
 

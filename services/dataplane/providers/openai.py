@@ -59,6 +59,7 @@ from services.dataplane.providers.openai_wire import (
     thought_of,
     to_usage,
 )
+from services.dataplane.providers.service_tiers import tier_told
 from services.dataplane.sse import ERROR, SseOverflow, SseParser
 from services.dataplane.transport.port import UpstreamRequest
 
@@ -114,7 +115,7 @@ class OpenAiCodec:
             finish_reason=finish_of(
                 choice.finish_reason, called=bool(calls_of(message)), refused=bool(message.refusal)
             ),
-            usage=to_usage(answer.usage) if answer.usage is not None else None,
+            usage=to_usage(answer.usage, tier_told(answer.service_tier)) if answer.usage is not None else None,
             created=int(answer.created or 0),
         )
 
@@ -208,6 +209,7 @@ class OpenAiStreamDecoder:
         self._started = False
         self._finished = False
         self._counted = False
+        self._tier = ""
         self._over = False
         self._refused = False
         self._calls: list[_Call] = []
@@ -276,9 +278,11 @@ class OpenAiStreamDecoder:
                 self._finish(choice.finish_reason, out)
         if chunk.search_results:
             self._sources = chunk  # every chunk tells them anew, and later ones more of them
+        if chunk.service_tier is not None:
+            self._tier = tier_told(chunk.service_tier) or self._tier
         if chunk.usage is not None:
             self._counted = self._counted or not chunk.choices
-            out.append(UsageReported(to_usage(chunk.usage)))
+            out.append(UsageReported(to_usage(chunk.usage, self._tier)))
 
     def _read_delta(self, delta: WireMessage, logprobs: tuple[Mapping[str, Any], ...], out: list[StreamEvent]) -> None:
         thought = thought_of(delta)

@@ -22,6 +22,8 @@ from services.dataplane.members import NotAnObject, join_members, plain, raw, sp
 from services.dataplane.providers import mistral_fit
 from services.dataplane.translation import Untranslatable
 
+_GROQ = "groq"
+_GROQ_TIERS = ("auto", "on_demand", "flex", "performance")
 LIMITS = ("max_tokens", "max_completion_tokens")
 _DEMANDS = {
     "audio", "function_call", "functions", "logit_bias", "logprobs", "modalities", "n", "response_format", "stop",
@@ -55,6 +57,17 @@ _SAMPLING = ("temperature", "top_p", "logprobs", "top_logprobs")
 _STEERING = ("frequency_penalty", "presence_penalty", "logit_bias")
 
 
+def _fit_tier(body: dict[str, Any]) -> list[str]:
+    """Put the service tier into Groq's words, which refuses others."""
+    tier = plain(body.get("service_tier"))
+    if tier == "default":
+        body["service_tier"] = raw("on_demand") if isinstance(body["service_tier"], msgspec.Raw) else "on_demand"
+    elif tier is not None and tier not in _GROQ_TIERS:
+        del body["service_tier"]
+        return [f"service_tier was dropped: Groq knows {', '.join(_GROQ_TIERS)}"]
+    return []
+
+
 def fit(body: dict[str, Any], target: Target) -> list[str]:
     """Change `body` so that the target takes it; what was dropped, one sentence each.
 
@@ -66,6 +79,7 @@ def fit(body: dict[str, Any], target: Target) -> list[str]:
     if not quirks.usage_option:
         body.pop("stream_options", None)
     dropped = mistral_fit.adapt(body, target.upstream_model) if target.provider.protocol == MISTRAL else []
+    dropped += _fit_tier(body) if target.provider.type == _GROQ else []
     dropped += _rename_limit(body, quirks.limit) if quirks.limit_only or reasons is not None else []
     if (quirks.developer is False or not quirks.names) and isinstance(body.get("messages"), msgspec.Raw):
         body["messages"] = _messages(body["messages"], quirks)

@@ -106,6 +106,7 @@ class WireAnswer(msgspec.Struct):
     error: Any = None
     search_results: Any = None
     """Perplexity's sources."""
+    service_tier: Any = None
 
 
 decode_answer = msgspec.json.Decoder(WireAnswer, strict=False).decode
@@ -115,10 +116,13 @@ _NO_PROMPT_DETAILS = PromptDetails()
 _NO_COMPLETION_DETAILS = CompletionDetails()
 
 
-def to_usage(usage: WireUsage) -> TokenUsage:
+def to_usage(usage: WireUsage, tier: str = "") -> TokenUsage:
     """Tokens in our sense: input with all that was cached, output with all that was thought.
 
     Providers differ in what the two counts hold; a total that is more than both tells what was left out.
+
+    Args:
+        tier: Service tier that the answer names; the usage itself does not tell.
     """
     before = usage.prompt_tokens_details or _NO_PROMPT_DETAILS
     after = usage.completion_tokens_details or _NO_COMPLETION_DETAILS
@@ -145,6 +149,7 @@ def to_usage(usage: WireUsage) -> TokenUsage:
         input_image_tokens=min(before.image_tokens or 0, given),
         output_image_tokens=min(after.image_tokens or 0, made),
         cost_usd=told_cost(usage.cost, usage.cost_details, usage.cost_in_usd_ticks, usage.is_byok),
+        service_tier=tier,
     )
 
 

@@ -72,7 +72,7 @@ class ResponsesCodec:
             id=response.id or "",
             parts=tuple(part for item in items for part in parts_of(item)),
             finish_reason=finish_of(response, called=called, refused=refused),
-            usage=to_usage(response.usage, items) if response.usage is not None else None,
+            usage=to_usage(response.usage, items, response.service_tier) if response.usage is not None else None,
             created=int(response.created_at or 0),
             warnings=tuple(told for item in items if (told := has_no_place(item))),
         )

@@ -265,7 +265,7 @@ class ResponsesStreamDecoder:
             if item.call >= 0 and not item.spoken:
                 out.append(ToolCallDelta(item.call, "{}"))
         if response.usage is not None:
-            out.append(UsageReported(to_usage(response.usage, items)))
+            out.append(UsageReported(to_usage(response.usage, items, response.service_tier)))
         out.append(Finished(finish_of(response, called=self._calls > 0, refused=self._refused)))
         out.append(Terminal())
 

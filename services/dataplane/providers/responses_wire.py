@@ -14,6 +14,7 @@ import msgspec
 from services.core.numbers import is_whole
 from services.dataplane.exchange import Citation, Image, Text, Thinking, ToolCall
 from services.dataplane.providers.openai_wire import Seconds
+from services.dataplane.providers.service_tiers import tier_told
 from services.dataplane.providers.told_cost import told_cost
 from services.dataplane.translation import TokenUsage
 
@@ -60,6 +61,7 @@ class WireResponse(msgspec.Struct):
     error: Any = None
     incomplete_details: WireIncomplete | None = None
     output: list[Any] | None = None
+    service_tier: Any = None
     usage: WireUsage | None = None
 
 
@@ -95,11 +97,12 @@ _NO_INPUT = InputDetails()
 _NO_OUTPUT = OutputDetails()
 
 
-def to_usage(usage: WireUsage, output: Sequence[Any] = ()) -> TokenUsage:
+def to_usage(usage: WireUsage, output: Sequence[Any] = (), tier: Any = None) -> TokenUsage:
     """Tokens in our sense: the API counts cached tokens in the input and reasoning in the output, as we do.
 
     Args:
         output: The items of the answer, which tell the searches.
+        tier: What the answer says of its service tier.
     """
     before, after = usage.input_tokens_details or _NO_INPUT, usage.output_tokens_details or _NO_OUTPUT
     given, made = usage.input_tokens or 0, usage.output_tokens or 0
@@ -112,6 +115,7 @@ def to_usage(usage: WireUsage, output: Sequence[Any] = ()) -> TokenUsage:
         reasoning_tokens=reasoning,
         searches=sum(isinstance(i, Mapping) and i.get("type") == "web_search_call" for i in output),
         cost_usd=told_cost(usage.cost, usage.cost_details, usage.cost_in_usd_ticks, usage.is_byok),
+        service_tier=tier_told(tier),
     )
 
 

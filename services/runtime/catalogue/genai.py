@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
-from genai_prices.types import StartDateConstraint, TieredPrices, TimeOfDateConstraint
+from genai_prices.types import ConditionalPrice, StartDateConstraint, TieredPrices, TimeOfDateConstraint
 
 _PER_MILLION = {
     "input_mtok": "input_per_million",
@@ -26,13 +28,21 @@ _PER_MILLION = {
 _PER_THOUSAND = {"requests_kcount": "per_request", "web_searches_kcount": "per_search"}
 
 
+_NO_TIERS = {"default", "fast"}
+"""The standard tier, and a request's other word for priority, which no answer names."""
+
+
 def prices_of(prices: Any) -> dict[str, Any]:
     """The prices that hold when no other do."""
     return _prices(prices[0].prices if isinstance(prices, list) else prices)
 
 
-def periods_of(prices: Any) -> list[dict[str, Any]]:
-    """The prices that hold from a day on or at a time of day; the last one that holds counts, there as here."""
+def periods_of(prices: Any, variants: Any = None) -> list[dict[str, Any]]:
+    """The prices that hold from a day on, at a time of day or in a service tier; the last one that holds counts.
+
+    Args:
+        variants: What a model costs elsewhere than in the standard way; those of service tiers count here.
+    """
     found = []
     for conditional in prices[1:] if isinstance(prices, list) else ():
         constraint = conditional.constraint
@@ -43,7 +53,45 @@ def periods_of(prices: Any) -> list[dict[str, Any]]:
             period["daily_from"] = constraint.start_time.strftime("%H:%M")
             period["daily_until"] = constraint.end_time.strftime("%H:%M")
         found.append(period)
+    return found + _tier_periods(prices, variants or ())
+
+
+def _tier_periods(prices: Any, variants: Any) -> list[dict[str, Any]]:
+    """The prices of each service tier, from each day on that they or the standard ones change.
+
+    There a tier tells only what differs from the standard prices of the day; here it has all of its own.
+    """
+    listed = prices if isinstance(prices, list) else [ConditionalPrice(constraint=None, prices=prices)]
+    constraints = [each.constraint for each in (*listed, *variants)]
+    if any(isinstance(constraint, TimeOfDateConstraint) for constraint in constraints):
+        return []  # of a tier that changes in the course of a day nobody has a price yet
+    days = sorted({each.start_date for each in constraints if each is not None} | {date.min})
+    found: list[dict[str, Any]] = []
+    for tier in sorted({told for v in variants if (told := v.when.get("service_tier"))} - _NO_TIERS):
+        own = [v for v in variants if v.when == {"service_tier": tier}]
+        for day in days:
+            # Of the tier's, the first one that holds counts; of the standard ones, the last.
+            told = [v.prices for v in own if _holds(v, day)]
+            if told:
+                standard = [each.prices for each in listed if _holds(each, day)]
+                period = {"service_tier": tier, "prices": _prices(_laid_over(told, standard[-1:]))}
+                if not found or any(found[-1].get(name) != value for name, value in period.items()):
+                    found.append({**({"since": day.isoformat()} if day != date.min else {}), **period})
     return found
+
+
+def _holds(conditional: Any, day: date) -> bool:
+    return conditional.constraint is None or conditional.constraint.start_date <= day
+
+
+def _laid_over(told: list[Any], standard: list[Any]) -> SimpleNamespace:
+    """For each class its first price, of the tier's before the standard one."""
+    found: dict[str, Any] = {}
+    for prices in (*told, *standard):
+        for name, price in vars(prices).items():
+            if price is not None:
+                found.setdefault(name, price)
+    return SimpleNamespace(**found)
 
 
 def _prices(prices: Any) -> dict[str, Any]:

@@ -169,7 +169,7 @@ def _price(found: Mapping[str, Any], lines: Lines) -> None:
 
 
 def _priced(model: Any) -> dict[str, Any]:
-    prices, periods = prices_of(model.prices), periods_of(model.prices)
+    prices, periods = prices_of(model.prices), periods_of(model.prices, getattr(model, "price_variants", None))
     if not prices and model.id.endswith(":free"):
         prices = {"input_per_million": 0, "output_per_million": 0}
     return {**({"prices": prices} if prices else {}), **({"price_periods": periods} if periods else {})}

@@ -139,7 +139,7 @@ def spans_by_attribute() -> dict[str, list[str]]:
 def _full_record() -> RequestRecord:
     """A record with every field set, so that no attribute is left out."""
     usage = Usage(input_tokens=5, output_tokens=4, cache_read_tokens=3, cache_write_tokens=2, reasoning_tokens=1)
-    usage.cost_usd = 0.1
+    usage.cost_usd, usage.service_tier = 0.1, "flex"
     attempt = AttemptRecord(number=1, provider="p", model="p/m", span_id="3" * 16, usage=usage, status=429)
     record = RequestRecord(trace_id="1" * 32, span_id="4" * 16, parent_span_id="2" * 16, usage=usage)
     record.attempts.append(attempt)

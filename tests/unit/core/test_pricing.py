@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.core.policy.documents import PricePeriod, Prices, PriceTier
-from services.core.pricing import TokenUsage, cost, prices_at, span_of
+from services.core.pricing import TokenUsage, cost, prices_at, span_of, tier_prices
 
 PRICES = Prices(2.5, 10.0, 1.25, 3.125)
 
@@ -166,3 +166,19 @@ def test_prices_change_on_their_day_and_the_last_that_holds_counts() -> None:
 def test_a_period_that_is_no_time_is_refused(period: PricePeriod) -> None:
     with pytest.raises(ValueError, match=r"."):
         span_of(period)
+
+
+def test_a_tier_has_its_own_prices_or_none_and_is_never_the_standard_one() -> None:
+    base, march, flex, later = Prices(1.0, 1.0), Prices(2.0, 2.0), Prices(0.5, 0.5), Prices(0.7, 0.7)
+    spans = [
+        span_of(PricePeriod(since="2026-03-13", prices=march)),
+        span_of(PricePeriod(service_tier="flex", prices=flex)),
+        span_of(PricePeriod(service_tier="flex", since="2026-03-13", prices=later)),
+    ]
+    for tier in ("", "auto", "default"):
+        assert tier_prices(base, spans, MARCH_13 - 1, tier) == base
+        assert tier_prices(base, spans, MARCH_13, tier) == march
+    assert tier_prices(base, spans, MARCH_13 - 1, "flex") == flex
+    assert tier_prices(base, spans, MARCH_13, "flex") == later
+    assert tier_prices(base, spans, MARCH_13, "priority") is None
+    assert prices_at(base, spans[1:], MARCH_13) == base

@@ -70,3 +70,60 @@ async def test_a_streams_own_cost_is_kept_too() -> None:
     async for _ in found.engine.stream(CHAT, call(stream=True)):
         pass
     assert (found.trails[0].cost_usd, found.trails[0].cost_is_providers) == (0.5, True)
+
+
+TIERED = {
+    **PRICED,
+    "price_periods": [
+        {"service_tier": "flex", "prices": {"input_per_million": 500, "output_per_million": 500}},
+        {"service_tier": "flex", "since": "2999-01-01", "prices": {"input_per_million": 1}},
+    ],
+}
+
+
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize(
+    ("tier", "told", "price", "estimated"),
+    [
+        ("default", "default", 1000, False),
+        ("auto", "auto", 1000, False),
+        ("on_demand", "default", 1000, False),
+        ("flex", "flex", 500, False),
+        ("priority", "priority", 1000, True),
+        (None, "", 1000, False),
+        (["odd"], "", 1000, False),
+        ("x" * 41, "", 1000, False),
+    ],
+)
+async def test_the_price_is_that_of_the_tier_that_served_and_an_unknown_one_is_an_estimate(
+    tier: Any, told: str, price: float, estimated: bool, *, streams: bool
+) -> None:
+    whole_answer = whole({**answer(), "service_tier": tier})
+    chunks = [
+        {"choices": [{"index": 0, "delta": {"content": "hi"}, "finish_reason": None}], "service_tier": tier},
+        {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+        {"choices": [], "usage": answer()["usage"]},
+    ]
+    frames = [b"data: " + json.dumps({"id": "c", "model": "m", **chunk}).encode() + b"\n\n" for chunk in chunks]
+    found = rig(
+        FakeTransport(one=[stream(*frames, b"data: [DONE]\n\n") if streams else whole_answer]), provider("one"), TIERED
+    )
+    if streams:
+        replies = [reply async for reply in found.engine.stream(CHAT, call(stream=True))]
+        shown = json.loads(replies[-1].data.rpartition(b"data: {")[2].partition(b"\n")[0].join([b"{", b""]))
+    else:
+        shown = json.loads((await found.engine.whole(CHAT, call())).data)
+    usage = record_of(found.trails[0], "node").usage
+    assert usage.cost_usd == pytest.approx(150 * price / 1e6)
+    assert (usage.service_tier, usage.cost_is_estimated, usage.cost_is_providers) == (told, estimated, False)
+    assert shown["metadata"].get("cost_source") == ("estimated" if estimated else None)
+    warning = f"the cost is estimated by the standard price: that of the service tier {tier!r} is not known for one/a"
+    assert (warning in shown["metadata"].get("warnings", [])) is estimated
+
+
+async def test_a_providers_own_cost_is_no_estimate_in_any_tier() -> None:
+    told = whole({**answer(cost=0.125), "service_tier": "priority"})
+    found = rig(FakeTransport(one=[told]), provider("one"), TIERED)
+    body = json.loads((await found.engine.whole(CHAT, call())).data)
+    assert (body["service_tier"], body["metadata"]["cost_source"]) == ("priority", "provider")
+    assert not record_of(found.trails[0], "node").usage.cost_is_estimated

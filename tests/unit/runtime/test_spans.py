@@ -52,7 +52,13 @@ def record(**more: Any) -> RequestRecord:
         span_id="44" * 8,
         server_address="api.anthropic.com",
         usage=Usage(
-            input_tokens=9, output_tokens=4, cache_read_tokens=3, cache_write_tokens=2, reasoning_tokens=1, cost_usd=0.5
+            input_tokens=9,
+            output_tokens=4,
+            cache_read_tokens=3,
+            cache_write_tokens=2,
+            reasoning_tokens=1,
+            cost_usd=0.5,
+            service_tier="flex",
         ),
     )
     base: dict[str, Any] = {
@@ -125,6 +131,7 @@ def test_the_attributes_of_a_chat_are_the_whole_decision() -> None:
         "turnout.seed": "18446744073709551615",
         "turnout.outcome": "ok",
         "turnout.attempts": 2,
+        "turnout.service_tier": "flex",
         "turnout.cost_usd": 0.5,
     }
     assert chat.status.status_code is StatusCode.UNSET

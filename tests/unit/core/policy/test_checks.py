@@ -264,3 +264,10 @@ def test_the_api_of_a_model_is_one_that_some_provider_speaks() -> None:
     assert [(p.field, p.message) for p in told] == [
         ("api", "expected one of chat.completions, generateContent, messages, responses, got 'response'")
     ]
+
+
+@pytest.mark.parametrize("tier", ["Flex", "a b", "9", "default", "auto", "x" * 41])
+def test_a_tier_of_prices_is_one_that_answers_can_name_and_not_the_standard_one(tier: str) -> None:
+    period = PricePeriod(prices=Prices(1.0, 1.0), service_tier=tier)
+    assert fields_of(Model("p/m", price_periods=(period,))) == ["price_periods[0].service_tier"]
+    assert fields_of(Model("p/m", price_periods=(PricePeriod(prices=Prices(), service_tier="flex"),))) == []

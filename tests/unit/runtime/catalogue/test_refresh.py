@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import date, time
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 import pytest
+from genai_prices.data import providers
 from genai_prices.types import (
     ConditionalPrice,
     ModelPrice,
+    PriceVariant,
     StartDateConstraint,
     Tier,
     TieredPrices,
     TimeOfDateConstraint,
 )
 
+from services.core.policy.models import PricePeriod, Prices
+from services.core.pricing import span_of, tier_prices
 from services.runtime.catalogue import knowledge
 from services.runtime.catalogue.genai import periods_of, prices_of
 from services.runtime.catalogue.refresh import made
@@ -50,6 +54,50 @@ def test_tiers_and_times_arrive() -> None:
         {"prices": {"input_per_million": 1}, "daily_from": "16:30", "daily_until": "00:30"},
     ]
     assert periods_of(late) == []
+
+
+def _variant(tier: str, day: date | None = None, **prices: Any) -> PriceVariant:
+    since = StartDateConstraint(start_date=day) if day is not None else None
+    priced = ModelPrice(**{f"{name}_mtok": Decimal(price) for name, price in prices.items()})
+    return PriceVariant(when={"service_tier": tier}, prices=priced, constraint=since)
+
+
+def test_a_tiers_prices_are_whole_and_change_when_it_or_the_standard_ones_do() -> None:
+    prices = [
+        ConditionalPrice(prices=ModelPrice(input_mtok=Decimal(4), output_mtok=Decimal(8), cache_read_mtok=Decimal(1))),
+        ConditionalPrice(
+            constraint=StartDateConstraint(start_date=date(2026, 5, 1)),
+            prices=ModelPrice(input_mtok=Decimal(6), output_mtok=Decimal(9), cache_read_mtok=Decimal(2)),
+        ),
+    ]
+    variants = [
+        _variant("default"),
+        _variant("flex", date(2026, 3, 1), input=2, output=4),
+        _variant("priority", date(2026, 6, 1), output=20),
+        _variant("priority", input=8, output=16, cache_read=3),
+        PriceVariant(when={"processing": "batch"}, prices=ModelPrice(input_mtok=Decimal(1)), constraint=None),
+    ]
+    assert [(p["service_tier"], p.get("since"), *p["prices"].values()) for p in periods_of(prices, variants)[1:]] == [
+        ("flex", "2026-03-01", 2, 4, 1),
+        ("flex", "2026-05-01", 2, 4, 2),
+        ("priority", None, 8, 16, 3),
+        ("priority", "2026-06-01", 8, 20, 3),
+    ]
+
+
+def test_tiers_of_the_source_cost_here_what_they_cost_there() -> None:
+    now, seen = datetime(2026, 11, 25, tzinfo=UTC), 0
+    for model in (m for p in providers for m in p.models if m.price_variants):
+        spans = [span_of(msgspec.convert(p, PricePeriod)) for p in periods_of(model.prices, model.price_variants)]
+        for tier in {t for v in model.price_variants if (t := v.when.get("service_tier")) in {"flex", "priority"}}:
+            theirs = model.get_prices(now, {"service_tier": tier})
+            ours = tier_prices(Prices(), spans, now.timestamp(), tier)
+            if theirs == model.get_prices(now):
+                assert ours in {None, msgspec.convert(prices_of(theirs), Prices)}
+            else:
+                assert ours == msgspec.convert(prices_of(theirs), Prices)
+                seen += 1
+    assert seen > 30
 
 
 def _line(place: str, model: str) -> dict[str, Any]:

@@ -744,12 +744,17 @@ class PricePeriod(_message.Message):
     DAILY_FROM_FIELD_NUMBER: _builtins.int
     DAILY_UNTIL_FIELD_NUMBER: _builtins.int
     PRICES_FIELD_NUMBER: _builtins.int
+    SERVICE_TIER_FIELD_NUMBER: _builtins.int
     since: _builtins.str
     """First day, such as "2026-03-13"; empty: always."""
     daily_from: _builtins.str
     """Time of day at which they begin to hold, such as "16:30"; empty: midnight."""
     daily_until: _builtins.str
     """Time of day at which they end; empty: midnight. The same as `daily_from`: all day."""
+    service_tier: _builtins.str
+    """Service tier that they are of, such as "flex" or "priority"; empty: the standard one. An answer of a tier without
+    prices is reckoned by the standard ones, and its cost is marked as estimated.
+    """
     @_builtins.property
     def prices(self) -> Global___Prices:
         """The prices."""
@@ -761,10 +766,11 @@ class PricePeriod(_message.Message):
         daily_from: _builtins.str = ...,
         daily_until: _builtins.str = ...,
         prices: Global___Prices | None = ...,
+        service_tier: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["prices", b"prices"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["daily_from", b"daily_from", "daily_until", b"daily_until", "prices", b"prices", "since", b"since"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["daily_from", b"daily_from", "daily_until", b"daily_until", "prices", b"prices", "service_tier", b"service_tier", "since", b"since"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

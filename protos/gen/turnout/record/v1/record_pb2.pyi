@@ -509,6 +509,8 @@ class Usage(_message.Message):
     SEARCHES_FIELD_NUMBER: _builtins.int
     INPUT_IMAGE_TOKENS_FIELD_NUMBER: _builtins.int
     OUTPUT_IMAGE_TOKENS_FIELD_NUMBER: _builtins.int
+    SERVICE_TIER_FIELD_NUMBER: _builtins.int
+    COST_IS_ESTIMATED_FIELD_NUMBER: _builtins.int
     input_tokens: _builtins.int
     """Input tokens, cached ones included."""
     output_tokens: _builtins.int
@@ -543,6 +545,10 @@ class Usage(_message.Message):
     """Input tokens that are images."""
     output_image_tokens: _builtins.int
     """Output tokens that are images."""
+    service_tier: _builtins.str
+    """Tier that the answer says it was served in, as OpenAI spells it ("default" is the standard one); empty: none told."""
+    cost_is_estimated: _builtins.bool
+    """True: no price of `service_tier` is known, so `cost_usd` is reckoned by the standard one."""
     def __init__(
         self,
         *,
@@ -563,10 +569,12 @@ class Usage(_message.Message):
         searches: _builtins.int = ...,
         input_image_tokens: _builtins.int = ...,
         output_image_tokens: _builtins.int = ...,
+        service_tier: _builtins.str = ...,
+        cost_is_estimated: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "cost_usd", b"cost_usd"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "cache_read_tokens", b"cache_read_tokens", "cache_write_1h_tokens", b"cache_write_1h_tokens", "cache_write_tokens", b"cache_write_tokens", "characters", b"characters", "cost_is_providers", b"cost_is_providers", "cost_usd", b"cost_usd", "estimated", b"estimated", "images", b"images", "input_audio_tokens", b"input_audio_tokens", "input_image_tokens", b"input_image_tokens", "input_tokens", b"input_tokens", "output_audio_tokens", b"output_audio_tokens", "output_image_tokens", b"output_image_tokens", "output_tokens", b"output_tokens", "reasoning_tokens", b"reasoning_tokens", "searches", b"searches", "seconds", b"seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "cache_read_tokens", b"cache_read_tokens", "cache_write_1h_tokens", b"cache_write_1h_tokens", "cache_write_tokens", b"cache_write_tokens", "characters", b"characters", "cost_is_estimated", b"cost_is_estimated", "cost_is_providers", b"cost_is_providers", "cost_usd", b"cost_usd", "estimated", b"estimated", "images", b"images", "input_audio_tokens", b"input_audio_tokens", "input_image_tokens", b"input_image_tokens", "input_tokens", b"input_tokens", "output_audio_tokens", b"output_audio_tokens", "output_image_tokens", b"output_image_tokens", "output_tokens", b"output_tokens", "reasoning_tokens", b"reasoning_tokens", "searches", b"searches", "seconds", b"seconds", "service_tier", b"service_tier"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost_usd: _TypeAlias = _typing.Literal["cost_usd"]  # noqa: Y015
     _WhichOneofArgType__cost_usd: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd"]  # noqa: Y015
