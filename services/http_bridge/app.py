@@ -29,6 +29,7 @@ from services.http_bridge.observe import Observer, TracingObserver
 from services.http_bridge.routers import RouterRoutes
 from services.http_bridge.routing import Route, RouteTable
 from services.http_bridge.stored import stored_routes
+from services.http_bridge.unserved import told_instead
 from services.runtime.clock import Clock, SystemClock
 from services.runtime.grpc_channel import open_channel
 from services.runtime.listening import check_listen
@@ -142,6 +143,9 @@ class Bridge:
                 response = error_response(request.path, 405, f"{request.path} takes {', '.join(match.allowed)}")
                 response.headers["allow"] = ", ".join(match.allowed)
                 return response
+            instead = told_instead(request.path)
+            if instead:
+                return error_response(request.path, 404, instead, code="unsupported_api")
             told = f"there is no {request.path} here; see /v1/models for what can be called"
             return error_response(request.path, 404, told, code="unknown_url")
         return await match.route.handler(request, match.parameters)
