@@ -1,4 +1,4 @@
-"""One attempt: an exchange with one target, under its clocks.
+"""One attempt: an exchange with one target, or several in a row whose answers are one, under its clocks.
 
 Everything that can go wrong ends as `AttemptError` with a `Failure`; the caller
 decides nothing here. Clocks run from the attempt's start, but for idle, which
@@ -78,6 +78,8 @@ class Attempt:
         self._finish_by = 0.0
         self.sent = 0
         """Bytes of the request's body."""
+        self._then: tuple[UpstreamRequest, ...] = ()
+        self._seam = b""
         floor = bounds.clocks.min_tokens_per_second
         self._pace = Pace(floor) if floor and bounds.stream else None
 
@@ -88,6 +90,7 @@ class Attempt:
             AttemptError: The provider refused, or could not be reached in time.
         """
         self.sent = len(request.body)
+        self._then, self._seam = request.then, request.seam
         seconds, clock = self._answer_bound()
         left = self.trail.started + seconds - self._clock.monotonic()
         try:
@@ -131,6 +134,9 @@ class Attempt:
             AttemptError: It is not a good answer.
         """
         body = await self._read_all(ANSWER_BODY_LIMIT)
+        while self._then:
+            body += await self._read_on()
+            body += await self._read_all(max(0, ANSWER_BODY_LIMIT - len(body)))
         failure = self.translation.answer(body)
         if failure is not None:
             raise AttemptError(failure)
@@ -220,13 +226,32 @@ class Attempt:
                 raise _HeldLongEnough from None
             if finished:
                 raise _FinishedLongAgo from None
-            if clock is Clock.THROUGHPUT and self._pace is not None:
-                raise AttemptError(self._pace.failure()) from None
-            raise AttemptError(timeout_failure(clock, seconds)) from None
+            raise AttemptError(self._tripped(clock, seconds)) from None
         except TransportFailed as error:
             raise AttemptError(error.failure) from error
         self._last_read = self._clock.monotonic()
-        return data
+        return data if data or not self._then else await self._read_on()
+
+    async def _read_on(self) -> bytes:
+        """Send the next of several requests. Unlike a read it cannot be broken off and begun again, so no hold-back ends it."""
+        total = self._bounds.total
+        whole = (self.trail.started + total, Clock.TOTAL, total)
+        when, clock, seconds = self._next_bound() if self._bounds.stream else whole
+        left = when - self._clock.monotonic()
+        try:
+            with self._alarm.after(left):
+                seam = await self._follow(left)
+        except TimeoutError:
+            raise AttemptError(self._tripped(clock, seconds)) from None
+        except TransportFailed as error:
+            raise AttemptError(error.failure) from error
+        self._last_read = self._clock.monotonic()
+        return seam
+
+    def _tripped(self, clock: Clock, seconds: float) -> Failure:
+        if clock is Clock.THROUGHPUT and self._pace is not None:
+            return self._pace.failure()
+        return timeout_failure(clock, seconds)
 
     def _next_bound(self) -> tuple[float, Clock, float]:
         """The instant at which the next clock trips, which one it is, and its length."""
@@ -254,6 +279,26 @@ class Attempt:
             raise AttemptError(error.failure) from error
         self._ended = True
         return body
+
+    async def _follow(self, seconds: float) -> bytes:
+        """Send the next request of several, whose answer goes on where the last one ended; what stands between them.
+
+        Args:
+            seconds: How long its headers may take.
+
+        Raises:
+            AttemptError: The provider refused it.
+            TransportFailed: It could not be reached.
+        """
+        request, self._then = self._then[0], self._then[1:]
+        self._opened().close()
+        self.sent += len(request.body)
+        connect = self._bounds.clocks.connect
+        self._response = response = await self._transport.open(request, connect=connect, headers=seconds)
+        if not 200 <= response.status < 300:
+            body = await response.read_all(ERROR_BODY_LIMIT)
+            raise AttemptError(self.translation.failure(response.status, response.headers, body))
+        return self._seam
 
     def _opened(self) -> UpstreamResponse:
         assert self._response is not None, "open comes first"

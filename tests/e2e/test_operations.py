@@ -277,11 +277,22 @@ async def test_a_voice_that_one_provider_refuses_is_spoken_by_the_next(topology:
 
 async def test_text_that_is_too_long_for_inworld_goes_to_who_can(suite: Suite) -> None:
     async with sdk(suite[0]) as client:
-        text, more = "x" * 3_000, {"models": ["good/tts"]}
+        text, more = "x" * 5_000, {"models": ["good/tts"]}
         await client.audio.speech.create(model="good-voice/tts", voice="v", input=text, extra_body=more)
-        with pytest.raises(openai.BadRequestError, match="2,000 characters at once"):
+        with pytest.raises(openai.BadRequestError, match="4,096 characters at once"):
             await client.audio.speech.create(model="good-voice/tts", voice="v", input=text)
     assert [a.failure for a in records(suite[0])[0].attempts] == ["UNSUPPORTED", ""]
+
+
+async def test_text_of_openais_length_is_spoken_by_inworld_in_several_requests(suite: Suite) -> None:
+    text = "The quick brown fox jumps over the lazy dog. " * 91
+    async with sdk(suite[0]) as client:
+        answer = await client.audio.speech.create(model="good-voice/tts", voice="v", input=text)
+    assert answer.content == SOUND * 3
+    assert "".join(seen.json["text"] for seen in suite[2].journal) == text
+    (record,) = records(suite[0])
+    assert [(a.failure, a.success) for a in record.attempts] == [("", True)]
+    assert (record.usage.characters, record.status) == (len(text), 200)
 
 
 async def test_transcriptions(suite: Suite) -> None:

@@ -14,17 +14,24 @@ from services.core.errors import Failure, InvalidRequest
 from services.core.numbers import count_of, is_number
 from services.core.policy.snapshot import Target
 from services.core.routing.plan import Candidate
+from services.core.values import changed
 from services.dataplane.operations.call import OperationCall
+from services.dataplane.operations.pieces import SEAM, PiecedSound, in_pieces
 from services.dataplane.operations.speech import DEFAULT_FORMAT, kind_of
 from services.dataplane.operations.streams import BytesTranslation
 from services.dataplane.operations.translations import Upstream, json_request
-from services.dataplane.operations.voices import check_voice, classifier, reader
+from services.dataplane.operations.voices import check_voice, classifier, reader, voice_of
 from services.dataplane.operations.wrapped import NO_SOUND, JsonSound, SoundEvents, wav_head
 from services.dataplane.providers.openai_errors import classify, in_stream
 from services.dataplane.translation import TokenUsage, Translation, Untranslatable
 from services.dataplane.transport.port import UpstreamRequest
 
 MAX_CHARACTERS = 2_000
+"""Of one request."""
+MAX_INPUT = 4_096
+"""Of several in a row: what OpenAI's API takes, and its callers send."""
+_JOINED = ("mp3", "wav", "pcm")
+"""Formats whose pieces are one sound, one behind the other. Few players go on with a second Ogg stream."""
 _ENCODINGS: Mapping[str, str] = {"mp3": "MP3", "opus": "OGG_OPUS", "flac": "FLAC", "wav": "PCM", "pcm": "PCM"}
 _RAW = ("wav", "pcm")
 _RATE = 24_000
@@ -49,30 +56,51 @@ def serve(call: OperationCall, candidate: Candidate) -> Translation:
     """
     target = candidate.target
     check_voice(call, target.provider)
-    body, whole, head = _body(call, target)
+    name = _format(call, target)
+    whole, raw_sound = name == "flac", name in _RAW
+    texts = _texts(call, target, whole=name not in _JOINED)
+    bodies = [_body(call, target, name, text) for text in texts]
+    head = wav_head(_rate(call, name)) if name == "wav" else b""
     warnings = [*call.warnings, *call.dropped(*_KNOWN)]
     path = f"/tts/v1/voice{'' if whole else ':stream'}"
-    upstream = Upstream(partial(request, target, body, path), classifier(classify, call, target.provider))
-    decoder = JsonSound(reader(whole_piece if whole else line_piece, call, target.provider), lines=not whole, head=head)
+    upstream = Upstream(partial(_requests, target, bodies, path), classifier(classify, call, target.provider))
+    read = reader(whole_piece if whole else line_piece, call, target.provider)
+    usage = TokenUsage(characters=sum(map(len, texts)))
+    decoder = JsonSound(read, lines=not whole, head=head)
+    if len(texts) > 1:
+        decoder = PiecedSound(read, usage=usage, head=head, raw_sound=raw_sound)
     made = SoundEvents if call.value("stream_format") == "sse" else BytesTranslation
-    usage = TokenUsage(characters=len(call.text("input")))
     kind = kind_of(call.text("response_format"))
     return made(upstream, candidate, warnings, kind=kind, decoder=decoder, usage=usage)
 
 
-def _body(call: OperationCall, target: Target) -> tuple[dict[str, Any], bool, bytes]:
-    """The request's body, whether the sound has to come whole, and what goes before it."""
-    text, voice = call.text("input"), call.value("voice")
-    if isinstance(voice, Mapping):
-        voice = voice.get("id")
-    if not isinstance(voice, str) or not voice:
-        raise InvalidRequest("`voice` must name a voice", param="voice")
-    if len(text) > MAX_CHARACTERS:
-        told = f"{target.provider.name} speaks up to {MAX_CHARACTERS:,} characters at once, not {len(text):,}"
-        raise Untranslatable.because(told)
+def _format(call: OperationCall, target: Target) -> str:
     name = call.text("response_format") or DEFAULT_FORMAT
     if name not in _ENCODINGS:
         raise Untranslatable.because(f"{target.provider.name} has no sound of the format {name!r}")
+    return name
+
+
+def _texts(call: OperationCall, target: Target, *, whole: bool) -> list[str]:
+    """The text, in as many pieces as it takes; `whole`: their sound could not be strung together."""
+    text = call.text("input")
+    longest = MAX_CHARACTERS if whole else MAX_INPUT
+    if len(text) > longest:
+        told = f"{target.provider.name} speaks up to {longest:,} characters at once, not {len(text):,}"
+        raise Untranslatable.because(told)
+    return [text] if len(text) <= MAX_CHARACTERS else in_pieces(text, MAX_CHARACTERS)
+
+
+def _requests(target: Target, bodies: list[dict[str, Any]], path: str, credential: str) -> UpstreamRequest:
+    first, *rest = (request(target, body, path, credential) for body in bodies)
+    return changed(first, then=tuple(rest), seam=SEAM) if rest else first
+
+
+def _body(call: OperationCall, target: Target, name: str, text: str) -> dict[str, Any]:
+    """The body of the request for `text` as sound of the format `name`."""
+    voice = voice_of(call)
+    if not voice:
+        raise InvalidRequest("`voice` must name a voice", param="voice")
     config: dict[str, Any] = {"audioEncoding": _ENCODINGS[name]}
     rate = _rate(call, name)
     if rate:
@@ -84,8 +112,7 @@ def _body(call: OperationCall, target: Target) -> tuple[dict[str, Any], bool, by
             raise Untranslatable.because(told)
         config["speakingRate"] = speed
     body = {"text": text, "voiceId": voice, "modelId": target.upstream_model, "audioConfig": config}
-    body |= {theirs: call.value(ours) for ours, theirs in _OWN.items() if call.value(ours) is not None}
-    return body, name == "flac", wav_head(rate) if name == "wav" else b""
+    return body | {theirs: call.value(ours) for ours, theirs in _OWN.items() if call.value(ours) is not None}
 
 
 def _rate(call: OperationCall, name: str) -> int:

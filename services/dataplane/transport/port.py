@@ -27,12 +27,17 @@ class UpstreamRequest(Value, frozen=True):
 
     Attributes:
         url: Escapes in it are sent exactly as they are written.
+        then: Requests to the same provider that are sent one after the other when the answer of the one before is
+            whole; their bodies continue this one's. A transport sends this one alone: the attempt sends them.
+        seam: Bytes that stand between the bodies.
     """
 
     url: str
     headers: Mapping[str, str]
     body: bytes
     method: str = "POST"
+    then: tuple[UpstreamRequest, ...] = ()
+    seam: bytes = b""
 
     def __repr__(self) -> str:
         """Neither headers nor body: they hold credentials and prompts."""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from services.core.errors import FailureKind, InvalidRequest
-from services.dataplane.operations.inworld import MAX_CHARACTERS
+from services.dataplane.operations.inworld import MAX_INPUT
 from services.dataplane.translation import Progress, TokenUsage, Untranslatable
 from tests.unit.dataplane.operations.build import EVIDENCE, rendered, sent, to
 
@@ -81,7 +81,7 @@ def test_inworlds_own_fields_pass_and_others_are_dropped_aloud() -> None:
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        ({"input": "x" * (MAX_CHARACTERS + 1)}, "up to 2,000 characters at once, not 2,001"),
+        ({"input": "x" * (MAX_INPUT + 1)}, "up to 4,096 characters at once, not 4,097"),
         ({"response_format": "aac"}, "no sound of the format 'aac'"),
         ({"speed": 2}, "0.5 to 1.5 times its speed, not 2"),
     ],
