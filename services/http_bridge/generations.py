@@ -118,6 +118,7 @@ def generation_form(record: RequestRecord) -> dict[str, Any]:
         "total_cost": usage.cost_usd,
         "upstream_inference_cost": usage.cost_usd if usage.HasField("cost_usd") else None,
         "is_byok": False,
+        "service_tier": usage.service_tier or None,
         "http_referer": record.referer or None,
         "user_agent": record.user_agent or None,
         "origin": record.referer,
@@ -127,7 +128,7 @@ def generation_form(record: RequestRecord) -> dict[str, Any]:
         "session_id": dict(record.caller_trace).get("session_id"),
     }
     missing = (
-        "app_id cache_discount moderation_latency preset_id service_tier web_search_engine workspace_id"
+        "app_id cache_discount moderation_latency preset_id web_search_engine workspace_id"
         " num_fetches num_input_audio_prompt num_media_completion num_media_prompt num_search_results"
         " response_cache_source_id"
     )

@@ -9,6 +9,7 @@ evidence can ride on the last chunk that carries something; content never waits.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -86,7 +87,7 @@ class OpenAiPassthrough(Passthrough):
         self._seen = {0}
         self._starts: set[int] = set()
         self._over = False
-        self._tier = ""
+        self._tier: Any = None
 
     def answer(self, body: bytes) -> Failure | None:
         answer = read_answer(body)
@@ -237,9 +238,9 @@ class OpenAiPassthrough(Passthrough):
     def _learn(self, answer: WireAnswer) -> None:
         facts = self.facts
         if answer.service_tier is not None:
-            self._tier = tier_told(answer.service_tier) or self._tier
+            self._tier = answer.service_tier
         if answer.usage is not None:
-            facts.usage = to_usage(answer.usage, self._tier)
+            facts.usage = to_usage(answer.usage, tier_told(self._tier))
         if answer.id and not facts.response_id:
             facts.response_id = answer.id
             facts.created = int(answer.created or 0)

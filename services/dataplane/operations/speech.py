@@ -44,4 +44,9 @@ def may_have_voice(provider: CompiledProvider, voice: str) -> bool:
     is_openais = voice in _OPENAI_VOICES or voice.startswith(_OWN_VOICE)
     if provider.type in {OPENAI, AZURE}:
         return is_openais
-    return not (provider.type == INWORLD_TTS and voice in _OPENAI_VOICES)
+    return not lacks_voice(provider, voice)
+
+
+def lacks_voice(provider: CompiledProvider, voice: str) -> bool:
+    """Whether a provider is known not to have a voice that it would call so: OpenAI's, at Inworld."""
+    return provider.type == INWORLD_TTS and voice in _OPENAI_VOICES and voice not in provider.voices.values()

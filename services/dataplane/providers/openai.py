@@ -209,7 +209,7 @@ class OpenAiStreamDecoder:
         self._started = False
         self._finished = False
         self._counted = False
-        self._tier = ""
+        self._tier: Any = None
         self._over = False
         self._refused = False
         self._calls: list[_Call] = []
@@ -279,10 +279,10 @@ class OpenAiStreamDecoder:
         if chunk.search_results:
             self._sources = chunk  # every chunk tells them anew, and later ones more of them
         if chunk.service_tier is not None:
-            self._tier = tier_told(chunk.service_tier) or self._tier
+            self._tier = chunk.service_tier
         if chunk.usage is not None:
             self._counted = self._counted or not chunk.choices
-            out.append(UsageReported(to_usage(chunk.usage, self._tier)))
+            out.append(UsageReported(to_usage(chunk.usage, tier_told(self._tier))))
 
     def _read_delta(self, delta: WireMessage, logprobs: tuple[Mapping[str, Any], ...], out: list[StreamEvent]) -> None:
         thought = thought_of(delta)

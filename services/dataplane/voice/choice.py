@@ -15,7 +15,7 @@ from services.core.routing.named import named
 from services.core.routing.plan import Candidate, Plan, Undecided
 from services.core.values import changed
 from services.dataplane.operations.registry import speaks
-from services.dataplane.operations.speech import may_have_voice, own_voice
+from services.dataplane.operations.speech import lacks_voice, may_have_voice, own_voice
 from services.dataplane.voice.wish import Wish
 from services.runtime.catalogue.knowledge import kind_of
 
@@ -63,7 +63,25 @@ def speech_plan(snapshot: Snapshot, wish: Wish, context: RequestContext, decide:
         told = ", ".join(repr(c.target.model) for c in plan.candidates[:3])
         why = f"no provider of {told} makes speech; name a model of speech in `audio.model`"
         raise InvalidRequest(f"the answer cannot be spoken: {why}", param="audio.model")
+    return _voiced(snapshot, wish, changed(plan, candidates=able))
+
+
+def _voiced(snapshot: Snapshot, wish: Wish, plan: Plan) -> Plan:
+    """The plan without candidates that are known not to have their voice.
+
+    Raises:
+        InvalidRequest: None is left.
+    """
+    voices = voices_of(snapshot, wish, plan)
+    able = tuple(c for c in plan.candidates if not lacks_voice(c.target.provider, _voice_at(c, voices)))
+    if not able:
+        told = ", ".join(f"{c.target.model} has no voice {voices[c.target.model]!r}" for c in plan.candidates[:3])
+        raise InvalidRequest(f"the answer cannot be spoken: {told}", param="audio.voice")
     return changed(plan, candidates=able)
+
+
+def _voice_at(candidate: Candidate, voices: Mapping[str, str]) -> str:
+    return own_voice(candidate.target.provider, voices[candidate.target.model])
 
 
 def voices_of(snapshot: Snapshot, wish: Wish, plan: Plan) -> Mapping[str, str]:

@@ -123,6 +123,8 @@ def test_a_record_has_the_attempts_and_no_numbers_that_nobody_knows() -> None:
     assert (form["finish_reason"], form["native_finish_reason"]) == ("length", "max_tokens")
     assert (form["tokens_prompt"], form["tokens_completion"], form["total_cost"]) == (9, 4, 0.5)
     assert form["created_at"] == "1970-01-01T00:00:10Z"
+    served = RequestRecord(generation_id="g", usage=Usage(input_tokens=1, service_tier="flex"))
+    assert (form["service_tier"], generation_form(served)["service_tier"]) == (None, "flex")
     unknown = generation_form(RequestRecord(generation_id="g", requested_model="a/m", outcome="cancelled"))
     assert unknown["tokens_prompt"] is unknown["latency"] is unknown["upstream_inference_cost"] is None
     assert (unknown["id"], unknown["model"], unknown["cancelled"]) == ("g", "a/m", True)

@@ -58,6 +58,17 @@ def test_a_provider_whose_voices_policy_names_may_have_them() -> None:
     assert models(snapshot(mapped, OPENAI), Wish("ash")) == ["gpt/gpt-4o-mini-tts"]
 
 
+def test_targets_that_are_known_not_to_have_the_voice_are_left_out() -> None:
+    named = ("voices/inworld-tts-2", "local/tts", "gpt/tts-1")
+    found = snapshot(INWORLD, OPENAI, LOCAL)
+    assert models(found, Wish("alloy", models=named)) == ["local/tts", "gpt/tts-1"]
+    assert models(found, Wish("a-new-one", models=named)) == list(named)
+    assert models(snapshot({**INWORLD, "voices": {"alloy": "Ashley"}}), Wish("alloy", models=named[:1])) == [named[0]]
+    with pytest.raises(InvalidRequest, match="voices/inworld-tts-2 has no voice 'alloy'") as caught:
+        planned(found, Wish("alloy", models=named[:1]))
+    assert caught.value.param == "audio.voice"
+
+
 def test_a_model_of_speech_that_policy_names_comes_first() -> None:
     named = {"kind": "Model", "name": "local/some-tts"}
     assert models(snapshot(INWORLD, OPENAI, LOCAL, named), Wish("af_bella")) == ["local/some-tts"]
