@@ -112,7 +112,7 @@ def _refuses(error: Any, voice: str) -> bool:
         return False
     if not isinstance(error, Mapping):
         return isinstance(error, str) and _is_sentence(error, voice)
-    if error.get("param") in _PARAMS or error.get("code") in _CODES or error.get("status") in _CODES:
+    if _is_one(error.get("param"), _PARAMS) or any(_is_one(error.get(name), _CODES) for name in ("code", "status")):
         return True
     detail = error.get("detail")
     if isinstance(detail, Mapping):
@@ -124,7 +124,11 @@ def _refuses(error: Any, voice: str) -> bool:
 
 
 def _is_place(loc: Any) -> bool:
-    return isinstance(loc, list) and any(isinstance(part, str) and part in _PARAMS for part in loc)
+    return isinstance(loc, list) and any(_is_one(part, _PARAMS) for part in loc)
+
+
+def _is_one(value: Any, words: frozenset[str]) -> bool:
+    return isinstance(value, str) and value in words
 
 
 def _is_sentence(message: str, voice: str) -> bool:

@@ -61,6 +61,9 @@ def test_a_refused_voice_is_a_matter_of_the_provider(kind: str, body: Any) -> No
         ("openai_compatible", {"detail": [{"loc": ["body", "speed"], "msg": "voice", "type": "enum"}]}),
         ("inworld_tts", {"code": 3, "message": "the text 'voice Dennis not found' is refused", "details": []}),
         ("inworld_tts", ["odd"]),
+        ("inworld_tts", {"code": [], "message": "m"}),
+        ("openai", {"error": {"message": {}, "param": ["voice"], "status": {}}}),
+        ("openai", {"detail": [["odd"], {"loc": {"voice": 1}}, {"loc": [["voice"]]}]}),
     ],
 )
 def test_other_refusals_stay_what_they_are(kind: str, body: Any) -> None:
