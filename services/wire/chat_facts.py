@@ -133,6 +133,7 @@ def _metadata(extra: Mapping[str, Any], body: Mapping[str, Any]) -> Mapping[str,
 
 
 def _clocks(fallback: Mapping[str, Any], warnings: list[str]) -> Mapping[str, float]:
+    warnings += [f"fallback.{name} was dropped: it is not known here" for name in fallback if name != "ttft_timeout"]
     timeout = fallback.get("ttft_timeout")
     if timeout is None:
         return {}

@@ -74,6 +74,12 @@ def test_a_field_of_the_wrong_type_is_the_callers_fault(body: dict[str, Any], pa
     assert caught.value.param == param
 
 
+def test_a_misspelt_member_of_fallback_is_told() -> None:
+    facts = read_facts({"model": "m", "fallback": {"ttft_timout": "1s", "ttft_timeout": "2s"}})
+    assert facts.warnings == ("fallback.ttft_timout was dropped: it is not known here",)
+    assert facts.clocks == {"first_content": 2.0, "first_event": 2.0}
+
+
 def test_fields_that_are_null_count_as_absent() -> None:
     body = {"model": "m", "models": None, "metadata": None, "extra_body": None, "provider": None, "fallback": None}
     assert read_facts(body) == read_facts({"model": "m"})
