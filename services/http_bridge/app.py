@@ -15,7 +15,7 @@ from turnout.inference.v1.inference_service_pb2 import Api
 from services.http_bridge.admin import AdminRoutes
 from services.http_bridge.aiohttp_server import RunningHttpServer, start_http_server
 from services.http_bridge.backend import InferenceBackend
-from services.http_bridge.errors import error_response
+from services.http_bridge.errors import error_response, unknown_path_response
 from services.http_bridge.experiments import ExperimentRoutes
 from services.http_bridge.gemini import GeminiRoutes
 from services.http_bridge.generations import GenerationRoutes
@@ -146,8 +146,7 @@ class Bridge:
             instead = told_instead(request.path)
             if instead:
                 return error_response(request.path, 404, instead, code="unsupported_api")
-            told = f"there is no {request.path} here; see /v1/models for what can be called"
-            return error_response(request.path, 404, told, code="unknown_url")
+            return unknown_path_response(request.path, self._table.meant(request.path))
         return await match.route.handler(request, match.parameters)
 
     async def _healthz(self, request: Request, parameters: Mapping[str, str]) -> Response:

@@ -52,6 +52,20 @@ def error_response(
     return json_response(status, {"error": error}, headers)
 
 
+def unknown_path_response(path: str, meant: str) -> Response:
+    """The error of a path that is not served, in the dialect of the one that was `meant`; empty: not known."""
+    told = f"there is no {path} here; "
+    if not meant:
+        told += "see /v1/models for what can be called"
+    elif meant.endswith(path):
+        told += f"did you mean {meant}? Then your client's base URL has to end in {meant.removesuffix(path)}"
+    elif path.endswith(meant):
+        told += f"did you mean {meant}? Then your client's base URL must not end in {path.removesuffix(meant)}"
+    else:
+        told += f"did you mean {meant}?"
+    return error_response(meant or path, 404, told, code="unknown_url")
+
+
 def is_googles(path: str) -> bool:
     """Whether clients of Google's API call this address: by its version, or by a method behind a model's name."""
     return path.startswith(_GOOGLES) or path.rpartition(":")[2] in GOOGLES_METHODS

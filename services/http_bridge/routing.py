@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from services.core.values import Value
 from services.http_bridge.http import Handler
+
+_BASES = ("/v1", "/v1beta", "/api/v1")
+"""What clients' base URLs end in, by their kind."""
+_LONGEST_GUESSED = 200
+"""Characters; what is longer is no slip of a client's settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,27 @@ class RouteTable:
                 return Match(route, parameters)
             allowed.append(route.method)
         return Match(None, {}, tuple(allowed))
+
+    def meant(self, path: str) -> str:
+        """The served path that a caller of the unknown `path` most likely meant; empty: none comes to mind.
+
+        Nearly always the client's base URL is wrong: it lacks /v1, or ends in what the client adds itself.
+        """
+        if len(path) > _LONGEST_GUESSED:
+            return ""
+        for guess in _neighbours(path):
+            found = self.match("POST", guess)
+            if found.route is not None or found.allowed:
+                return guess
+        return next(iter(difflib.get_close_matches(path, self._exact, n=1, cutoff=0.8)), "")
+
+
+def _neighbours(path: str) -> Iterator[str]:
+    """The path behind another base, without its first segments, and without its last ones."""
+    segments = path.strip("/").split("/")
+    yield from (base + path for base in _BASES)
+    yield from ("/" + "/".join(segments[start:]) for start in range(1, len(segments)))
+    yield from ("/" + "/".join(segments[:end]) for end in range(len(segments) - 1, 0, -1))
 
 
 def _fit(pattern: list[str], segments: list[str]) -> dict[str, str] | None:

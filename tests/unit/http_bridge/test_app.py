@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from services.http_bridge.http import Response
 from tests.unit.http_bridge.fakes import json_of, rig
 
@@ -12,6 +14,22 @@ async def test_an_unknown_path_is_told_in_the_words_of_its_neighbours() -> None:
     assert json_of(await found.call("GET", "/v1/messages/x"))["type"] == "error"
     assert json_of(await found.call("GET", "/router/v1/x"))["code"] == 5
     assert (await found.call("GET", "/nowhere")).status == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/chat/completions", "did you mean /v1/chat/completions? Then your client's base URL has to end in /v1"),
+        ("/v1/v1/messages", "did you mean /v1/messages? Then your client's base URL must not end in /v1"),
+        ("/v1/chat/completion", "did you mean /v1/chat/completions?"),
+        ("/nowhere", "see /v1/models for what can be called"),
+    ],
+)
+async def test_an_unknown_path_says_how_to_mend_the_base_url(path: str, told: str) -> None:
+    response = await rig().call("POST", path)
+    assert response.status == 404
+    assert json_of(response)["error"]["message"] == f"there is no {path} here; {told}"
+    assert json_of(response).get("type", "openai") == ("error" if "messages" in path else "openai")
 
 
 async def test_a_wrong_method_names_the_right_ones() -> None:

@@ -70,3 +70,23 @@ def test_a_wrong_method_is_told_the_right_ones(method: str, path: str, allowed: 
 )
 def test_an_unknown_path_has_no_route_and_no_methods(path: str) -> None:
     assert TABLE.match("GET", path) == Match(None, {})
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("/chat/completions", "/v1/chat/completions"),
+        ("/models", "/v1/models"),
+        ("/v1/v1/models", "/v1/models"),
+        ("/v1beta/v1/models/openai/gpt-5", "/v1/models/openai/gpt-5"),
+        ("/v1/chat/completions/chat/completions", "/v1/chat/completions"),
+        ("/v1/chat/completion", "/v1/chat/completions"),
+        ("/nowhere", ""),
+        ("/v1", ""),
+        ("", ""),
+        ("//", ""),
+        ("/models" * 40, ""),
+    ],
+)
+def test_a_slip_of_the_base_url_is_seen(path: str, meant: str) -> None:
+    assert TABLE.meant(path) == meant
