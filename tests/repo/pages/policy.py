@@ -12,6 +12,7 @@ import grpc_tools
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet
 from grpc_tools import protoc
 
+from services.cli.standalone.policy import REAL_PROVIDERS
 from services.core.policy.documents import KINDS
 from services.core.policy.provider_types import PROVIDER_TYPES
 from tests.repo.pages.markdown import block, code, head, prose, table
@@ -36,16 +37,24 @@ def page() -> str:
 
 TYPES = """
     The word in a provider's `type`. Those that speak chat completions differ from `openai_compatible` only in their
-    address, and in what each is known to refuse; a service without a row is `openai_compatible` with a `base_url`.
+    address, and in what each is known to refuse; a service without a row is `openai_compatible` with a `base_url`. The last
+    column is the variable with whose key `turnout up` uses a provider by itself.
 """
 
 
 def _types() -> str:
+    variables = {provider.name: code(provider.variable) for provider in REAL_PROVIDERS}
     rows = [
-        (code(name), kind.protocol, kind.base_url or "`base_url` is required", "no" if kind.keyless else "")
+        (
+            code(name),
+            kind.protocol,
+            kind.base_url or "`base_url` is required",
+            "no" if kind.keyless else "",
+            variables.get(name, ""),
+        )
         for name, kind in PROVIDER_TYPES.items()
     ]
-    return table(("type", "protocol", "address", "credential"), rows)
+    return table(("type", "protocol", "address", "credential", "variable"), rows)
 
 
 INTRO = """
