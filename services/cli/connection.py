@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import grpc
 from cyclopts import Parameter
@@ -73,6 +73,20 @@ class Connection:
             channel.close()
 
 
+def why(error: grpc.RpcError) -> str:
+    """Why a call failed: the server's words, or few of gRPC's own."""
+    call: Any = error
+    code, details = call.code(), str(call.details() or "")
+    if not call.trailing_metadata():
+        # No server said this.
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            return "no answer in time"
+        if code is grpc.StatusCode.UNAVAILABLE and details:
+            # "failed to connect to all addresses; last error: UNKNOWN: ipv4:…: Connection refused"
+            return details.rpartition(": ")[2]
+    return details or str(code.name)
+
+
 @contextmanager
 def rpc_errors(address: str) -> Iterator[None]:
     """Turn a failed call into a sentence for people.
@@ -80,11 +94,12 @@ def rpc_errors(address: str) -> Iterator[None]:
     Raises:
         Fail: The call failed.
     """
+    unheard = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
     try:
         yield
     except grpc.RpcError as error:
-        if error.code() is grpc.StatusCode.UNAVAILABLE and not error.trailing_metadata():
-            raise Fail(f"cannot reach {address}: {error.details()}") from error
+        if error.code() in unheard and not error.trailing_metadata():
+            raise Fail(f"cannot reach {address}: {why(error)}") from error
         failure = from_rpc_error(error)
         problems = getattr(failure, "problems", ())
         lines = [str(p) for p in problems] or [failure.message]

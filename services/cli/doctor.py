@@ -15,6 +15,8 @@ from services.cli.output import Fail, escape, out, show_json
 from services.cli.policy_commands import DEFAULT_CONNECTION, Json, call
 from services.cli.standalone.etcd import EtcdMissing, etcd_program
 from services.cli.standalone.policy import REAL_PROVIDERS, real_providers
+from services.cli.workers import SERVES, serving
+from services.core.policy.documents import Settings
 from services.runtime.version import VERSION
 
 OK, WARN, BAD = "ok", "warning", "error"
@@ -60,8 +62,8 @@ def _keys(connection: Connection) -> Iterator[Finding]:
     if found:
         yield Finding("provider keys", OK, ", ".join(p.variable for p in found))
     else:
-        names = ", ".join(p.variable for p in REAL_PROVIDERS)
-        yield Finding("provider keys", WARN, f"none of {names} is set; 'turnout up' uses simulated providers")
+        told = f"none is set, such as {REAL_PROVIDERS[0].variable}; all are listed in docs/policy.md (provider types)"
+        yield Finding("provider keys", WARN, f"{told}; 'turnout up' uses simulated providers")
 
 
 def _suite(connection: Connection) -> Iterator[Finding]:
@@ -72,28 +74,76 @@ def _suite(connection: Connection) -> Iterator[Finding]:
         return
     url = str(connection.ready().get("url", ""))
     if url:
-        yield _ready(url)
+        yield _bridge(url, connection)
     try:
         answer = call(connection, "ListNodes", api.ListNodesRequest())
     except Fail as failure:
-        yield Finding("control plane", BAD, failure.message)
+        told = f"{failure.message}; requests go on, policy cannot be changed{_log(connection, 'controlplane')}"
+        yield Finding("control plane", BAD, told)
+        yield from _known_workers(connection)
         return
     yield Finding("control plane", OK, f"{address}, policy revision {answer.revision}")
+    yield _store(connection)
+    states = serving([node.address for node in answer.nodes])
     for node in answer.nodes:
-        if node.nack_problems:
-            told = "; ".join(p.message for p in node.nack_problems)
-            yield Finding("worker", BAD, f"{node.id} refused the policy: {told}")
-        elif node.connected and node.applied_version == answer.version:
-            yield Finding("worker", OK, f"{node.id} at {node.address} runs the current policy")
-        else:
-            yield Finding("worker", WARN, f"{node.id} is {'behind' if node.connected else 'not connected'}")
+        yield _worker(node, answer, states[node.address])
     if not answer.nodes:
         yield Finding("worker", BAD, "none is connected; start one with 'turnout dataplane'")
 
 
-def _ready(url: str) -> Finding:
+def _bridge(url: str, connection: Connection) -> Finding:
     try:
         answer = httpx.get(f"{url}/readyz", timeout=3.0, trust_env=False)
     except httpx.HTTPError as error:
-        return Finding("bridge", BAD, f"{url} cannot be reached: {type(error).__name__}")
+        told = f"{url} cannot be reached: {type(error).__name__}{_log(connection, 'bridge')}"
+        return Finding("bridge", BAD, told)
     return Finding("bridge", OK if answer.status_code == 200 else BAD, f"{url} says {answer.json().get('status')}")
+
+
+def _store(connection: Connection) -> Finding:
+    """Whether the control plane reaches etcd: it tells of workers without it, and of documents never."""
+    try:
+        call(connection, "ListResources", api.ListResourcesRequest(kind=Settings.__name__))
+    except Fail as failure:
+        told = f"{failure.message}; requests go on, policy cannot be changed{_log(connection, 'etcd')}"
+        return Finding("store", BAD, told)
+    return Finding("store", OK, "etcd answers")
+
+
+def _known_workers(connection: Connection) -> Iterator[Finding]:
+    """The workers of this folder's `turnout up`, as they say themselves: no control plane tells of them."""
+    listed = connection.ready().get("dataplane")
+    for address, state in serving(listed if isinstance(listed, list) else []).items():
+        told = "serves by the policy that it has" if state == SERVES else f"does not serve: {state}"
+        yield Finding("worker", OK if state == SERVES else BAD, f"{address} {told}")
+
+
+def _worker(node: api.Node, policy: api.ListNodesResponse, state: str) -> Finding:
+    """What is to be said of a worker that is asked itself, and known to the control plane."""
+    name = f"{node.id} at {node.address}" if node.address else node.id
+    if node.nack_problems:
+        told = "; ".join(p.message for p in node.nack_problems)
+        return Finding(
+            "worker", BAD, f"{name} refused the policy: {told}; it serves by revision {node.applied_revision}"
+        )
+    if not node.connected:
+        if state == SERVES:
+            told = f"is cut off from the control plane, and serves by revision {node.applied_revision}"
+            return Finding("worker", WARN, f"{name} {told}")
+        return Finding("worker", WARN, f"{name} is gone: {state}; unless it was taken out, start it again")
+    if state != SERVES:
+        # Not an error: where workers have addresses of a cluster's own, nobody outside reaches them.
+        told = f"{name} is connected, but does not serve who asks from here: {state}; see its log"
+        return Finding("worker", WARN, told)
+    if node.applied_version == policy.version:
+        return Finding("worker", OK, f"{name} runs the current policy")
+    if policy.canary_version and node.applied_version == policy.canary_version:
+        return Finding("worker", OK, f"{name} runs the canary")
+    told = f"{name} is behind: it runs revision {node.applied_revision}, the control plane has {policy.revision}"
+    return Finding("worker", WARN, told)
+
+
+def _log(connection: Connection, part: str) -> str:
+    """Where a part of this folder's `turnout up` tells what happened to it; empty: it is not of this folder."""
+    path = connection.data_dir / "logs" / f"{part}.log"
+    return f"; see {path}" if path.is_file() else ""

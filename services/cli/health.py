@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import UTC
 from typing import Annotated
 
@@ -17,14 +18,16 @@ from turnout.health.v1.health_service_pb2 import (
 )
 from turnout.health.v1.health_service_pb2_grpc import HealthServiceStub
 
-from services.cli.connection import TIMEOUT_SECONDS, Connection
+from services.cli.connection import TIMEOUT_SECONDS, Connection, why
 from services.cli.output import Fail, escape, out, show_json, show_table
 from services.cli.policy_commands import DEFAULT_CONNECTION, Json
-from services.cli.workers import addresses_of, follow_all, warn, why
+from services.cli.workers import addresses_of, follow_all, warn
 from services.core.attempts.verdicts import TABLE
 from services.core.errors import FailureKind
 
 _CLOSED = TargetState.TARGET_STATE_CLOSED
+_TOLD_FAILURES = 2
+"""Failures in a row from which on a target is named although it is in use: a single one is nothing."""
 _STATES: Mapping[TargetState.ValueType, str] = {
     _CLOSED: "in use",
     TargetState.TARGET_STATE_OPEN: "set aside",
@@ -73,15 +76,12 @@ def _answers(addresses: Sequence[str], connection: Connection) -> list[ListTarge
         Fail: None can be reached, or the key is not good for it.
     """
     answers, failures = [], []
-    for address in addresses:
-        with connection.channel(address) as channel:
-            stub = HealthServiceStub(channel)
+    with ExitStack() as stack:
+        # All at once: one that hangs costs its own time only.
+        asked = [(address, _ask(stack.enter_context(connection.channel(address)), connection)) for address in addresses]
+        for address, answer in asked:
             try:
-                answers.append(
-                    stub.ListTargetHealth(
-                        ListTargetHealthRequest(), timeout=TIMEOUT_SECONDS, metadata=connection.metadata()
-                    )
-                )
+                answers.append(answer.result())
             except grpc.RpcError as error:
                 failures.append(f"{address}: {why(error)}")
     if not answers:
@@ -91,16 +91,25 @@ def _answers(addresses: Sequence[str], connection: Connection) -> list[ListTarge
     return answers
 
 
+def _ask(channel: grpc.Channel, connection: Connection) -> grpc.Future[ListTargetHealthResponse]:
+    ask = HealthServiceStub(channel).ListTargetHealth.future
+    answer: grpc.Future[ListTargetHealthResponse] = ask(
+        ListTargetHealthRequest(), timeout=TIMEOUT_SECONDS, metadata=connection.metadata()
+    )
+    return answer
+
+
 def _show(answers: Sequence[ListTargetHealthResponse], *, every: bool) -> None:
-    shut = 0
+    ill = failing = 0
     for answer in answers:
         for target in answer.targets:
-            if target.state != _CLOSED or target.share < 1.0:
-                shut += 1
+            shut = target.state != _CLOSED or target.share < 1.0
+            if shut or target.consecutive_failures >= _TOLD_FAILURES:
+                ill, failing = ill + shut, failing + (not shut)
                 out.print(f"{told(target)} [dim]({escape(answer.node_id)})[/]")
-    if not shut:
+    if not ill:
         workers = f"{len(answers)} worker{'s' if len(answers) != 1 else ''}"
-        out.print(f"[green]well[/]: nothing is set aside on {workers}")
+        out.print(f"{'' if failing else '[green]well[/]: '}nothing is set aside on {workers}")
     if every:
         columns = ("target", "worker", "state", "share", "failures", "in flight", "p50", "p95")
         rows = [_row(target, answer.node_id) for answer in answers for target in answer.targets]
@@ -117,18 +126,20 @@ def _row(target: TargetHealth, node_id: str) -> list[str]:
 
 def told(target: TargetHealth) -> str:
     """One sentence on a target that is not quite well, with markup."""
-    why = f": {escape(reason(target))}" if target.why else ""
+    because = f": {escape(reason(target))}" if target.why else ""
     until = f" until {_clock(target.until)}" if target.HasField("until") else ""
     name = _named(target)
     if target.state == TargetState.TARGET_STATE_OPEN:
-        return f"[red]set aside[/] {name}{until}{why}"
+        return f"[red]set aside[/] {name}{until}{because}"
     if target.state == TargetState.TARGET_STATE_ASKED:
-        return f"[red]set aside[/] {name}{until}, as its provider asked{why}"
+        return f"[red]set aside[/] {name}{until}, as its provider asked{because}"
     if target.state == TargetState.TARGET_STATE_RESTING:
-        return f"[yellow]resting[/]   {name}{until}{why}"
+        return f"[yellow]resting[/]   {name}{until}{because}"
     if target.state == TargetState.TARGET_STATE_HALF_OPEN:
-        return f"[yellow]on trial[/]  {name}: one attempt at a time shows whether it has recovered{why}"
-    return f"[yellow]reduced[/]   {name}: it takes {target.share:.0%} of its traffic{why}"
+        return f"[yellow]on trial[/]  {name}: one attempt at a time shows whether it has recovered{because}"
+    if target.share >= 1.0:
+        return f"[yellow]failing[/]   {name}, and still in use{because}"
+    return f"[yellow]reduced[/]   {name}: it takes {target.share:.0%} of its traffic{because}"
 
 
 def reason(target: TargetHealth) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from datetime import UTC
 from typing import Annotated
 
 import grpc
@@ -11,8 +12,8 @@ from turnout.record.v1.record_pb2 import AttemptRecord, RequestRecord
 from turnout.record.v1.record_service_pb2 import FollowRecordsRequest
 from turnout.record.v1.record_service_pb2_grpc import RecordServiceStub
 
-from services.cli.connection import Connection
-from services.cli.output import escape, out, show_json
+from services.cli.connection import TIMEOUT_SECONDS, Connection
+from services.cli.output import Fail, escape, out, show_json
 from services.cli.policy_commands import DEFAULT_CONNECTION, Json
 from services.cli.workers import addresses_of, follow_all
 
@@ -30,24 +31,40 @@ def logs(
 ) -> None:
     """Follow request records with their attempt chain."""
     request = FollowRecordsRequest(tail=tail, no_follow=not follow)
+    timeout = None if follow else TIMEOUT_SECONDS
 
     def records(channel: grpc.Channel) -> Iterable[RequestRecord]:
-        found: Iterable[RequestRecord] = RecordServiceStub(channel).FollowRecords(
-            request, metadata=connection.metadata()
-        )
+        stub = RecordServiceStub(channel)
+        found: Iterable[RequestRecord] = stub.FollowRecords(request, timeout=timeout, metadata=connection.metadata())
         return found
 
-    for record in follow_all(addresses_of(dataplane, connection), connection, records):
+    found = follow_all(addresses_of(dataplane, connection), connection, records)
+    for record in found if follow else _in_order(found, tail):
         if as_json:
             show_json(record)
         else:
             _show(record)
 
 
+def _in_order(found: Iterable[RequestRecord], tail: int) -> Iterator[RequestRecord]:
+    """The last `tail` records of all workers, the oldest first; then the failure of workers that said nothing."""
+    records: list[RequestRecord] = []
+    failure: Fail | None = None
+    try:
+        records.extend(found)
+    except Fail as error:
+        failure = error
+    records.sort(key=lambda record: record.started_at.ToNanoseconds())
+    yield from records[-tail:] if tail else ()
+    if failure is not None:
+        raise failure
+
+
 def _show(record: RequestRecord) -> None:
-    at = record.started_at.ToDatetime().strftime("%H:%M:%S.%f")[:-3]
+    at = record.started_at.ToDatetime(UTC).astimezone().strftime("%H:%M:%S.%f")[:-3]
     colour = _COLOURS.get(record.outcome, "default")
-    line = f"{at} [{colour}]{record.outcome:<9}[/] {record.status} {escape(record.requested_model)}"
+    line = f"{at} [{colour}]{record.outcome:<9}[/] {record.status}"
+    line += f" {escape(record.requested_model)}" if record.requested_model else ""
     if record.router_id:
         line += f" [cyan]{escape(record.route_id)}/{escape(record.variant_id)}[/]"
     line += f" {record.duration_ms:.0f} ms"

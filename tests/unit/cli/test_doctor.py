@@ -14,7 +14,10 @@ from turnout.policy.v1.policy_service_pb2 import Node
 from services.cli import doctor
 from services.cli.standalone.etcd import EtcdMissing
 from services.cli.standalone.policy import REAL_PROVIDERS
+from services.cli.workers import SERVES
+from services.core.errors import StoreUnavailable
 from tests.unit.cli.conftest import Turnout
+from tests.unit.cli.suite import Suite
 
 
 @pytest.fixture(autouse=True)
@@ -61,40 +64,73 @@ def test_a_machine_without_etcd_is_told_and_is_code_1(turnout: Turnout, monkeypa
 def test_a_running_suite_is_looked_at(admin: Turnout) -> None:
     _, found = findings(admin)
     assert found["control plane"][0] == "ok"
-    assert found["worker"][0] in {"ok", "warning"}
+    assert found["worker"][0] == "warning", "it announced no address that can be called"
 
 
-def _nodes(monkeypatch: pytest.MonkeyPatch, *nodes: Node) -> None:
-    answer = api.ListNodesResponse(nodes=nodes, version="v2", revision=7)
+def _nodes(monkeypatch: pytest.MonkeyPatch, *nodes: Node, state: str = SERVES, canary: str = "") -> None:
+    """A control plane that tells of `nodes`, each of which says `state` of itself."""
+    answer = api.ListNodesResponse(nodes=nodes, version="v2", revision=7, canary_version=canary)
     monkeypatch.setattr(doctor, "call", lambda *_arguments: answer)
+    monkeypatch.setattr(doctor, "serving", lambda addresses: dict.fromkeys(addresses, state))
     monkeypatch.setenv("TURNOUT_CONTROLPLANE", "127.0.0.1:1")
 
 
+CURRENT = Node(id="w", address="a:1", connected=True, applied_version="v2", applied_revision=7)
+GONE = Node(id="w", address="a:1", applied_version="v2", applied_revision=7)
+REFUSING = Node(
+    id="w", connected=True, applied_revision=6, nack_problems=[Problem(message=m) for m in ("bad", "worse")]
+)
+
+
 @pytest.mark.parametrize(
-    ("node", "state", "told"),
+    ("node", "says", "state", "told"),
     [
+        (CURRENT, SERVES, "ok", "w at a:1 runs the current policy"),
         (
-            Node(id="w", address="a:1", connected=True, applied_version="v2"),
-            "ok",
-            "w at a:1 runs the current policy",
+            CURRENT,
+            "no answer in time",
+            "warning",
+            "w at a:1 is connected, but does not serve who asks from here: no answer in time; see its log",
         ),
-        (Node(id="w", connected=True, applied_version="v1"), "warning", "w is behind"),
-        (Node(id="w", connected=False, applied_version="v2"), "warning", "w is not connected"),
         (
-            Node(id="w", connected=True, nack_problems=[Problem(message="bad"), Problem(message="worse")]),
-            "error",
-            "w refused the policy: bad; worse",
+            Node(id="w", connected=True, applied_version="v1", applied_revision=5),
+            SERVES,
+            "warning",
+            "w is behind: it runs revision 5, the control plane has 7",
         ),
+        (Node(id="w", connected=True, applied_version="v3"), SERVES, "ok", "w runs the canary"),
+        (GONE, SERVES, "warning", "w at a:1 is cut off from the control plane, and serves by revision 7"),
+        (
+            GONE,
+            "Connection refused",
+            "warning",
+            "w at a:1 is gone: Connection refused; unless it was taken out, start it again",
+        ),
+        (REFUSING, SERVES, "error", "w refused the policy: bad; worse; it serves by revision 6"),
     ],
 )
-def test_a_worker_is_judged_by_the_policy_that_it_runs(
-    turnout: Turnout, monkeypatch: pytest.MonkeyPatch, node: Node, state: str, told: str
+def test_a_worker_is_judged_by_what_it_runs_and_by_what_it_says_itself(
+    turnout: Turnout, monkeypatch: pytest.MonkeyPatch, node: Node, says: str, state: str, told: str
 ) -> None:
-    _nodes(monkeypatch, node)
+    _nodes(monkeypatch, node, state=says, canary="v3")
     code, found = findings(turnout)
     assert found["worker"] == (state, told)
     assert found["control plane"] == ("ok", "127.0.0.1:1, policy revision 7")
     assert code == (1 if state == "error" else 0)
+
+
+def test_an_etcd_that_is_away_is_told_although_the_control_plane_answers(
+    admin: Turnout, suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert findings(admin)[1]["store"] == ("ok", "etcd answers")
+
+    async def away() -> None:
+        raise StoreUnavailable("etcd at e:1: UNAVAILABLE")
+
+    monkeypatch.setattr(suite.store, "listing", away)
+    code, found = findings(admin)
+    told = "etcd at e:1: UNAVAILABLE; requests go on, policy cannot be changed"
+    assert (code, found["store"], found["control plane"][0]) == (1, ("error", told), "ok")
 
 
 def test_a_suite_without_workers_serves_nobody(turnout: Turnout, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,11 +139,19 @@ def test_a_suite_without_workers_serves_nobody(turnout: Turnout, monkeypatch: py
     assert (code, found["worker"]) == (1, ("error", "none is connected; start one with 'turnout dataplane'"))
 
 
-def test_a_control_plane_that_is_away_is_told(turnout: Turnout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_control_plane_the_workers_of_this_folder_are_asked(
+    turnout: Turnout, suite: Suite, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("TURNOUT_CONTROLPLANE", "127.0.0.1:1")
-    code, found = findings(turnout)
-    assert (code, found["control plane"][0]) == (1, "error")
-    assert "cannot reach 127.0.0.1:1" in found["control plane"][1]
+    (tmp_path / ".turnout" / "logs").mkdir(parents=True)
+    (tmp_path / ".turnout" / "logs" / "controlplane.log").touch()
+    for address, state in ((suite.dataplane, "ok"), ("127.0.0.1:1", "error")):
+        (tmp_path / ".turnout" / "ready.json").write_text(json.dumps({"dataplane": [address]}))
+        code, found = findings(turnout)
+        away = "cannot reach 127.0.0.1:1: Connection refused; requests go on, policy cannot be changed"
+        assert found["control plane"] == ("error", f"{away}; see .turnout/logs/controlplane.log")
+        assert (code, found["worker"][0]) == (1, state)
+    assert found["worker"][1] == "127.0.0.1:1 does not serve: Connection refused"
 
 
 @pytest.mark.parametrize(("status", "state"), [(200, "ok"), (503, "error")])

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import pytest
+from turnout.record.v1.record_pb2 import RequestRecord
 
+from services.cli import logs as logs_module
+from services.cli.output import Fail
 from services.core.errors import Clock, Failure, FailureKind
 from services.core.policy.documents import ApiKey
 from services.dataplane.translation import TokenUsage
@@ -74,6 +78,23 @@ def test_machines_get_one_record_per_line(suite: Suite, logs: Turnout) -> None:
     shown = logs("logs", "--no-follow", "--tail", "1", "--json", "--dataplane", suite.dataplane)
     (record,) = (json.loads(line) for line in shown.out.splitlines())
     assert (record["generation_id"], record["outcome"]) == ("gen-2", "refused")
+
+
+def test_the_last_records_of_all_workers_are_told_in_the_order_of_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def say(*_arguments: object) -> Iterator[RequestRecord]:
+        for second in (30, 10, 20):
+            record = RequestRecord(generation_id=f"at-{second}")
+            record.started_at.seconds = second
+            yield record
+        raise Fail("b:1: no answer in time")
+
+    monkeypatch.setattr(logs_module, "follow_all", say)
+    with pytest.raises(Fail, match="b:1: no answer in time"):
+        logs_module.logs(tail=2, follow=False, dataplane=("a:1", "b:1"), as_json=True)
+    shown = capsys.readouterr().out
+    assert [json.loads(line)["generation_id"] for line in shown.splitlines()] == ["at-20", "at-30"]
 
 
 def test_a_worker_that_refuses_is_told(suite: Suite, logs: Turnout) -> None:

@@ -9,15 +9,23 @@ from typing import Any, cast
 
 import grpc
 import pytest
+from turnout.policy.v1 import policy_service_pb2 as api
 
+from services.cli import workers
 from services.cli.connection import Connection
 from services.cli.output import Fail
 from services.cli.workers import addresses_of, follow_all
 
 
 class Gone(grpc.RpcError):
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.UNKNOWN
+
     def details(self) -> str:
         return "it is gone"
+
+    def trailing_metadata(self) -> tuple[tuple[str, str], ...]:
+        return ()
 
 
 class Channels:
@@ -51,6 +59,15 @@ def test_a_worker_that_fails_ends_no_other_and_is_told(capsys: pytest.CaptureFix
 
 def test_streams_that_end_well_end_the_command_well() -> None:
     assert sorted(follow_all(["a:1", "b:1"], CONNECTION, lambda channel: [str(channel)])) == ["a:1", "b:1"]
+
+
+def test_workers_that_are_not_connected_are_left_out_aloud(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nodes = [api.Node(id="here", address="a:1", connected=True), api.Node(id="gone", address="b:1")]
+    monkeypatch.setattr(workers, "call", lambda *_arguments: api.ListNodesResponse(nodes=nodes))
+    assert addresses_of((), CONNECTION) == ["a:1"]
+    assert "gone at b:1 is left out: it is not connected to the control plane" in capsys.readouterr().err
 
 
 def test_workers_that_are_named_are_not_looked_up() -> None:
