@@ -17,7 +17,6 @@ from services.wire.chat_facts import ROUTING_FIELDS
 
 STATE = ("previous_response_id", "conversation", "prompt", "background")
 """Members that lean on what a provider keeps; only that provider can take them."""
-"""Where a request of OpenRouter's or Inworld's clients says that it wants a search of the web."""
 LOGPROBS = "message.output_text.logprobs"
 
 _CARRIED = {
