@@ -1,7 +1,7 @@
 """One request's run: performs the effects of its attempt chain and reports events back to it.
 
-The run owns sockets (through `Attempt`), sleeps, and the request's trail. What follows from
-what is the chain's business.
+The run owns sockets (through `Attempt`) and sleeps. What follows from what is the chain's
+business; what is noted of it, in the trail and of health, is that of `books.py`.
 """
 
 from __future__ import annotations
@@ -33,20 +33,17 @@ from services.core.attempts.events import (
     Remains,
     WaitElapsed,
 )
-from services.core.attempts.moves import DEADLINE, Chain
-from services.core.attempts.verdicts import caller_status
-from services.core.errors import ChainFailed, Clock, Failure, FailureKind, InvalidRequest
+from services.core.attempts.moves import Chain
+from services.core.errors import Failure, FailureKind, InvalidRequest
 from services.core.policy.rules import CommitRule
 from services.core.routing.plan import Candidate, Plan
 from services.dataplane.attempt import Attempt, AttemptError, Bounds, StreamBroken
-from services.dataplane.credentials import hide
+from services.dataplane.books import Books
 from services.dataplane.flights import Flight, Flights, addressed
 from services.dataplane.json_text import JsonText
 from services.dataplane.mending import may_be_mended
-from services.dataplane.rehearsal import marked
 from services.dataplane.trail import AttemptTrail, Trail, evidence_of, told_verdict
-from services.dataplane.translation import Emitted, InboundRequest, Translation, Untranslatable, tokens_of
-from services.dataplane.usage import settle
+from services.dataplane.translation import Emitted, InboundRequest, Translation, Untranslatable
 from services.runtime.trace_context import span_id_of
 
 if TYPE_CHECKING:
@@ -70,6 +67,7 @@ class Run:
         self._wait: Wait | None = None
         self._emitted: Emitted | None = None
         self._broken: Translation | None = None
+        self._books = Books(runner.health, runner.clock, inbound, plan, trail)
         self._health.begin_request(trail.started)
         view = self._health.view(trail.started)
         self._chain: Chain = start(plan, trail.started, view, stream=inbound.stream)
@@ -84,8 +82,8 @@ class Run:
         effect = await self._until(Begin())
         assert isinstance(effect, Finish), "whole answers are never committed"
         if effect.outcome is not Outcome.OK:
-            raise self._chain_failed(effect)
-        attempt = self._succeed(effect.attempt)
+            raise self._books.given_up(effect)
+        attempt = self._books.succeeded(self._land(effect.attempt))
         attempt.close()
         return attempt.translation
 
@@ -94,7 +92,7 @@ class Run:
         effect = await self._until(Begin())
         while isinstance(effect, Commit):
             flight = self._flights.get(effect.number)
-            self._commit(flight)
+            self._books.committed(flight)
             if flight.effect.kind is Kind.RESTART:
                 yield self._inbound.restart_frame(evidence_of(self._trail, self._clock.monotonic()))
             if flight.held:
@@ -237,50 +235,16 @@ class Run:
             translation.facts.json = JsonText()
         return translation
 
-    def _commit(self, flight: Flight) -> None:
-        trail = flight.trail
-        trail.phase = "committed"
-        assert flight.attempt is not None, "a commit follows an attempt"
-        facts = flight.attempt.translation.facts
-        self._trail.frames_type = self._trail.frames_type or facts.frames_type
-        self._trail.warn(facts.warnings)
-        if not self._trail.content_at:
-            self._trail.content_at = self._clock.monotonic()
-        self._health.answers(flight.effect, trail.candidate.target.provider.breaker, self._clock.monotonic())
-        self._health.seen_content(trail.candidate.target.model, trail.content_at - trail.started, stream=True)
-
-    def _is_callers_own(self, clock: Clock | None) -> bool:
-        """Whether the caller set the clock that tripped: its haste says nothing about the target's health."""
-        context = self._inbound.context
-        if clock is Clock.DEADLINE:
-            return self._plan.retry.deadline == context.deadline
-        return clock is not None and clock.value in context.clocks
-
     def _failed(self, flight: Flight, failure: Failure) -> AttemptFailed:
-        """Note a failed attempt."""
-        trail = flight.trail
-        now = self._clock.monotonic()
-        if failure.clock is Clock.TOTAL and now >= self._trail.started + self._plan.retry.deadline:
-            failure = DEADLINE
-        failure = hide(failure, flight.secret, trail.credential)
-        if trail.fault:
-            failure = marked(failure, trail.fault)
-        trail.failure = failure
-        committed = trail.phase == "committed"
+        """Book a failed attempt, and see what can be made of an answer that broke."""
+        failure = self._books.failed(flight, failure)
         remains = Remains()
-        if committed and flight.attempt is not None:
+        if flight.trail.phase == "committed" and flight.attempt is not None:
             self._broken = flight.attempt.translation
             remains = self._remains(flight, flight.attempt.translation)
-        settle(trail, flight.attempt, now, self._clock.wall())
-        breaker = trail.candidate.target.provider.breaker
-        if self._is_callers_own(failure.clock):
-            self._health.released(flight.effect, breaker, now)
-        else:
-            self._health.failed(flight.effect, failure, breaker, now)
-        flight.booked = True
         flight.close()
-        self._flights.pop(trail.number)
-        return AttemptFailed(trail.number, failure, remains)
+        self._flights.pop(flight.trail.number)
+        return AttemptFailed(flight.trail.number, failure, remains)
 
     def _remains(self, flight: Flight, translation: Translation) -> Remains:
         """How a broken answer can be mended; keeps what the caller has of it."""
@@ -302,60 +266,9 @@ class Run:
     def _cancel(self, number: int) -> None:
         """End an attempt that nobody waits for any more: the loser of a race, or a caller that went away."""
         flight = self._flights.pop(number)
-        if flight is None:
-            return
-        now, trail = self._clock.monotonic(), flight.trail
-        if not trail.ended and not trail.success:
-            trail.verdict = trail.verdict or "lost"
-            if flight.effect.kind is not Kind.HEDGE and not trail.content_at:
-                # It would have taken at least this long; without it, speeds would only know the quick ones.
-                self._health.seen_content(
-                    trail.candidate.target.model, now - trail.started, stream=self._inbound.stream
-                )
-        settle(trail, flight.attempt, now, self._clock.wall())
-        if not flight.booked:
-            self._health.released(flight.effect, trail.candidate.target.provider.breaker, now)
-            flight.booked = True
-        flight.close()
-
-    def _succeed(self, number: int) -> Attempt:
-        """Book the attempt that answered."""
-        flight = self._flights.get(number)
-        self._flights.pop(number)
-        assert flight.attempt is not None, "a chain that is OK has an attempt"
-        now, trail, facts = self._clock.monotonic(), flight.trail, flight.attempt.translation.facts
-        trail.success = True
-        settle(trail, flight.attempt, now, self._clock.wall())
-        self._book(flight, flight.attempt, now)
-        model = trail.candidate.target.model
-        total = self._trail
-        total.outcome = Outcome.OK.value
-        total.model, total.provider = model, trail.candidate.target.provider.name
-        total.usage, total.cost_usd, total.cost_is_providers = trail.usage, trail.cost_usd, trail.cost_is_providers
-        total.cost_is_estimated = trail.cost_is_estimated
-        total.native_finish_reason = facts.native_finish_reason
-        total.finish_reason, total.response_id = facts.finish_reason, facts.response_id
-        if facts.json is not None:
-            total.invalid_json = facts.json.is_invalid(facts.finish_reason)
-        total.warn(facts.warnings)
-        if not total.content_at:
-            total.content_at = trail.content_at
-        return flight.attempt
-
-    def _book(self, flight: Flight, attempt: Attempt, now: float) -> None:
-        """Tell the books of health that an attempt went well."""
-        trail, breaker = flight.trail, flight.trail.candidate.target.provider.breaker
-        flight.booked = True
-        if not attempt.asked:
-            # Nobody was asked, so nothing was learned of anybody's health.
-            self._health.released(flight.effect, breaker, now)
-            return
-        self._health.succeeded(flight.effect, breaker, now)
-        model, chars = trail.candidate.target.model, attempt.translation.facts.chars
-        if not self._inbound.stream:
-            self._health.seen_content(model, now - trail.started, stream=False)
-        elif trail.content_at and chars:
-            self._health.seen_rate(model, tokens_of(chars), now - trail.content_at)
+        if flight is not None:
+            self._books.cancelled(flight)
+            flight.close()
 
     def _finish_stream(self, effect: Finish) -> bytes:
         """The last bytes of the stream: the rest of the answer, or an in-band error.
@@ -363,37 +276,23 @@ class Run:
         Raises:
             ChainFailed: Nothing was shown; or the answer broke, and its form has no place for an error.
         """
-        now = self._clock.monotonic()
         if effect.outcome is Outcome.OK:
-            held = self._flights.get(effect.attempt).held
-            attempt = self._succeed(effect.attempt)
+            flight = self._land(effect.attempt)
+            attempt = self._books.succeeded(flight)
             self._runner.drain(attempt)
-            return held + attempt.translation.closing(evidence_of(self._trail, now))
-        error = self._chain_failed(effect)
+            return flight.held + attempt.translation.closing(evidence_of(self._trail, self._clock.monotonic()))
+        error = self._books.given_up(effect)
         if effect.outcome is not Outcome.BROKEN:
             raise error
-        shown = next(a for a in reversed(self._trail.attempts) if a.phase == "committed")
-        self._trail.error_reason = error.reason
-        target = shown.candidate.target
-        self._trail.model, self._trail.provider = target.model, target.provider.name
-        self._trail.usage, self._trail.cost_usd = shown.usage, shown.cost_usd
-        self._trail.cost_is_providers = shown.cost_is_providers
-        self._trail.cost_is_estimated = shown.cost_is_estimated
+        self._books.broken(error)
         assert self._broken is not None, "a broken stream had an answer"
-        told = self._broken.broken(error, evidence_of(self._trail, now))
+        told = self._broken.broken(error, evidence_of(self._trail, self._clock.monotonic()))
         if told is None:
             raise error
         return told
 
-    def _chain_failed(self, effect: Finish) -> ChainFailed:
-        failure = effect.failure or Failure(FailureKind.SERVER_ERROR, "the request was given up")
-        tried = len(self._trail.attempts)
-        told = failure.message
-        if tried > 1:
-            told = f"all {tried} attempts failed; the most telling: {failure.message}"
-        model = self._trail.attempts[-1].candidate.target.model if self._trail.attempts else ""
-        provider = next((a.candidate.target.provider.name for a in self._trail.attempts if a.failure is failure), "")
-        fields = {"attempts": str(tried), "model": model, "provider": provider}
-        error = ChainFailed(told, failure=failure, status=caller_status(failure), fields=fields)
-        self._trail.outcome = effect.outcome.value
-        return error
+    def _land(self, number: int) -> Flight:
+        """Take down the flight of the attempt that answered."""
+        flight = self._flights.get(number)
+        self._flights.pop(number)
+        return flight
