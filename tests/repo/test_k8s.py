@@ -22,6 +22,7 @@ from tests.support.manifests import (
     K8S,
     RENDERINGS,
     ROOT,
+    Document,
     containers,
     flags_of,
     labels_of,
@@ -257,14 +258,25 @@ def test_every_container_is_locked_down_and_bounded(name: str) -> None:
         assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod), component
 
 
-@everywhere
-def test_a_worker_keeps_its_policy_where_it_may_write(name: str) -> None:
-    workload = workloads(name)["dataplane"]
-    folder = flags_of(main_container(workload))["data-dir"]
+def volume_at(workload: Document, folder: str) -> Document:
+    """The volume of the main container that is mounted at `folder`, and may be written."""
     (mount,) = [m for m in main_container(workload)["volumeMounts"] if m["mountPath"] == folder]
     (volume,) = [v for v in pod_of(workload)["volumes"] if v["name"] == mount["name"]]
-    assert "emptyDir" in volume
     assert not mount.get("readOnly")
+    return volume
+
+
+@everywhere
+@pytest.mark.parametrize("component", ["controlplane", "dataplane"])
+def test_what_a_service_keeps_is_where_it_may_write(name: str, component: str) -> None:
+    workload = workloads(name)[component]
+    assert "emptyDir" in volume_at(workload, flags_of(main_container(workload))["data-dir"])
+
+
+@everywhere
+def test_the_control_planes_sqlite_may_write_temporary_files(name: str) -> None:
+    # It looks into TMPDIR, /var/tmp, /usr/tmp, /tmp and where it runs; a large GROUP BY fails if it may write nowhere.
+    assert "emptyDir" in volume_at(workloads(name)["controlplane"], "/tmp")
 
 
 @everywhere
