@@ -26,7 +26,6 @@ _PARAMETERS: Mapping[bytes, str] = {
 }
 """Members of `generationConfig`, and what OpenRouter calls them."""
 
-_SPELLINGS = ("", "_")
 _JSON = re.compile(rb'"response_?[mM]ime_?[tT]ype"\s*:\s*"application\\?/json"')
 
 
