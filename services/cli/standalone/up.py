@@ -7,10 +7,12 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,8 @@ from services.wire.document_form import read_form
 from services.wire.status import from_rpc_error
 
 START_SECONDS = 60.0
+_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Ctrl-C, a supervisor's word, and a terminal that is closed."""
 KEY_NAME = "local"
 
 
@@ -84,8 +88,10 @@ def up(options: UpOptions) -> int:
 
 async def _up(options: UpOptions) -> int:
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    for number in _ENDS:
+        # What is ignored from the start, as SIGHUP is under nohup, goes on being ignored.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
     ready_file = options.data_dir / "ready.json"
     ready_file.unlink(missing_ok=True)
     suite = Suite(options, Children(_say), _key(options.data_dir))
@@ -96,6 +102,7 @@ async def _up(options: UpOptions) -> int:
         if starting.done():
             starting.result()
             _write_ready(ready_file, suite)
+            suite.children.restarted = partial(_write_ready, ready_file, suite)
             _banner(suite)
             await stop.wait()
     except (ChildFailed, EtcdMissing) as error:
@@ -104,7 +111,8 @@ async def _up(options: UpOptions) -> int:
         starting.cancel()
         stopping.cancel()
         await asyncio.gather(starting, stopping, return_exceptions=True)
-        err.print("[dim]stopping[/]")
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            err.print("[dim]stopping[/]")
         ready_file.unlink(missing_ok=True)
         await suite.children.stop()
     return 0
@@ -268,7 +276,8 @@ async def _waiting_for(what: str) -> AsyncIterator[None]:
 
 
 def _say(text: str) -> None:
-    err.print(f"[yellow]![/] {escape(text)}")
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        err.print(f"[yellow]![/] {escape(text)}")
 
 
 @contextlib.contextmanager
@@ -346,5 +355,7 @@ def _banner(suite: Suite) -> None:
     if model:
         out.print("\nTry it:\n")
         out.print(escape(CURL.format(url=suite.url, key=suite.api_key, model=model)))
-    out.print("\n[dim]turnout logs[/] shows each request with its attempts; Ctrl-C stops everything.")
+    # `make run` has no virtual environment in the PATH, and neither has the reader's other terminal.
+    program = "turnout" if shutil.which("turnout") else sys.argv[0]
+    out.print(f"\n[dim]{escape(program)} logs[/] shows each request with its attempts; Ctrl-C stops everything.")
     sys.stdout.flush()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -96,6 +97,8 @@ async def test_a_child_that_dies_is_started_again_later_each_time(
         await sleep(0)
 
     started = child(tmp_path, "echo born; exec sleep 60")
+    told_pids: list[dict[str, int]] = []
+    children.restarted = lambda: told_pids.append(children.pids())
     await children.start(started, lambda: told(started.log, "born"))
     monkeypatch.setattr("services.cli.standalone.children.asyncio.sleep", short)
     for count in (1, 2):
@@ -104,10 +107,33 @@ async def test_a_child_that_dies_is_started_again_later_each_time(
         os.kill(first, signal.SIGKILL)
         assert await reports.next() == f"part ended with code -9; starting it again in {count * 0.5:g} s"
         async with asyncio.timeout(10):
-            while started.pid in {None, first}:
+            while started.pid in {None, first} or len(told_pids) < count:
                 await sleep(0.005)
+        assert told_pids[-1] == {"part": started.pid}
     assert [s for s in slept if s] == [0.5, 1.0]
     assert started.restarts == 2
+
+
+PARENT = """
+import asyncio, pathlib, sys
+from services.cli.standalone.children import Child, Children
+
+async def main(log):
+    script = "trap 'echo ended; exit 0' TERM; echo ready; while :; do sleep 0.01; done"
+    await Children(print).start(Child("part", ["/bin/sh", "-c", script], log))
+    await asyncio.Event().wait()
+
+asyncio.run(main(pathlib.Path(sys.argv[1])))
+"""
+
+
+async def test_a_parent_that_is_killed_takes_its_children_along(tmp_path: Path) -> None:
+    log = tmp_path / "part.log"
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT, str(log))
+    await told(log, "ready")
+    parent.kill()
+    await parent.wait()
+    await told(log, "ended")
 
 
 async def test_children_stop_last_one_first_and_are_not_started_again(tmp_path: Path, reports: Reports) -> None:

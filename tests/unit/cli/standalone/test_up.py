@@ -134,7 +134,21 @@ def test_a_banner_without_anything_to_call_has_no_line_to_try(
     module._banner(suite_of(tmp_path, PROVIDER))
     told = capsys.readouterr().out
     assert "curl" not in told
-    assert "turnout logs" in told
+    assert " logs shows each request" in told
+
+
+@pytest.mark.parametrize(("path", "told"), [("/usr/bin/turnout", "turnout logs"), (None, ".venv/bin/turnout logs")])
+def test_the_banner_names_the_command_as_it_can_be_typed(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    path: str | None,
+    told: str,
+) -> None:
+    monkeypatch.setattr(module.shutil, "which", lambda _name: path)
+    monkeypatch.setattr(module.sys, "argv", [".venv/bin/turnout", "up"])
+    module._banner(suite_of(tmp_path, PROVIDER))
+    assert f"\n{told} shows" in capsys.readouterr().out
 
 
 def test_programs_are_told_where_everything_is_and_others_are_not(tmp_path: Path) -> None:
