@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import ssl
 from collections.abc import Mapping
 from functools import partial
@@ -160,7 +161,9 @@ def _not_opened(error: Exception) -> Failure:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return Failure(FailureKind.CONNECT_FAILED, f"the name {error.host!r} cannot be resolved")
     if isinstance(error, aiohttp.ClientConnectorError):
-        return Failure(FailureKind.CONNECT_FAILED, f"no connection to {error.host}:{error.port}: {error.strerror}")
+        # The system's word for it: asyncio's own text is a tuple in brackets, or that of several addresses.
+        why = os.strerror(error.errno).lower() if error.errno else "at none of its addresses"
+        return Failure(FailureKind.CONNECT_FAILED, f"no connection to {error.host}:{error.port}: {why}")
     if isinstance(error, aiohttp.InvalidURL):
         return Failure(FailureKind.CONNECT_FAILED, "the provider's address is not valid")
     if isinstance(error, (aiohttp.ClientResponseError, ValueError)):
