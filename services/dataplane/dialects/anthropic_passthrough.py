@@ -15,7 +15,7 @@ from services.core.errors import Failure, FailureKind, RouterError
 from services.core.routing.plan import Candidate
 from services.dataplane.codec import ProviderCodec
 from services.dataplane.dialects.anthropic_errors import error_form
-from services.dataplane.dialects.passthrough import Passthrough
+from services.dataplane.dialects.passthrough import TypedPassthrough, put_cost
 from services.dataplane.exchange import EMPTY, TRUNCATED
 from services.dataplane.members import Members, NotAnObject, join_members, raw, split_members
 from services.dataplane.providers.anthropic import NOT_JSON, NOT_PROTOCOL, TWO_STARTS, read_message
@@ -30,11 +30,11 @@ from services.dataplane.providers.anthropic_wire import (
     to_usage,
 )
 from services.dataplane.providers.openai_errors import error_object
-from services.dataplane.sse import ERROR, SseEvent, SseOverflow, SseParser, frame
+from services.dataplane.sse import ERROR, SseEvent, SseOverflow, frame
 from services.dataplane.translation import Evidence, Progress, tokens_of
 
 
-class AnthropicPassthrough(Passthrough):
+class AnthropicPassthrough(TypedPassthrough):
     """One attempt's passthrough."""
 
     def __init__(
@@ -49,12 +49,10 @@ class AnthropicPassthrough(Passthrough):
         hides_reasoning: bool = False,
     ) -> None:
         super().__init__(codec, candidate, body, inbound, warnings, stream=stream, hides_reasoning=hides_reasoning)
-        self._parser = SseParser()
         self._usage: WireUsage | None = None
         self._delta: bytes | None = None
         self._started = False
         self._began = False
-        self._over = False
 
     def answer(self, body: bytes) -> Failure | None:
         message = read_message(body)
@@ -174,14 +172,6 @@ class AnthropicPassthrough(Passthrough):
         usage, finish = self.facts.usage, self.facts.finish_reason
         return finish not in {"", "stop"} or (finish == "stop" and usage is not None and usage.output_tokens > 0)
 
-    def end(self) -> Progress:
-        progress = Progress()
-        if not self._over and self._parser.rest().strip():
-            progress = self.feed(b"\n\n")
-        if not self._over and progress.failure is None:
-            progress.failure = TRUNCATED
-        return progress
-
     def closing(self, evidence: Evidence) -> bytes:
         members = split_members(self._delta) if self._delta is not None else {"type": raw("message_delta")}
         last = frame(join_members(_with_evidence(dict(members), evidence)), "message_delta")
@@ -214,8 +204,6 @@ def _without_thoughts(content: msgspec.Raw) -> msgspec.Raw:
 
 
 def _with_evidence(members: Members, evidence: Evidence) -> Members:
-    usage = members.get("usage")
-    if evidence.cost_usd is not None and usage is not None and bytes(usage).startswith(b"{"):
-        members["usage"] = msgspec.Raw(join_members({**split_members(bytes(usage)), "cost": raw(evidence.cost_usd)}))
+    put_cost(members, "usage", evidence.cost_usd)
     members["metadata"] = raw(evidence.metadata)
     return members

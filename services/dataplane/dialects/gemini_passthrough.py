@@ -17,7 +17,7 @@ from services.core.routing.plan import Candidate
 from services.dataplane.codec import ProviderCodec
 from services.dataplane.dialects.gemini_errors import error_form
 from services.dataplane.dialects.gemini_write import GeminiWriter
-from services.dataplane.dialects.passthrough import Passthrough
+from services.dataplane.dialects.passthrough import Passthrough, put_cost
 from services.dataplane.exchange import (
     EMPTY,
     AudioDelta,
@@ -216,10 +216,7 @@ class GeminiPassthrough(Passthrough):
 
     def _with_evidence(self, members: Members, evidence: Evidence) -> Members:
         members["modelVersion"] = self._model
-        usage = members.get("usageMetadata")
-        if evidence.cost_usd is not None and usage is not None and bytes(usage).startswith(b"{"):
-            counted = {**split_members(bytes(usage)), "cost": raw(evidence.cost_usd)}
-            members["usageMetadata"] = msgspec.Raw(join_members(counted))
+        put_cost(members, "usageMetadata", evidence.cost_usd)
         members["metadata"] = raw(evidence.metadata)
         return members
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
+
+import msgspec
 
 from services.core.errors import Failure
 from services.core.routing.plan import Candidate
 from services.dataplane.codec import ProviderCodec
-from services.dataplane.members import Members, raw
-from services.dataplane.translation import JSON, Facts
+from services.dataplane.exchange import TRUNCATED
+from services.dataplane.members import Members, join_members, raw, split_members
+from services.dataplane.sse import SseParser
+from services.dataplane.translation import JSON, Facts, Progress
 from services.dataplane.transport.port import UpstreamRequest
 
 
@@ -60,3 +65,41 @@ class Passthrough:
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         return self._codec.classify(status, headers, body)
+
+
+class TypedPassthrough(Passthrough, ABC):
+    """Base of those whose streams are events with types, of which one is the last."""
+
+    def __init__(
+        self,
+        codec: ProviderCodec,
+        candidate: Candidate,
+        body: bytes,
+        inbound: Mapping[str, str],
+        warnings: list[str],
+        *,
+        stream: bool,
+        hides_reasoning: bool = False,
+    ) -> None:
+        super().__init__(codec, candidate, body, inbound, warnings, stream=stream, hides_reasoning=hides_reasoning)
+        self._parser = SseParser()
+        self._over = False
+
+    @abstractmethod
+    def feed(self, data: bytes) -> Progress:
+        """Take bytes of the provider's stream."""
+
+    def end(self) -> Progress:
+        progress = Progress()
+        if not self._over and self._parser.rest().strip():
+            progress = self.feed(b"\n\n")
+        if not self._over and progress.failure is None:
+            progress.failure = TRUNCATED
+        return progress
+
+
+def put_cost(members: Members, name: str, cost_usd: float | None) -> None:
+    """Add what was paid, in US dollars, to the usage that `members` has under `name`; it may have none, or no object."""
+    usage = members.get(name)
+    if cost_usd is not None and usage is not None and bytes(usage).startswith(b"{"):
+        members[name] = msgspec.Raw(join_members({**split_members(bytes(usage)), "cost": raw(cost_usd)}))

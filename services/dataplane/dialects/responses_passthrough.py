@@ -14,7 +14,7 @@ import msgspec
 from services.core.errors import Failure, FailureKind, RouterError
 from services.core.routing.plan import Candidate
 from services.dataplane.codec import ProviderCodec
-from services.dataplane.dialects.passthrough import Passthrough
+from services.dataplane.dialects.passthrough import TypedPassthrough, put_cost
 from services.dataplane.dialects.responses_form import METADATA, Seam
 from services.dataplane.dialects.responses_write import broken_frames
 from services.dataplane.exchange import EMPTY, TRUNCATED, Text
@@ -35,11 +35,11 @@ from services.dataplane.providers.responses_wire import (
     parts_of,
     to_usage,
 )
-from services.dataplane.sse import ERROR, SseEvent, SseOverflow, SseParser, frame
+from services.dataplane.sse import ERROR, SseEvent, SseOverflow, frame
 from services.dataplane.translation import Evidence, Progress
 
 
-class ResponsesPassthrough(Passthrough):
+class ResponsesPassthrough(TypedPassthrough):
     """One attempt's passthrough."""
 
     def __init__(
@@ -55,13 +55,11 @@ class ResponsesPassthrough(Passthrough):
         super().__init__(codec, candidate, body, inbound, warnings, stream=stream)
         self._seam = Seam()
         self.facts.seam = self._seam
-        self._parser = SseParser()
         self._response: Members = {}
         self._last: tuple[str, Members] | None = None
         self._began = False
         self._done: set[int] = set()
         self._places = Places()
-        self._over = False
 
     def answer(self, body: bytes) -> Failure | None:
         response = read_response(body)
@@ -207,14 +205,6 @@ class ResponsesPassthrough(Passthrough):
             called = any(item.get("type") == "function_call" for item in items)
             facts.finish_reason = finish_of(response, called=called, refused=any(map(is_refusal, items)))
 
-    def end(self) -> Progress:
-        progress = Progress()
-        if not self._over and self._parser.rest().strip():
-            progress = self.feed(b"\n\n")
-        if not self._over and progress.failure is None:
-            progress.failure = TRUNCATED
-        return progress
-
     def closing(self, evidence: Evidence) -> bytes:
         assert self._last is not None, "closing follows the terminal event"
         kind, members = self._last
@@ -230,9 +220,7 @@ class ResponsesPassthrough(Passthrough):
 
     def _with_evidence(self, members: Members, evidence: Evidence) -> Members:
         body = {**members, "model": self._model}
-        usage = body.get("usage")
-        if evidence.cost_usd is not None and usage is not None and bytes(usage).startswith(b"{"):
-            body["usage"] = msgspec.Raw(join_members({**split_members(bytes(usage)), "cost": raw(evidence.cost_usd)}))
+        put_cost(body, "usage", evidence.cost_usd)
         body[METADATA] = raw(evidence.metadata)
         return body
 
