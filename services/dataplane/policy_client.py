@@ -61,7 +61,8 @@ class PolicyClient(ControlStream):
                 self._holder.put(policy, compiled)
                 log.info("policy revision %d from disk is in force", policy.revision)
                 return True
-            log.warning("the policy on disk does not compile with this release")
+            told = "policy revision %d from disk does not compile with this release: %s"
+            log.warning(told, policy.revision, "; ".join(map(str, compiled.problems)))
         return False
 
     def _open(self, channel: grpc.aio.Channel) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 import pytest
@@ -127,7 +128,10 @@ async def test_statuses_are_kept(store: PolicyStore) -> None:
     assert await store.list_statuses() == {"replica/node": b"here"}
 
 
-async def test_etcd_restart_loses_no_event_of_a_watch(etcd: Etcd) -> None:
+async def test_etcd_restart_loses_no_event_of_a_watch_and_is_told_once(
+    etcd: Etcd, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "services.controlplane.store.etcd_watch")
     store = EtcdStore(EtcdOptions((etcd.endpoint,)), SystemClock())
     start = await store.listing()
     watch = store.watch(start)
@@ -145,6 +149,9 @@ async def test_etcd_restart_loses_no_event_of_a_watch(etcd: Etcd) -> None:
         except StoreUnavailable:
             await asyncio.sleep(0.05)
     assert (await asyncio.wait_for(waiting, 15)).revision == second
+    lost, *more = [record for record in caplog.records if record.name.endswith("etcd_watch")]
+    assert (lost.levelname, lost.message.partition(" (")[0]) == ("WARNING", "the watch of etcd was lost")
+    assert [record.message for record in more] == ["the watch of etcd goes on"], "not once per try"
     watch.cancel()
     await store.aclose()
 

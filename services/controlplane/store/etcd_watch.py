@@ -66,7 +66,10 @@ class EtcdWatch:
                 self._lose()
                 if self._cancelled:
                     raise WatchEnded from None
-                log.info("the watch of etcd was lost (%s); resuming at %d", error.code().name, self._next_revision)
+                # Once per outage: the tries until etcd is back say nothing new.
+                level = logging.DEBUG if self._failures else logging.WARNING
+                told = "the watch of etcd was lost (%s); it will resume at revision %d"
+                log.log(level, told, error.code().name, self._next_revision)
             except asyncio.CancelledError:
                 if self._cancelled:
                     raise WatchEnded from None
@@ -98,6 +101,8 @@ class EtcdWatch:
                 log.info("etcd ended the watch: %s", response.cancel_reason)
                 await self._back_off()
                 continue
+            if self._failures:
+                log.info("the watch of etcd goes on")
             self._failures = 0
             if response.events:
                 revision = max(event.kv.mod_revision for event in response.events)
