@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-from services.core.attempts.effects import Kind
 from services.core.errors import InvalidRequest, RouterError
-from services.core.routing.context import RequestContext
 from services.core.routing.named import is_online
-from services.core.routing.plan import Candidate
 from services.dataplane.codec import CodecFor
 from services.dataplane.dialects.anthropic_errors import error_body, status_of
 from services.dataplane.dialects.anthropic_overrides import upstream_body
 from services.dataplane.dialects.anthropic_passthrough import AnthropicPassthrough
 from services.dataplane.dialects.anthropic_read import read_message_request
 from services.dataplane.dialects.anthropic_write import AnthropicWriter
-from services.dataplane.dialects.extras import SEARCHING_EXTRAS, lost_extras
+from services.dataplane.dialects.extras import SEARCHING_EXTRAS
 from services.dataplane.dialects.read_search import SEARCHES
-from services.dataplane.exchange import ChatRequest
-from services.dataplane.members import Members, decoded, raw, request_members
-from services.dataplane.mending import asks_restart, is_mendable, mended
+from services.dataplane.dialects.shaped_request import Shape, ShapedRequest
+from services.dataplane.members import decoded, raw, request_members
 from services.dataplane.sse import frame
-from services.dataplane.translate import CrossTranslation, laid_over
-from services.dataplane.translation import EVENT_STREAM, Emitted, Evidence, InboundRequest, Translation
-from services.wire.chat_facts import FACT_FIELDS, condition_messages, read_facts
+from services.dataplane.translation import Evidence, InboundRequest
+from services.wire.chat_facts import FACT_FIELDS, read_facts
 from services.wire.needs import asks_json, least_tokens, needs_of
 
 
@@ -60,75 +54,23 @@ class AnthropicMessages:
             parameters=members,
         )
         stream = bytes(members.get("stream", b"false")) == b"true"
-        return _AnthropicRequest(self._codec_for, members, context, headers, stream=stream)
+        return ShapedRequest(_SHAPE, self._codec_for, members, context, headers, stream=stream)
 
     def error(self, error: RouterError, evidence: Evidence | None) -> tuple[int, bytes]:
         return status_of(error), error_body(error, evidence)
 
 
-class _AnthropicRequest:
-    """One request."""
+def _restart_frame(evidence: Evidence) -> bytes:
+    return frame(bytes(raw({"type": "restart", "metadata": evidence.metadata})), "restart")
 
-    frames_type = EVENT_STREAM
 
-    def __init__(
-        self,
-        codec_for: CodecFor,
-        members: Members,
-        context: RequestContext,
-        headers: Mapping[str, str],
-        *,
-        stream: bool,
-    ) -> None:
-        self.context = context
-        self.stream = stream
-        self._codec_for = codec_for
-        self._members = members
-        self._headers = headers
-        self._chat: ChatRequest | None = None
-        self.restartable = asks_restart(headers)
-
-    def condition_messages(self) -> tuple[Mapping[str, Any], ...]:
-        return condition_messages(decoded(self._members, ("messages",))["messages"])
-
-    def translate(self, candidate: Candidate) -> Translation:
-        codec = self._codec_for(candidate.target, AnthropicMessages.api)
-        if codec.api == AnthropicMessages.api:
-            body, warnings = upstream_body(self._members, candidate, self.context.metadata)
-            warnings = [*self._warnings(), *warnings]
-            config = candidate.generation.reasoning if candidate.generation is not None else None
-            return AnthropicPassthrough(
-                codec,
-                candidate,
-                body,
-                self._headers,
-                warnings,
-                stream=self.stream,
-                hides_reasoning=config is not None and config.exclude is True,
-            )
-        request = laid_over(self._read(), candidate, self.context.metadata)
-        writer = AnthropicWriter(candidate.target.model)
-        translation = CrossTranslation(codec, candidate, request, writer, self._headers)
-        translation.facts.warnings.extend(self._warnings())
-        return translation
-
-    def _warnings(self) -> list[str]:
-        return lost_extras(decoded(self._members, ("extra_body",)).get("extra_body"), SEARCHING_EXTRAS)
-
-    def _read(self) -> ChatRequest:
-        """The request in the exchange model; read once, and only if somebody needs it."""
-        if self._chat is None:
-            self._chat = read_message_request(decoded(self._members, self._members))
-        return self._chat
-
-    def mendable(self) -> bool:
-        return is_mendable(self._read())
-
-    def mend(self, candidate: Candidate, kind: Kind, emitted: Emitted) -> Translation:
-        codec = self._codec_for(candidate.target, AnthropicMessages.api)
-        request = laid_over(self._read(), candidate, self.context.metadata)
-        writer = AnthropicWriter(candidate.target.model)
-        return mended(codec, candidate, request, writer, self._headers, kind=kind, emitted=emitted)
-
-    def restart_frame(self, evidence: Evidence) -> bytes:
-        return frame(bytes(raw({"type": "restart", "metadata": evidence.metadata})), "restart")
+_SHAPE = Shape(
+    api=AnthropicMessages.api,
+    extras=SEARCHING_EXTRAS,
+    turns=lambda members: decoded(members, ("messages",))["messages"],
+    read=lambda body, _stream: read_message_request(body),
+    upstream_body=upstream_body,
+    passthrough=AnthropicPassthrough,
+    writer=AnthropicWriter,
+    restart=_restart_frame,
+)

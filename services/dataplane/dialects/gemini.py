@@ -10,34 +10,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from services.core.attempts.effects import Kind
 from services.core.errors import InvalidRequest, RouterError
-from services.core.routing.context import RequestContext
-from services.core.routing.plan import Candidate
 from services.dataplane.codec import CodecFor
-from services.dataplane.dialects.extras import ROUTED_EXTRAS, lost_extras
+from services.dataplane.dialects.extras import ROUTED_EXTRAS
 from services.dataplane.dialects.gemini_blocked import blocked_answer
 from services.dataplane.dialects.gemini_errors import error_body
 from services.dataplane.dialects.gemini_overrides import upstream_body
 from services.dataplane.dialects.gemini_passthrough import GeminiPassthrough
 from services.dataplane.dialects.gemini_read import read_contents
 from services.dataplane.dialects.gemini_write import GeminiWriter
-from services.dataplane.exchange import ChatRequest
+from services.dataplane.dialects.shaped_request import Shape, ShapedRequest
 from services.dataplane.members import Members, decoded, raw, request_members
-from services.dataplane.mending import asks_restart, is_mendable, mended
 from services.dataplane.sse import frame
-from services.dataplane.translate import CrossTranslation, laid_over
 from services.dataplane.translation import (
-    EVENT_STREAM,
     MODEL_HEADER,
     STREAM_HEADER,
     AnsweringDialect,
-    Emitted,
     Evidence,
     InboundRequest,
-    Translation,
 )
-from services.wire.chat_facts import FACT_FIELDS, condition_messages, read_facts
+from services.wire.chat_facts import FACT_FIELDS, read_facts
 from services.wire.google_facts import content_asks_json, content_needs, content_parameters, turns_of
 from services.wire.needs import least_tokens
 
@@ -65,7 +57,7 @@ class GenerateContent(AnsweringDialect):
             parameters=content_parameters(members),
         )
         stream = headers.get(STREAM_HEADER) == "true"
-        return _ContentRequest(self._codec_for, members, context, headers, stream=stream)
+        return ShapedRequest(_SHAPE, self._codec_for, members, context, headers, stream=stream)
 
     def error(self, error: RouterError, evidence: Evidence | None) -> tuple[int, bytes]:
         return error.status, error_body(error, evidence)
@@ -102,69 +94,17 @@ def _metadata(members: Members, facts: Mapping[str, Any]) -> Any:
     return {**labels, **given} if isinstance(given, Mapping) else given or labels
 
 
-class _ContentRequest:
-    """One request."""
+def _restart_frame(evidence: Evidence) -> bytes:
+    return frame(bytes(raw({"restart": True, "metadata": evidence.metadata})))
 
-    frames_type = EVENT_STREAM
 
-    def __init__(
-        self,
-        codec_for: CodecFor,
-        members: Members,
-        context: RequestContext,
-        headers: Mapping[str, str],
-        *,
-        stream: bool,
-    ) -> None:
-        self.context = context
-        self.stream = stream
-        self._codec_for = codec_for
-        self._members = members
-        self._headers = headers
-        self._chat: ChatRequest | None = None
-        self.restartable = asks_restart(headers)
-
-    def condition_messages(self) -> tuple[Mapping[str, Any], ...]:
-        return condition_messages(turns_of(self._members))
-
-    def translate(self, candidate: Candidate) -> Translation:
-        codec = self._codec_for(candidate.target, GenerateContent.api)
-        if codec.api == GenerateContent.api:
-            body, warnings = upstream_body(self._members, candidate, self.context.metadata)
-            warnings = [*self._warnings(), *warnings]
-            config = candidate.generation.reasoning if candidate.generation is not None else None
-            return GeminiPassthrough(
-                codec,
-                candidate,
-                body,
-                self._headers,
-                warnings,
-                stream=self.stream,
-                hides_reasoning=config is not None and config.exclude is True,
-            )
-        request = laid_over(self._read(), candidate, self.context.metadata)
-        writer = GeminiWriter(candidate.target.model)
-        translation = CrossTranslation(codec, candidate, request, writer, self._headers)
-        translation.facts.warnings.extend(self._warnings())
-        return translation
-
-    def _warnings(self) -> list[str]:
-        return lost_extras(decoded(self._members, ("extra_body",)).get("extra_body"), ROUTED_EXTRAS)
-
-    def _read(self) -> ChatRequest:
-        """The request in the exchange model; read once, and only if somebody needs it."""
-        if self._chat is None:
-            self._chat = read_contents(decoded(self._members, self._members), stream=self.stream)
-        return self._chat
-
-    def mendable(self) -> bool:
-        return is_mendable(self._read())
-
-    def mend(self, candidate: Candidate, kind: Kind, emitted: Emitted) -> Translation:
-        codec = self._codec_for(candidate.target, GenerateContent.api)
-        request = laid_over(self._read(), candidate, self.context.metadata)
-        writer = GeminiWriter(candidate.target.model)
-        return mended(codec, candidate, request, writer, self._headers, kind=kind, emitted=emitted)
-
-    def restart_frame(self, evidence: Evidence) -> bytes:
-        return frame(bytes(raw({"restart": True, "metadata": evidence.metadata})))
+_SHAPE = Shape(
+    api=GenerateContent.api,
+    extras=ROUTED_EXTRAS,
+    turns=turns_of,
+    read=lambda body, stream: read_contents(body, stream=stream),
+    upstream_body=upstream_body,
+    passthrough=GeminiPassthrough,
+    writer=GeminiWriter,
+    restart=_restart_frame,
+)
