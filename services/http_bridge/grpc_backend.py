@@ -19,6 +19,7 @@ only requests that meet at one worker are joined.
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from enum import Enum, auto
@@ -48,6 +49,8 @@ from services.core.errors import Overloaded, PermissionDenied, PolicyNotReady, R
 from services.runtime.grpc_channel import open_balanced_channel, open_channel
 from services.wire.status import from_rpc_error
 
+log = logging.getLogger(__name__)
+
 READY_SECONDS = 2.0
 HEALTH_SECONDS = 5.0
 RETRY_AFTER_SECONDS = 1.0
@@ -65,6 +68,19 @@ class _Worker:
         self.stub: Any = InferenceServiceStub(self.channel)
         self.health: Any = health_pb2_grpc.HealthStub(self.channel)
         self.targets: Any = HealthServiceStub(self.channel)
+        self._is_away = False
+
+    def missed(self, error: grpc.aio.AioRpcError) -> None:
+        """A call did not reach it; said once, until one does."""
+        if not self._is_away:
+            self._is_away = True
+            log.warning("no worker at %s can be reached: %s", self.address, error.details())
+
+    def reached(self) -> None:
+        """A call reached it."""
+        if self._is_away:
+            self._is_away = False
+            log.info("a worker at %s answers again", self.address)
 
 
 class GrpcBackend:
@@ -198,11 +214,16 @@ class GrpcBackend:
         lost: grpc.aio.AioRpcError | None = None
         for worker in workers:
             try:
-                return await call(worker)
+                answer = await call(worker)
             except grpc.aio.AioRpcError as error:
                 if not _is_lost(error):
+                    worker.reached()
                     raise from_rpc_error(error) from error
+                worker.missed(error)
                 lost = error
+            else:
+                worker.reached()
+                return answer
         raise await self.why_not_ready() from lost
 
 

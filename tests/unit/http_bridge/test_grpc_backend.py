@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
@@ -83,13 +84,13 @@ class Servicer(inference_service_pb2_grpc.InferenceServiceServicer):
 
 
 @asynccontextmanager
-async def worker(name: str, *, serving: bool = True) -> AsyncIterator[tuple[Servicer, RunningServer]]:
+async def worker(name: str, *, serving: bool = True, port: int = 0) -> AsyncIterator[tuple[Servicer, RunningServer]]:
     servicer = Servicer(name)
 
     def add(server: grpc.aio.Server) -> None:
         inference_service_pb2_grpc.add_InferenceServiceServicer_to_server(servicer, server)
 
-    server = await start_server("127.0.0.1:0", add, [SERVICE])
+    server = await start_server(f"127.0.0.1:{port}", add, [SERVICE])
     await server.set_serving(serving=serving)
     try:
         yield servicer, server
@@ -118,6 +119,28 @@ async def test_a_worker_that_is_away_is_passed_over() -> None:
             assert (await found.invoke(InvokeRequest())).body == b"a"
         async with aclosing(found.invoke_stream(InvokeRequest())) as events:
             assert (await anext(events)).data == b"a0"
+
+
+async def test_a_worker_that_is_away_is_in_the_log_once_and_so_is_its_return(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "services.http_bridge.grpc_backend")
+    port = free_port()
+    async with backend(port) as found:
+        for _ in range(3):
+            with pytest.raises(Overloaded):
+                await found.invoke(InvokeRequest())
+        (away,) = caplog.records
+        assert (away.levelname, away.message.startswith(f"no worker at 127.0.0.1:{port} can be reached: ")) == (
+            "WARNING",
+            True,
+        )
+        caplog.clear()
+        async with worker("a", port=port):
+            async with asyncio.timeout(10):
+                while not await found.ready():
+                    await asyncio.sleep(0.01)
+            for _ in range(2):
+                assert (await found.invoke(InvokeRequest())).body == b"a"
+        assert [record.message for record in caplog.records] == [f"a worker at 127.0.0.1:{port} answers again"]
 
 
 async def test_without_any_worker_the_caller_is_told() -> None:
