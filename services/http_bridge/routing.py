@@ -11,8 +11,8 @@ from services.http_bridge.http import Handler
 
 _BASES = ("/v1", "/v1beta", "/api/v1")
 """What clients' base URLs end in, by their kind."""
-_LONGEST_GUESSED = 200
-"""Characters; what is longer is no slip of a client's settings."""
+_LONGEST_GUESSED, _DEEPEST_GUESSED = 200, 12
+"""Characters and slashes; what has more is no slip of a client's settings, and would cost milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class RouteTable:
 
         Nearly always the client's base URL is wrong: it lacks /v1, or ends in what the client adds itself.
         """
-        if len(path) > _LONGEST_GUESSED:
+        if len(path) > _LONGEST_GUESSED or path.count("/") > _DEEPEST_GUESSED:
             return ""
         for guess in _neighbours(path):
             found = self.match("POST", guess)

@@ -86,6 +86,8 @@ def test_an_unknown_path_has_no_route_and_no_methods(path: str) -> None:
         ("", ""),
         ("//", ""),
         ("/models" * 40, ""),
+        ("/x" * 6 + "/v1/models", "/v1/models"),
+        ("/x" * 20 + "/v1/models", ""),
     ],
 )
 def test_a_slip_of_the_base_url_is_seen(path: str, meant: str) -> None:
