@@ -16,149 +16,33 @@ from functools import partial
 from typing import Any
 
 from services.core.policy.ports import ConditionProblem
-from services.core.policy.preferences import BY_MODEL, NO_PREFERENCES, Preferences, SortKey
-from services.core.policy.refusals import not_taken
-from services.core.policy.rules import Recovery, Resilience
-from services.core.policy.selection import unlabelled, unpriced, unwanted
+from services.core.policy.preferences import NO_PREFERENCES, Preferences
+from services.core.policy.selection import unpriced
 from services.core.policy.snapshot import (
     CompiledRoute,
     CompiledRouter,
     CompiledVariant,
-    ShadowRule,
     Snapshot,
     Target,
 )
-from services.core.routing.assignment import Assigned, assigned
-from services.core.routing.auto import no_chat, pool
+from services.core.routing.assignment import assigned
 from services.core.routing.bounds import bounded, clocks_of
 from services.core.routing.context import RequestContext
+from services.core.routing.draft import Draft
 from services.core.routing.draw import uniform
-from services.core.routing.fitness import roomy, too_small, unable
-from services.core.routing.floor import automatic, quality_sort
+from services.core.routing.fitness import roomy, too_small
+from services.core.routing.floor import quality_sort
 from services.core.routing.health import HealthView, target_name
 from services.core.routing.learning import NO_TABLES, Learner, Tables, learned_order
-from services.core.routing.measures import Readings
 from services.core.routing.named import Named, named, unknown
-from services.core.routing.ordering import Place, half_scored, ordered, unscored
-from services.core.routing.plan import Candidate, LearnedChoice, Plan, Scored, Shadowing, Skipped, Undecided
+from services.core.routing.ordering import half_scored, ordered, unscored
+from services.core.routing.plan import Candidate, Plan, Shadowing, Skipped, Undecided
 from services.core.values import changed
 
 NO_ROUTE = "No route matched. Configure a default route or adjust conditions."
 
 _TOLD = 8
 """Skipped models that an error names."""
-
-
-class _Draft:
-    """A plan in the making."""
-
-    def __init__(self, snapshot: Snapshot, context: RequestContext, health: HealthView) -> None:
-        self.snapshot = snapshot
-        self.context = context
-        self.readings = Readings(health)
-        self.demands = snapshot.demands
-        """Of the settings, then of the variant as well: whoever brings a target, it has to meet them."""
-        self.candidates: dict[str, Candidate] = {}
-        self.places: dict[str, Place] = {}
-        self.reasons: list[str] = []
-        self.assigned: Assigned | None = None
-        self.warnings: list[str] = list(context.warnings)
-        self.skipped: list[Skipped] = []
-        self.ruled_out = False
-        """Something that would serve the request was skipped, for a reason of the request's."""
-        self.condition_errors: list[str] = []
-        self.rule: Resilience = snapshot.resilience
-        self.router_id = self.route_id = ""
-        self.variant: CompiledVariant | None = None
-        self.route_clocks: Mapping[str, Any] = {}
-        self.suffix_sort: tuple[SortKey, ...] = ()
-        self.automatic = False
-        self.asked = NO_PREFERENCES
-        """What an automatic choice went by."""
-        self.condition = ""
-        self.shadow: ShadowRule | None = None
-        self.scores: list[Scored] = []
-        self.learned: LearnedChoice | None = None
-
-    def add(self, targets: Iterable[Target], place: Place, variant: CompiledVariant | None = None) -> None:
-        """Add targets in order; one that is there already, ignored or known to be incapable is left out.
-
-        Args:
-            variant: The one that they belong to; None: the request brought them itself.
-        """
-        upper = variant.clocks if variant is not None else self.route_clocks
-        keeps = self.rule.recovery is not Recovery.HONEST_ERROR or self.rule.commit.sentence
-        for target in targets:
-            if target.model in self.candidates or self._skips(target):
-                continue
-            merged, named_clocks = clocks_of(self.snapshot, target, upper, self.context)
-            self.places[target.model] = place
-            self.candidates[target.model] = Candidate(
-                target=target,
-                clocks=merged,
-                named_clocks=named_clocks,
-                generation=variant.generation if variant is not None else None,
-                templates=variant.templates if variant is not None else (),
-                keeps_text=keeps,
-            )
-
-    def _skips(self, target: Target) -> bool:
-        why = self.why_not(target)
-        if why:
-            self.skipped.append(Skipped(target.model, why))
-            self.ruled_out = True
-        return bool(why)
-
-    def why_not(self, target: Target) -> str:
-        """Why `target` may not serve: what policy demands of every target, then what the request rules out."""
-        return unlabelled(target.provider, self.demands) or unfit(target, self.context)
-
-    def add_named(self, found: Named, place: Place) -> None:
-        """Add what the request named itself."""
-        self.warnings.extend(found.warnings)
-        if found.router is not None or found.auto:
-            self.skipped.append(Skipped(found.model, "only `model` may name a router, or ask for an automatic choice"))
-            return
-        if not found.targets:
-            self.skipped.append(Skipped(found.model, found.refusal or "nothing serves it"))
-        self.add(found.targets, place)
-
-    def add_automatic(self, entries: Sequence[str], preferences: Preferences, variant: CompiledVariant | None) -> None:
-        """Add the best of what `entries` name, or of everything."""
-        targets, empty = pool(self.snapshot, entries)
-        for entry in empty:
-            self.skipped.append(Skipped(entry, "nothing serves it"))
-        why = {t.model: no_chat(t) or self.why_not(t) or unwanted(t, preferences) for t in targets}
-        fitting = [t for t in targets if not why[t.model]]
-        self.skipped += [Skipped(t.model, why[t.model]) for t in targets if why[t.model]]
-        self.ruled_out = self.ruled_out or len(fitting) < len(targets)
-        fitting = list(roomy(fitting, self.context.least_tokens)) if self.context.least_tokens else fitting
-        best, told = automatic(fitting, preferences, self.readings)
-        self.reasons.append(told)
-        self.scores += [Scored(target.model, found) for target, found in best]
-        for place, (target, _) in enumerate(best):
-            # Each at a place of its own, so that a later sort by fallbacks or models keeps this order.
-            self.add((target,), (0, place), variant)
-        self.automatic = True
-        self.asked = preferences
-
-    def preferences(self) -> Preferences:
-        """What candidates are put in order by: the request's own preferences over those of its variant."""
-        own, policy = self.context.preferences, self.variant.preferences if self.variant else NO_PREFERENCES
-        if own is NO_PREFERENCES and policy is NO_PREFERENCES and not self.suffix_sort:
-            return own
-        sort, together = own.sort, own.together
-        if not sort:
-            sort, together = (self.suffix_sort, BY_MODEL) if self.suffix_sort else (policy.sort, policy.together)
-        return changed(
-            own,
-            sort=() if self.automatic else sort,
-            floor=None if self.automatic or own.sort or self.suffix_sort else policy.floor,
-            learned=None if own.sort or self.suffix_sort else policy.learned,
-            together=together,
-            order=own.order or policy.order,
-            allow_fallbacks=own.allow_fallbacks and policy.allow_fallbacks,
-        )
 
 
 def router_named(snapshot: Snapshot, model: str) -> CompiledRouter | None:
@@ -175,7 +59,7 @@ def decide(
     tables: Tables = NO_TABLES,
 ) -> Plan | Undecided:
     """The plan for a request; equal arguments give an equal plan. `tables` are read by variants that learn."""
-    draft = _Draft(snapshot, context, health)
+    draft = Draft(snapshot, context, health)
     found = named(snapshot, context.model) if context.model else Named("")
     draft.suffix_sort = found.sort
     router = found.router
@@ -206,7 +90,7 @@ def decide(
     return _plan(draft, candidates, seed)
 
 
-def _plan(draft: _Draft, candidates: tuple[Candidate, ...], seed: int) -> Plan:
+def _plan(draft: Draft, candidates: tuple[Candidate, ...], seed: int) -> Plan:
     rule = draft.rule
     return Plan(
         candidates=candidates,
@@ -239,7 +123,7 @@ def _plan(draft: _Draft, candidates: tuple[Candidate, ...], seed: int) -> Plan:
     )
 
 
-def _add_variant(draft: _Draft, variant: CompiledVariant) -> None:
+def _add_variant(draft: Draft, variant: CompiledVariant) -> None:
     draft.variant = variant
     draft.demands += variant.preferences.labels
     draft.rule = variant.resilience
@@ -257,7 +141,7 @@ def _add_variant(draft: _Draft, variant: CompiledVariant) -> None:
         draft.add((target,), (0, variant.place_of(target.model)), variant)
 
 
-def _candidates(draft: _Draft, tables: Tables, seed: int) -> tuple[Candidate, ...]:
+def _candidates(draft: Draft, tables: Tables, seed: int) -> tuple[Candidate, ...]:
     """The candidates in order; nothing to do is the common case."""
     found = tuple(draft.candidates.values())
     if draft.context.least_tokens:
@@ -285,7 +169,7 @@ def _candidates(draft: _Draft, tables: Tables, seed: int) -> tuple[Candidate, ..
 
 
 def _learn(
-    draft: _Draft, preferences: Preferences, tables: Tables, seed: int, own: Sequence[Candidate]
+    draft: Draft, preferences: Preferences, tables: Tables, seed: int, own: Sequence[Candidate]
 ) -> Sequence[Candidate]:
     assert draft.variant is not None, "only variants learn"
     held = tables.get((draft.router_id, draft.route_id, draft.variant.variant_id))
@@ -294,7 +178,7 @@ def _learn(
     return found
 
 
-def _with_room(draft: _Draft, found: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
+def _with_room(draft: Draft, found: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
     """Those that the prompt may fit, if there is any such."""
     least = draft.context.least_tokens
     kept = {target.model for target in roomy([c.target for c in found], least)}
@@ -302,7 +186,7 @@ def _with_room(draft: _Draft, found: tuple[Candidate, ...]) -> tuple[Candidate, 
     return tuple(c for c in found if c.target.model in kept)
 
 
-def _shadow(draft: _Draft, seed: int) -> Shadowing | None:
+def _shadow(draft: Draft, seed: int) -> Shadowing | None:
     """The second, unseen way of the request; None: it was not drawn, or the target may not have the request."""
     rule, variant = draft.shadow, draft.variant
     if rule is None or variant is None or uniform(seed, "shadow") * 100.0 >= rule.percent or draft.why_not(rule.target):
@@ -312,7 +196,7 @@ def _shadow(draft: _Draft, seed: int) -> Shadowing | None:
     return Shadowing(candidate, rule)
 
 
-def _route(draft: _Draft, router: CompiledRouter) -> CompiledRoute | None:
+def _route(draft: Draft, router: CompiledRouter) -> CompiledRoute | None:
     """The first route whose condition is true, else the default route."""
     context = draft.context
     variables = context.metadata
@@ -348,29 +232,14 @@ def _possible(router: CompiledRouter, metadata: Mapping[str, Any]) -> Iterable[C
     return (router.routes[position] for position in router.index.possible(metadata))
 
 
-def _variant(draft: _Draft, route: CompiledRoute, seed: int) -> CompiledVariant:
+def _variant(draft: Draft, route: CompiledRoute, seed: int) -> CompiledVariant:
     draft.assigned = assigned(route, draft.context, seed)
     if draft.assigned.reason:
         draft.reasons.append(draft.assigned.reason)
     return draft.assigned.variant
 
 
-def unfit(target: Target, context: RequestContext) -> str:
-    """Why `target` cannot serve the request; empty: it can."""
-    if context.needs:
-        why = unable(target, context.needs)
-        if why:
-            return why
-    if context.preferences is NO_PREFERENCES:
-        return ""
-    if context.preferences.require_parameters:
-        missing = not_taken(target, context.parameters)
-        if missing:
-            return f"require_parameters: it does not take {', '.join(missing)}"
-    return unwanted(target, context.preferences)
-
-
-def _tell_benched(draft: _Draft, candidates: tuple[Candidate, ...], health: HealthView, now: float) -> None:
+def _tell_benched(draft: Draft, candidates: tuple[Candidate, ...], health: HealthView, now: float) -> None:
     if not health.benched_until:
         return
     names = (name for candidate in candidates for name in _names(candidate.target))
@@ -390,7 +259,7 @@ def _listed(targets: tuple[Target, ...]) -> str:
     return ", ".join(t.model for t in targets) or "nothing"
 
 
-def _nothing_left(draft: _Draft) -> str:
+def _nothing_left(draft: Draft) -> str:
     if draft.skipped:
         told = "; ".join(f"{s.model}: {s.why}" for s in draft.skipped[:_TOLD])
         more = len(draft.skipped) - _TOLD
