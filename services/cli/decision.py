@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from turnout.policy.v1.policy_service_pb2 import ModelScore, SimulateResponse
 
 from services.cli.output import escape, out, show_table
@@ -46,15 +48,18 @@ def _show_candidates(answer: SimulateResponse) -> None:
         for number, candidate in enumerate(answer.candidates, 1):
             out.print(f"  {number}. {escape(candidate)}")
         return
-    metrics = [term.metric for term in answer.scores[0].terms]
+    # A term that only some have comes last.
+    metrics = list(dict.fromkeys(term.metric for score in answer.scores for term in score.terms))
     rows = [
-        (f"{number}.", model, *_cells(scores.get(model), len(metrics)))
-        for number, model in enumerate(answer.candidates, 1)
+        (f"{number}.", model, *_cells(scores.get(model), metrics)) for number, model in enumerate(answer.candidates, 1)
     ]
-    show_table(("", "CANDIDATE", *map(str.upper, metrics)), rows, empty="")
+    show_table(("", "CANDIDATE", *(metric.replace("_", " ").upper() for metric in metrics)), rows, empty="")
 
 
-def _cells(score: ModelScore | None, count: int) -> list[str]:
-    terms = score.terms if score is not None else ()
-    cells = [f"{term.value:.4g}" if term.HasField("value") else "not known" for term in terms]
-    return cells + ["-"] * (count - len(cells))
+def _cells(score: ModelScore | None, metrics: Sequence[str]) -> list[str]:
+    terms = {term.metric: term for term in score.terms} if score is not None else {}
+    return [_cell(terms[metric]) if metric in terms else "-" for metric in metrics]
+
+
+def _cell(term: ModelScore.Term) -> str:
+    return f"{term.value:.4g}" if term.HasField("value") else "not known"

@@ -227,6 +227,8 @@ def simulate(  # noqa: PLR0913 - one parameter per flag
     *,
     metadata: Annotated[tuple[str, ...], Parameter(name=["--metadata", "-m"], help="KEY=VALUE; JSON values work")] = (),
     user: str = "",
+    session: str = "",
+    cached: Annotated[tuple[str, ...], Parameter(name=["--cached"], help="MODEL=SHARE of the prompt, 0 to 1")] = (),
     body: Annotated[
         Path | None, Parameter(help="a JSON chat request; - is standard input", allow_leading_hyphen=True)
     ] = None,
@@ -241,10 +243,12 @@ def simulate(  # noqa: PLR0913 - one parameter per flag
     Args:
         model: Model that the request names; may be empty with --body.
         user: Sticky user of the request; empty: the variant is drawn from the seed.
+        session: Session of the request, as in its `session_id`.
+        cached: What a model's prompt cache holds of the session.
         seed: Seed of the draw.
         draft: Decide as if this draft were published.
     """
-    request = api.SimulateRequest(model=model, user=user, seed=seed)
+    request = api.SimulateRequest(model=model, user=user, seed=seed, session=session, cached=_shares(cached))
     if draft:
         found = call(connection, "GetDraft", GetDraftRequest(name=draft), LifecycleServiceStub)
         request.overlay.extend(found.resources)
@@ -260,6 +264,19 @@ def simulate(  # noqa: PLR0913 - one parameter per flag
         show_decision(answer)
     if answer.no_route:
         raise SystemExit(1)
+
+
+def _shares(pairs: tuple[str, ...]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for pair in pairs:
+        model, _, share = pair.rpartition("=")
+        try:
+            found[model] = float(share)
+        except ValueError:
+            model = ""
+        if not model:
+            raise Fail(f"--cached {pair!r}: expected MODEL=SHARE, such as openai/gpt-5=0.9", code=2)
+    return found
 
 
 def _facts(pairs: tuple[str, ...]) -> Facts:

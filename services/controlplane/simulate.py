@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 from turnout.policy.v1.policy_service_pb2 import ModelScore, SimulateRequest, SimulateResponse, SkippedModel
 
 from services.core.errors import InvalidRequest
-from services.core.policy.preferences import MEASURED
+from services.core.policy.preferences import MEASURED, PRICE
 from services.core.policy.snapshot import Snapshot
 from services.core.routing.context import RequestContext
 from services.core.routing.decide import decide, router_named
 from services.core.routing.health import HEALTHY
 from services.core.routing.learning import TOLD
 from services.core.routing.plan import Plan, Scored, Undecided
+from services.core.routing.prompt_cache import PROMPT_CACHE
 from services.core.values import changed
 from services.runtime.kinds import shipped_kinds
 from services.wire.chat_facts import condition_messages, read_facts
@@ -59,6 +60,8 @@ def _fill(answer: SimulateResponse, decision: Plan) -> None:
 def _score(scored: Scored) -> ModelScore:
     terms = scored.score.terms
     shown = [ModelScore.Term(metric=t.key.metric, ascending=t.key.ascending, value=t.value) for t in terms]
+    if scored.score.cached:
+        shown.append(ModelScore.Term(metric=PROMPT_CACHE, value=scored.score.cached))
     return ModelScore(model=scored.model, terms=shown)
 
 
@@ -68,6 +71,8 @@ def _unknown(decision: Plan) -> Iterator[str]:
     blind = sorted(metrics.intersection(MEASURED))
     if blind:
         yield f"{' and '.join(blind)}: workers sort by what they measured of late, and a simulation has no readings"
+    if decision.conversation and PRICE in metrics and not any(s.score.cached for s in decision.scores):
+        yield "prompt caches: workers remember who served a session, and take its cached input for what it costs"
     if any(reason.startswith(TOLD) for reason in decision.reasons):
         yield "what was learned: workers choose by their tables, and a simulation has priors only"
     yield "health: workers try targets later that are set aside just now"
@@ -91,5 +96,14 @@ def _context(request: SimulateRequest) -> RequestContext:
             raise InvalidRequest("the body is not an object", param="body")
         given = {**given, **body}
     needs, least = body_needs(request.body) if request.body else (frozenset[str](), 0)
-    context = read_facts(given, needs=needs, least_tokens=least)
-    return changed(context, messages=condition_messages(given.get("messages")))
+    session = given.get("session_id")
+    session = session if isinstance(session, str) and session else request.session
+    context = read_facts(given, user=session, needs=needs, least_tokens=least)
+    return changed(context, messages=condition_messages(given.get("messages")), cached=_cached(request))
+
+
+def _cached(request: SimulateRequest) -> Mapping[str, float]:
+    for model, share in request.cached.items():
+        if not 0.0 <= share <= 1.0:
+            raise InvalidRequest(f"`cached` of {model!r} is {share:g}; give a share from 0 to 1", param="cached")
+    return dict(request.cached)

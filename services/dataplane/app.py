@@ -29,6 +29,7 @@ from services.dataplane.learned_tables import TableHolder, TablesFile
 from services.dataplane.outcomes import Outcomes
 from services.dataplane.policy_client import NodeIdentity, PolicyClient
 from services.dataplane.policy_holder import PolicyHolder
+from services.dataplane.prompt_caches import PromptCaches
 from services.dataplane.providers.bedrock_sign import warm
 from services.dataplane.record_service import RecordServicer
 from services.dataplane.records import RecordLog
@@ -109,7 +110,8 @@ class Worker:
         if exporter is not None:
             self.spans = SpanQueue(exporter, "turnout-dataplane", environment=settings.environment, count=metrics.spans)
         self.outcomes = Outcomes(settings.node_id, settings.controlplane, clock, metrics.outcomes_lost.inc)
-        sinks = [metrics_sink(metrics), resilience_sink(metrics), self.outcomes.sink]
+        self.caches = PromptCaches()
+        sinks = [metrics_sink(metrics), resilience_sink(metrics), self.outcomes.sink, self.caches.sink]
         if self.spans is not None:
             sinks.append(spans_sink(self.spans, settings.node_id))
         self.records = RecordLog(settings.node_id, sinks)
@@ -134,6 +136,7 @@ class Worker:
             sampler,
             comments_after=settings.comments_after,
             tables=self.tables,
+            caches=self.caches,
         )
         self.engine.on_answered = self.shadows.offer
         self.serving = JoiningEngine(self.engine)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.core.routing.plan import LearnedChoice, Plan, Scored
+from services.core.routing.prompt_cache import PROMPT_CACHE
 
 EXPLAIN_HEADER = "x-turnout-explain"
 MAX_LISTED = 50
@@ -73,4 +74,7 @@ def _learned(learned: LearnedChoice) -> dict[str, Any]:
 def _candidate(model: str, scored: Scored | None) -> dict[str, Any]:
     if scored is None:
         return {"model": model}
-    return {"model": model, "terms": {term.key.metric: term.value for term in scored.score.terms}}
+    terms = {term.key.metric: term.value for term in scored.score.terms}
+    if scored.score.cached:
+        terms[PROMPT_CACHE] = round(scored.score.cached, _DIGITS)
+    return {"model": model, "terms": terms}

@@ -25,6 +25,7 @@ from services.dataplane.keepalive import kept_alive
 from services.dataplane.kept_facts import kept_facts
 from services.dataplane.learned_tables import TableHolder
 from services.dataplane.policy_holder import PolicyHolder
+from services.dataplane.prompt_caches import PromptCaches
 from services.dataplane.records import RecordLog
 from services.dataplane.rehearsal import FAULT_HEADER
 from services.dataplane.runner import Runner
@@ -102,16 +103,19 @@ class Engine:
         *,
         comments_after: float = 0.0,
         tables: TableHolder | None = None,
+        caches: PromptCaches | None = None,
     ) -> None:
         """Make an engine.
 
         Args:
             comments_after: Seconds of silence after which streams of a `TalkingDialect` get a comment; 0.0: never.
             tables: What was learned; None: nothing ever is.
+            caches: What sessions have in prompt caches; None: nothing is known of it.
         """
         self.comments_after = comments_after
         self.policy = policy
         self.tables = tables or TableHolder(ONE_KIND)
+        self.caches = caches if caches is not None else PromptCaches()
         self.runner = runner
         self.records = records
         self.clock = clock
@@ -237,10 +241,10 @@ class Engine:
         """
         snapshot = self.policy.required()
         trail.policy_version, trail.policy_revision = snapshot.version, snapshot.revision
-        trail.api_key_name = authenticate(snapshot, call.headers, INFERENCE).name
+        trail.api_key_name = caller = authenticate(snapshot, call.headers, INFERENCE).name
         inbound = dialect.read(call.body, call.headers)
         kinds = self.tables.kinds
-        context = _context(inbound, snapshot, call.timeout, kinds)
+        context = self.caches.known(_context(inbound, snapshot, call.timeout, kinds), caller, trail.started)
         trail.stream = inbound.stream
         trail.requested_model = inbound.context.model
         trail.caller_trace = _caller_trace(context, call)
@@ -254,7 +258,7 @@ class Engine:
         spoken: Speakable | None = None
         if isinstance(inbound, Speakable) and not speaks_itself(inbound, plan):
             spoken, inbound = inbound, inbound.as_text()
-            plan = ask(_context(inbound, snapshot, call.timeout, kinds))
+            plan = ask(changed(_context(inbound, snapshot, call.timeout, kinds), cached=context.cached))
         if isinstance(plan, Undecided):
             raise _UNDECIDED[plan.reason](plan.message)
         voice: Voiced | None = None

@@ -10,6 +10,7 @@ from services.core.pricing import TokenUsage
 from services.core.routing.backtest import Past, Place
 from services.core.routing.context import RequestContext
 from services.core.routing.health import HealthView, Measurement
+from services.core.routing.prompt_cache import PROMPT_CACHE
 from services.wire.structs import plain_struct
 
 _COST = {"cost_usd", "cost_is_providers", "cost_is_estimated"}
@@ -26,6 +27,7 @@ def past_of(record: RequestRecord) -> Past | None:
     if not record.HasField("facts"):
         return None
     facts = record.facts
+    read = [Measurement(m.model, m.metric, m.percentile, m.value) for m in record.measurements]
     context = RequestContext(
         model=record.requested_model,
         models=tuple(facts.models),
@@ -34,8 +36,8 @@ def past_of(record: RequestRecord) -> Past | None:
         session=record.unit_hash,
         needs=frozenset(facts.needs),
         least_tokens=facts.least_tokens,
+        cached={m.model: m.value for m in read if m.metric == PROMPT_CACHE},
     )
-    read = [Measurement(m.model, m.metric, m.percentile, m.value) for m in record.measurements]
     answered = record.HasField("usage")
     return Past(
         context=context,

@@ -51,9 +51,14 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How good a target is; terms in the order in which they decide."""
+    """How good a target is; terms in the order in which they decide.
+
+    Attributes:
+        cached: Share of the prompt whose price is that of cached input, 0 to 1; the term of the price has it in it.
+    """
 
     terms: tuple[Term, ...]
+    cached: float = 0.0
 
     @property
     def rank(self) -> tuple[tuple[bool, float], ...]:
@@ -61,12 +66,14 @@ class Score:
         return tuple(term.rank for term in self.terms)
 
     def __str__(self) -> str:
-        return ", ".join(map(str, self.terms))
+        told = ", ".join(map(str, self.terms))
+        return f"{told} (prompt cache {self.cached:.0%})" if self.cached else told
 
 
 def score(target: Target, sort: Sequence[SortKey], readings: Readings) -> Score:
     """The score of `target`."""
-    return Score(tuple(Term(key, readings.value(target, key.metric)) for key in sort))
+    terms = tuple(Term(key, readings.value(target, key.metric)) for key in sort)
+    return Score(terms, readings.cached(target) if any(key.metric == PRICE for key in sort) else 0.0)
 
 
 def ranked(targets: Iterable[Target], sort: Sequence[SortKey], readings: Readings) -> list[tuple[Target, Score]]:

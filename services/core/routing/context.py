@@ -26,6 +26,7 @@ class RequestContext(Value, frozen=True):
         needs: Capabilities that the request uses, by their names in `Capabilities`: "tools", "vision" and so on.
         asks_json: The answer is to be JSON, by a schema or without one.
         least_tokens: Tokens that the prompt has at least; 0: few, or not known.
+        cached: Share of the prompt that a model's cache holds of the session, above 0 to 1, by model (`prompt_cache.py`).
         clocks: Clocks of this request by name, in seconds, above all other levels.
         default_clocks: Clocks that the called API brings along, in seconds, for those that nobody set.
         deadline: Seconds that the caller will wait; None: no bound of its own.
@@ -47,6 +48,7 @@ class RequestContext(Value, frozen=True):
     needs: frozenset[str] = frozenset()
     asks_json: bool = False
     least_tokens: int = 0
+    cached: Mapping[str, float] = {}
     clocks: Mapping[str, float] = {}
     default_clocks: Mapping[str, float] = {}
     deadline: float | None = None

@@ -30,7 +30,7 @@ class Draft:
     def __init__(self, snapshot: Snapshot, context: RequestContext, health: HealthView) -> None:
         self.snapshot = snapshot
         self.context = context
-        self.readings = Readings(health)
+        self.readings = Readings(health, context.cached)
         self.demands = snapshot.demands
         """Of the settings, then of the variant as well: whoever brings a target, it has to meet them."""
         self.candidates: dict[str, Candidate] = {}

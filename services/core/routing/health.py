@@ -35,8 +35,9 @@ class Measurement:
     """A measured value that a decision read.
 
     Attributes:
-        metric: "latency", seconds to the first content, or "throughput", tokens per second after it.
-        p: Share of requests, 0 to 1, that did as well as `value`.
+        metric: "latency", seconds to the first content; "throughput", tokens per second after it; or "prompt_cache",
+            the share of the prompt, 0 to 1, that was taken to be in the model's prompt cache.
+        p: Share of requests, 0 to 1, that did as well as `value`; 0.0 of a prompt cache.
     """
 
     model: str

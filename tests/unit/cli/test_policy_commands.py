@@ -90,6 +90,8 @@ def test_files_and_folders_are_read_and_all_their_problems_told_at_once(admin: T
         (("apply", "-f", "."), "no policy file (*.yaml, *.yml, *.json) in this folder"),
         (("get", "Provdier"), "unknown kind 'Provdier'; known are Provider"),
         (("simulate", "m", "-m", "novalue"), "expected KEY=VALUE"),
+        (("simulate", "m", "--cached", "0.5"), "expected MODEL=SHARE"),
+        (("simulate", "m", "--cached", "m=half"), "expected MODEL=SHARE"),
     ],
 )
 def test_a_mistake_on_the_command_line_is_a_sentence_and_code_2(
@@ -157,6 +159,24 @@ def test_a_simulation_shows_the_plan_and_why(admin: Turnout) -> None:
     assert "premium" in admin("simulate", "--body", "body.json").out
     overlay = admin("simulate", "best", "-f", write(ALIAS))
     assert "1. openai/gpt-5" in overlay.out
+
+
+PRICED = """kind: Model
+name: openai/{name}
+prices: {{input_per_million: {price}, output_per_million: 4, cache_read_per_million: 0.1}}
+"""
+
+
+def test_a_simulation_shows_what_of_a_session_is_cached(admin: Turnout) -> None:
+    documents = [PROVIDER, PRICED.format(name="a", price=1), PRICED.format(name="b", price=1.5)]
+    assert admin("apply", "-f", write("---\n".join(documents))).code == 0
+    Path("body.json").write_text('{"model":"auto","models":["openai/a","openai/b"],"sort":["price"],"messages":[]}')
+    shown = admin("simulate", "--body", "body.json", "--session", "s", "--cached", "openai/b=0.9").out.splitlines()
+    assert [line.split() for line in shown[:3]] == [
+        ["CANDIDATE", "PRICE", "PROMPT", "CACHE"],
+        ["1.", "openai/b", "1.18", "0.9"],
+        ["2.", "openai/a", "1.75", "-"],
+    ]
 
 
 def test_workers_are_shown_with_what_they_run(admin: Turnout, suite: Suite) -> None:

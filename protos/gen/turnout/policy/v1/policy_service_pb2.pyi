@@ -410,6 +410,26 @@ class SimulateRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class CachedEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     MODEL_FIELD_NUMBER: _builtins.int
     FACTS_FIELD_NUMBER: _builtins.int
     USER_FIELD_NUMBER: _builtins.int
@@ -418,6 +438,8 @@ class SimulateRequest(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     OVERLAY_FIELD_NUMBER: _builtins.int
     DELETE_FIELD_NUMBER: _builtins.int
+    SESSION_FIELD_NUMBER: _builtins.int
+    CACHED_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The `model` of the request."""
     user: _builtins.str
@@ -426,6 +448,8 @@ class SimulateRequest(_message.Message):
     """JSON body of a chat request; its fields are read like a worker reads them, and override the others."""
     seed: _builtins.int
     """Seed of the draw when there is no user."""
+    session: _builtins.str
+    """Session of the request; empty: none. A `session_id` of the body comes first."""
     @_builtins.property
     def facts(self) -> _policy_pb2.Facts:
         """The request's metadata and messages."""
@@ -442,6 +466,10 @@ class SimulateRequest(_message.Message):
     def delete(self) -> _containers.RepeatedCompositeFieldContainer[_policy_pb2.ResourceName]:
         """Documents to decide without."""
 
+    @_builtins.property
+    def cached(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Share of the prompt that a model's prompt cache holds of the session, above 0 to 1, by model."""
+
     def __init__(
         self,
         *,
@@ -453,10 +481,12 @@ class SimulateRequest(_message.Message):
         seed: _builtins.int = ...,
         overlay: _abc.Iterable[_policy_pb2.Resource] | None = ...,
         delete: _abc.Iterable[_policy_pb2.ResourceName] | None = ...,
+        session: _builtins.str = ...,
+        cached: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["facts", b"facts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "delete", b"delete", "facts", b"facts", "model", b"model", "models", b"models", "overlay", b"overlay", "seed", b"seed", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "cached", b"cached", "delete", b"delete", "facts", b"facts", "model", b"model", "models", b"models", "overlay", b"overlay", "seed", b"seed", "session", b"session", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -574,7 +604,9 @@ class ModelScore(_message.Message):
         ASCENDING_FIELD_NUMBER: _builtins.int
         VALUE_FIELD_NUMBER: _builtins.int
         metric: _builtins.str
-        """What it is of: "price", "latency", "throughput" and others of docs/policy.md."""
+        """What it is of: "price", "latency", "throughput" and others of docs/policy.md. "prompt_cache" decides nothing by
+        itself: it is the share of the prompt, 0 to 1, for which the term of the price has that of cached input.
+        """
         ascending: _builtins.bool
         """True: less is better."""
         value: _builtins.float

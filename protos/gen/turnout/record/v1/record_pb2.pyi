@@ -344,9 +344,11 @@ class Measurement(_message.Message):
     model: _builtins.str
     """Model that it is of, "provider/model"."""
     metric: _builtins.str
-    """"latency", seconds to the first content, or "throughput", tokens per second after it."""
+    """"latency", seconds to the first content; "throughput", tokens per second after it; or "prompt_cache", the share of
+    the prompt, 0 to 1, that was taken to be in the model's prompt cache.
+    """
     percentile: _builtins.float
-    """Share of requests, 0 to 1, that did as well as `value`."""
+    """Share of requests, 0 to 1, that did as well as `value`; 0 of a prompt cache."""
     value: _builtins.float
     """The value."""
     def __init__(
