@@ -56,7 +56,7 @@ def report(log: Path, /, *, alpha: float = 0.05) -> None:
 
     Args:
         log: JSON lines with `chosen`, `propensity`, `reward`, `candidate` (probability by model) and, for the doubly
-            robust estimate, `expected` (reward by model).
+            robust estimate, `expected` (reward by model); requests of the same `cluster` are not independent.
         alpha: Chance that an interval misses the truth.
     """
     try:

@@ -11,6 +11,7 @@ from services.core.routing.learned.clusters import Kinds
 from services.core.routing.learned.decision import Decision
 from services.core.routing.learned.table import Cell, Table
 from services.core.routing.plan import LearnedChoice
+from services.wire.records import unit_hash
 
 _LISTS = (
     ("rewarded", "rewarded"),
@@ -68,6 +69,7 @@ def decision_message(found: LearnedChoice) -> pb.LearnedDecision:
         expected=[one.reward for one in found.choice.scored],
         chosen=found.choice.models[0],
         table=found.table,
+        session=unit_hash(found.session) if found.session else "",
     )
 
 
@@ -113,6 +115,7 @@ def to_decision(
         chosen=message.chosen,
         served=served,
         segment=message.segment,
+        session=message.session,
         reward=reward,
         cost=cost,
         seconds=seconds,

@@ -93,5 +93,6 @@ def test_a_choice_is_exact_among_who_may_serve_and_never_changes_the_arm(
         assert abs(sum(choice.propensities) - 1.0) < 1e-9
         assert min(choice.propensities) >= min(explore, 1.0 / len(models)) - 1e-12
         first = plan.candidates[0].target.model
-        assert first == choice.models[0] == models[drawn(choice.propensities, seed)]
+        chances = dict(zip((one.model for one in choice.scored), choice.propensities, strict=True))
+        assert first == choice.models[0] == drawn(chances, seed)
         assert choice.propensity > 0.0

@@ -11,6 +11,9 @@ IPS is unbiased while the logged probabilities are right; DR as well, with less 
 at the square root of n. None of them is worth anything if a few requests carry the sum: below an effective sample of
 `MIN_ESS`, or with a request that holds more than `MAX_SHARE` of all weight, no verdict is given.
 
+Requests of one cluster, such as a session that drew its model once, count together: errors are those of the sums of clusters
+(the sandwich of cluster-robust errors), and so is the effective sample.
+
 Source: Dudik, Langford, Li, "Doubly robust policy evaluation and learning" (ICML 2011).
 """
 
@@ -37,6 +40,7 @@ class Logged(Value, frozen=True):
         reward: What came of it.
         candidate: Probability of each model under the candidate policy, by model; one that is not there has none.
         expected: Reward that was to be expected of each model, without looking at this request; for DR.
+        cluster: Requests of the same one are not independent; empty: it is one of its own.
     """
 
     chosen: str
@@ -44,6 +48,7 @@ class Logged(Value, frozen=True):
     reward: float
     candidate: Mapping[str, float]
     expected: Mapping[str, float] = {}
+    cluster: str = ""
 
 
 class Estimated(Value, frozen=True):
@@ -60,8 +65,8 @@ class OffPolicy(Value, frozen=True):
     Attributes:
         n: Requests.
         logged: Mean reward of the policy that was in force.
-        ess: Effective sample size: (sum w)^2 / sum w^2.
-        max_share: Largest share of all weight that one request has, 0 to 1.
+        ess: Effective sample size: (sum w)^2 / sum w^2, a cluster counting as one.
+        max_share: Largest share of all weight that one request or cluster has, 0 to 1.
         clipped: Requests whose weight was cut.
         refusal: Why no verdict is given; empty: there is one.
     """
@@ -109,16 +114,18 @@ def evaluated(log: Sequence[Logged], *, alpha: float = 0.05) -> OffPolicy:
     raw = [one.candidate.get(one.chosen, 0.0) / one.propensity for one in log]
     cut = math.sqrt(n)
     weights = [min(w, cut) for w in raw]
-    total, squares = sum(weights), sum(w * w for w in weights)
+    groups = _groups(log)
+    together = _summed(weights, groups)
+    total, squares = sum(together), sum(w * w for w in together)
     ess = total * total / squares if squares else 0.0
-    share = max(weights, default=0.0) / total if total else 0.0
+    share = max(together, default=0.0) / total if total else 0.0
     z = NormalDist().inv_cdf(1.0 - alpha / 2.0)
     return OffPolicy(
         n=n,
-        logged=_mean([one.reward for one in log], z),
-        ips=_mean([w * one.reward for w, one in zip(weights, log, strict=True)], z),
-        snips=_ratio(weights, [one.reward for one in log], z),
-        dr=_mean([_doubly(w, one) for w, one in zip(weights, log, strict=True)], z),
+        logged=_mean([one.reward for one in log], groups, z),
+        ips=_mean([w * one.reward for w, one in zip(weights, log, strict=True)], groups, z),
+        snips=_ratio(weights, [one.reward for one in log], groups, z),
+        dr=_mean([_doubly(w, one) for w, one in zip(weights, log, strict=True)], groups, z),
         ess=ess,
         max_share=share,
         clipped=sum(w > cut for w in raw),
@@ -131,22 +138,38 @@ def _doubly(weight: float, one: Logged) -> float:
     return direct + weight * (one.reward - one.expected.get(one.chosen, 0.0))
 
 
-def _mean(values: Sequence[float], z: float) -> Estimated:
+def _groups(log: Sequence[Logged]) -> Sequence[int]:
+    """The number of each request's cluster, from 0 on."""
+    numbers: dict[str | int, int] = {}
+    return [numbers.setdefault(one.cluster or place, len(numbers)) for place, one in enumerate(log)]
+
+
+def _summed(values: Sequence[float], groups: Sequence[int]) -> Sequence[float]:
+    """The sum of each cluster."""
+    sums = [0.0] * (max(groups, default=-1) + 1)
+    for group, value in zip(groups, values, strict=True):
+        sums[group] += value
+    return sums
+
+
+def _mean(values: Sequence[float], groups: Sequence[int], z: float) -> Estimated:
     n = len(values)
-    if n < 2:
-        return Estimated(values[0] if values else 0.0, -math.inf, math.inf)
-    mean = sum(values) / n
-    error = math.sqrt(sum((v - mean) ** 2 for v in values) / (n - 1) / n)
+    mean = sum(values) / n if n else 0.0
+    off = _summed([v - mean for v in values], groups)
+    if len(off) < 2:
+        return Estimated(mean, -math.inf, math.inf)
+    error = math.sqrt(sum(v * v for v in off) * len(off) / (len(off) - 1)) / n
     return Estimated(mean, mean - z * error, mean + z * error)
 
 
-def _ratio(weights: Sequence[float], rewards: Sequence[float], z: float) -> Estimated:
+def _ratio(weights: Sequence[float], rewards: Sequence[float], groups: Sequence[int], z: float) -> Estimated:
     """The weighted mean, its error by the delta method."""
     total = sum(weights)
     if not total:
         return Estimated(0.0, -math.inf, math.inf)
     value = sum(w * r for w, r in zip(weights, rewards, strict=True)) / total
-    error = math.sqrt(sum((w * (r - value)) ** 2 for w, r in zip(weights, rewards, strict=True))) / total
+    off = _summed([w * (r - value) for w, r in zip(weights, rewards, strict=True)], groups)
+    error = math.sqrt(sum(v * v for v in off)) / total
     return Estimated(value, value - z * error, value + z * error)
 
 
@@ -156,5 +179,5 @@ def _refusal(n: int, ess: float, share: float) -> str:
             f"{n:,} requests count as {ess:,.0f}, fewer than {MIN_ESS:g}; the candidate chooses what was rarely tried"
         )
     if share > MAX_SHARE:
-        return f"one request has {share:.0%} of all weight, more than {MAX_SHARE:.0%}"
+        return f"one request, or session, has {share:.0%} of all weight, more than {MAX_SHARE:.0%}"
     return ""

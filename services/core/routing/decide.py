@@ -172,8 +172,8 @@ def _learn(
     draft: Draft, preferences: Preferences, tables: Tables, seed: int, own: Sequence[Candidate]
 ) -> Sequence[Candidate]:
     assert draft.variant is not None, "only variants learn"
-    held = tables.get((draft.router_id, draft.route_id, draft.variant.variant_id))
-    learner = Learner(draft.context, preferences, draft.readings, seed, held)
+    variant = (draft.router_id, draft.route_id, draft.variant.variant_id)
+    learner = Learner(draft.context, preferences, draft.readings, seed, variant, tables.get(variant))
     found, draft.learned = learned_order(own, learner, draft.reasons.append)
     return found
 

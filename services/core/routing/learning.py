@@ -2,7 +2,8 @@
 
 Chosen is only among models of the variant that may serve the request anyway: fitness, labels, prices and `ignore` have
 had their say, and so have the providers that come first by `order` and the limits on speed. The assignment to a variant
-is older than the choice and never changed by it. Health is not asked: what is set aside is moved back by the attempt
+is older than the choice and never changed by it. A session draws once for all of its requests, so that it keeps its model,
+and the provider's prompt cache, while the probabilities allow it. Health is not asked: what is set aside is moved back by the attempt
 chain, and the outcome says which model served.
 """
 
@@ -60,7 +61,14 @@ class Learner(Value, frozen=True):
     preferences: Preferences
     readings: Readings
     seed: int
+    variant: VariantKey
     tabled: Tabled | None = None
+
+    @property
+    def draw(self) -> int | str:
+        """What the draw comes from: the session, at this variant, or the request's own seed."""
+        session = self.context.session
+        return f"{'/'.join(self.variant)}/{session}" if session else self.seed
 
     @property
     def rule(self) -> LearnedRule:
@@ -93,7 +101,8 @@ def learned_order(
     if not learner.context.phi:
         return ordered, None
     version = learner.tabled.version if learner.tabled is not None and table.clusters is not ONE else ""
-    return ordered, LearnedChoice(choice, learner.context.kinds, learner.context.phi, segment, version)
+    context = learner.context
+    return ordered, LearnedChoice(choice, context.kinds, context.phi, segment, version, context.session)
 
 
 def _first_class(own: Sequence[Candidate], preferences: Preferences, readings: Readings) -> list[Candidate]:
@@ -149,7 +158,7 @@ def _choice(first: Sequence[Candidate], table: Table, learner: Learner, segment:
         table,
         learner.context.phi or {0: 1.0},
         [c.target.model for c in first],
-        learner.seed,
+        learner.draw,
         objective=rule.objective,
         segment=segment,
         # What cannot be logged is not explored either.

@@ -57,6 +57,7 @@ class LearnedChoice(Value, frozen=True):
         kinds: Version of the kinds of requests.
         phi: Kinds that the request belongs to.
         table: Version of the table; empty: there was none, and priors decided.
+        session: Whose draw it was; empty: the request's own. Never shown: records keep its hash.
     """
 
     choice: Choice
@@ -64,6 +65,7 @@ class LearnedChoice(Value, frozen=True):
     phi: Weights
     segment: str = ""
     table: str = ""
+    session: str = ""
 
 
 class Plan(Value, frozen=True):

@@ -19,6 +19,7 @@ LEARNED = LearnedChoice(
     kinds="k",
     phi={3: 0.25, 1: 0.75},
     table="t",
+    session="conversation-1",
 )
 NAMES = {"router_id": "r", "route_id": "d", "variant_id": "v"}
 
@@ -43,6 +44,7 @@ def test_a_request_that_was_decided_by_what_was_learned_has_an_outcome_without_a
     learned = found.learned
     assert (learned.kinds, learned.table, learned.chosen) == ("k", "t", GOOD)
     assert (list(learned.kind), list(learned.weight)) == ([1, 3], [0.75, 0.25])
+    assert learned.session == unit_hash("conversation-1")
     assert (list(learned.models), list(learned.propensities)) == ([GOOD, OTHER], [0.9, 0.1])
 
 

@@ -4,10 +4,15 @@ The probabilities follow inverse gap weighting (SquareCB; Foster and Rakhlin, "B
 less, the further it is behind the best, and the more surely so the more was seen. A floor is under every probability, so
 that what was logged can be weighed later, and a model that has become better is found. What exploration may cost can be
 bounded: then the probabilities of the others are scaled down to the floor, never below it.
+
+The draw is a race: every model has a mark of its own, the more probable one runs faster, and the first one is chosen (the
+exponential race behind weighted rendezvous hashing). Who comes back with the same marks, as a session does, is given another
+model only as far as the probabilities have moved, in whatever order the models are.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from services.core.routing.draw import uniform
@@ -112,21 +117,24 @@ def propensities(
     return (max(floor, 1.0 - sum(others)), *others)
 
 
-def drawn(probabilities: Sequence[float], seed: int) -> int:
-    """Which one a seed draws; the same on every machine."""
-    mark = uniform(seed, DRAW)
-    for index, p in enumerate(probabilities):
-        mark -= p
-        if mark < 0.0:
-            return index
-    return 0
+def drawn(chances: Mapping[str, float], seed: int | str) -> str:
+    """The model that is drawn, each with its probability; the same on every machine.
+
+    Args:
+        chances: Probability of each model; at least one is above 0.0.
+        seed: Of the draw: a number, or who draws, as a text that is not empty; the same one gets the same model while the
+            probabilities allow it.
+    """
+    number, own = (0, f"{DRAW}/{seed}") if isinstance(seed, str) else (seed, DRAW)
+    times = {m: -math.log1p(-uniform(number, f"{m}/{own}")) / p for m, p in chances.items() if p > 0.0}
+    return min(times, key=lambda model: times[model])
 
 
 def choose(
     table: Table,
     phi: Weights,
     models: Sequence[str],
-    seed: int,
+    seed: int | str,
     *,
     objective: str = "quality",
     segment: str = EVERYBODY,
@@ -137,12 +145,12 @@ def choose(
 
     Args:
         models: Who may serve; at least one, none twice.
-        seed: The request's.
+        seed: As of `drawn`.
     """
     found = scored({m: table.estimate(phi, m, segment) for m in models}, objective)
     probabilities = propensities(
         [one.score for one in found], seen=table.seen(phi, models), floor=floor, max_regret=max_regret
     )
-    first = drawn(probabilities, seed)
-    order = (found[first].model, *(one.model for i, one in enumerate(found) if i != first))
+    first = drawn({one.model: p for one, p in zip(found, probabilities, strict=True)}, seed)
+    order = (first, *(one.model for one in found if one.model != first))
     return Choice(order, probabilities, found)

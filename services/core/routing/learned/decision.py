@@ -17,6 +17,7 @@ class Decision(Value, frozen=True):
         propensities: Probability of each of them, above 0 for the chosen one; they sum to 1.
         expected: Reward that was expected of each of them.
         chosen: The one that was chosen.
+        session: Whose draw it was, hashed; decisions of one are not independent. Empty: the request's own.
         served: The one that answered; another one after a failover, empty: none did.
         reward: From 0 to 1; None: not known, or not yet. It is the chosen model's, also when another one served.
         cost: US dollars of what `served` made; None: not known.
@@ -31,6 +32,7 @@ class Decision(Value, frozen=True):
     chosen: str
     served: str
     segment: str = EVERYBODY
+    session: str = ""
     reward: float | None = None
     cost: float | None = None
     seconds: float | None = None

@@ -33,8 +33,8 @@ def report_of(decisions: Sequence[Decision], count: int) -> Report:
     """
     greedy: list[Logged] = []
     singles: dict[str, list[Logged]] = {model: [] for one in decisions for model in one.models}
-    # Drawn, so that no rhythm of the requests can be that of the folds.
-    folds = [int(uniform(i, "fold") * FOLDS) for i in range(len(decisions))]
+    # Drawn, so that no rhythm of the requests can be that of the folds; and no session is in both.
+    folds = [int(uniform(0, f"fold {one.session or i}") * FOLDS) for i, one in enumerate(decisions)]
     for fold in range(FOLDS):
         table = learned_table((one for i, one in zip(folds, decisions, strict=True) if i != fold), count)
         for place, one in zip(folds, decisions, strict=True):
@@ -50,4 +50,6 @@ def report_of(decisions: Sequence[Decision], count: int) -> Report:
 
 def _logged(one: Decision, candidate: str, expected: Mapping[str, float]) -> Logged:
     assert one.reward is not None, "only decisions with a reward are judged"
-    return Logged(one.chosen, one.propensities[one.models.index(one.chosen)], one.reward, {candidate: 1.0}, expected)
+    return Logged(
+        one.chosen, one.propensities[one.models.index(one.chosen)], one.reward, {candidate: 1.0}, expected, one.session
+    )

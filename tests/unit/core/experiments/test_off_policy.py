@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 from services.core.experiments.off_policy import Logged, evaluated
+from services.core.values import changed
 
 RATES = {"a": 0.7, "b": 0.5, "c": 0.3}
 LOGGING = {"a": 0.2, "b": 0.5, "c": 0.3}
@@ -30,6 +31,37 @@ def test_the_intervals_hold_the_truth_although_the_expectations_are_wrong() -> N
             estimate = getattr(found, name)
             held[name] += estimate.low <= TRUTH <= estimate.high
     assert all(count >= 180 for count in held.values()), held
+
+
+def sessions(seed: int, n: int, turns: int) -> list[Logged]:
+    """Sessions that draw their model once, and are easy or hard as a whole."""
+    random, found = Random(seed), list[Logged]()
+    for number in range(n):
+        model, easy = random.choices(list(LOGGING), list(LOGGING.values()))[0], random.choice((-0.25, 0.25))
+        reward = [float(random.random() < RATES[model] + easy) for _ in range(turns)]
+        found += [Logged(model, LOGGING[model], one, CANDIDATE, WRONG, f"s{number}") for one in reward]
+    return found
+
+
+def test_the_intervals_hold_the_truth_when_sessions_draw_once_and_would_not_if_their_requests_were_independent() -> (
+    None
+):
+    clustered, alone = {"ips": 0, "snips": 0, "dr": 0}, {"ips": 0, "snips": 0, "dr": 0}
+    for seed in range(200):
+        log = sessions(seed, 800, 6)
+        found, naive = evaluated(log), evaluated([changed(one, cluster="") for one in log])
+        for name in clustered:
+            clustered[name] += getattr(found, name).low <= TRUTH <= getattr(found, name).high
+            alone[name] += getattr(naive, name).low <= TRUTH <= getattr(naive, name).high
+    assert all(count >= 180 for count in clustered.values()), clustered
+    assert all(count < 180 for count in alone.values()), alone
+
+
+def test_requests_of_a_session_count_as_one() -> None:
+    found = evaluated(sessions(1, 100, 40))
+    assert found.n == 4_000
+    assert found.ess <= 100
+    assert "4,000 requests count as" in found.refusal
 
 
 def test_a_better_candidate_is_told() -> None:

@@ -266,3 +266,27 @@ def test_where_nothing_may_serve_there_is_no_choice() -> None:
     context = RequestContext("inworld/r", phi={0: 1.0}, kinds="k", preferences=Preferences(only=("nobody",)))
     found = decide(policy(), context, HEALTHY, 0.0, 1, BEST_CLAUDE)
     assert isinstance(found, Undecided)
+
+
+def test_a_session_keeps_its_model_whatever_the_seed_and_every_session_draws_with_the_logged_probability() -> None:
+    snapshot, chosen = policy("{explore: 0.2}"), []
+    for number in range(600):
+        plans = [decided(snapshot, seed=seed, session=f"s{number}") for seed in (number, number + 1)]
+        assert order(plans[0]) == order(plans[1])
+        assert learned(plans[0]).session == f"s{number}"
+        chosen.append(order(plans[0])[0])
+    choice = learned(plans[0]).choice
+    for one, p in zip(choice.scored, choice.propensities, strict=True):
+        assert chosen.count(one.model) / 600 == pytest.approx(p, abs=0.06)
+    assert learned(decided(snapshot)).session == ""
+
+
+def test_a_session_draws_anew_at_another_variant() -> None:
+    snapshot = policy("{explore: 0.2}")
+    other = snapshot_of(POLICY.replace("LEARNED", "{explore: 0.2}").replace("variant_id: v", "variant_id: w"))
+    firsts = [
+        (order(decided(snapshot, NO_TABLES, session=f"s{n}"))[0], order(decided(other, NO_TABLES, session=f"s{n}"))[0])
+        for n in range(40)
+    ]
+    assert len({one for one, _ in firsts}) == 4
+    assert any(one != another for one, another in firsts)

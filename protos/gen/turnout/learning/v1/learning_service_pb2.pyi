@@ -214,6 +214,7 @@ class LearnedDecision(_message.Message):
     EXPECTED_FIELD_NUMBER: _builtins.int
     CHOSEN_FIELD_NUMBER: _builtins.int
     TABLE_FIELD_NUMBER: _builtins.int
+    SESSION_FIELD_NUMBER: _builtins.int
     kinds: _builtins.str
     """Version of the kinds of requests."""
     segment: _builtins.str
@@ -222,6 +223,8 @@ class LearnedDecision(_message.Message):
     """The one that was chosen."""
     table: _builtins.str
     """Version of the table that it was decided by; empty: there was none, and priors decided."""
+    session: _builtins.str
+    """The session whose draw it was, hashed: decisions of one are not independent. Empty: the request drew for itself."""
     @_builtins.property
     def kind(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Kinds that the request belongs to, the nearest first."""
@@ -254,10 +257,11 @@ class LearnedDecision(_message.Message):
         expected: _abc.Iterable[_builtins.float] | None = ...,
         chosen: _builtins.str = ...,
         table: _builtins.str = ...,
+        session: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chosen", b"chosen", "expected", b"expected", "kind", b"kind", "kinds", b"kinds", "models", b"models", "propensities", b"propensities", "segment", b"segment", "table", b"table", "weight", b"weight"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chosen", b"chosen", "expected", b"expected", "kind", b"kind", "kinds", b"kinds", "models", b"models", "propensities", b"propensities", "segment", b"segment", "session", b"session", "table", b"table", "weight", b"weight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

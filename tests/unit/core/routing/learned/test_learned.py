@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from random import Random
 
 import pytest
@@ -41,10 +42,23 @@ def test_probabilities_sum_to_one_and_none_is_below_the_floor(
 
 
 def test_draws_come_as_often_as_they_are_probable() -> None:
-    probabilities, counts = (0.7, 0.2, 0.1), [0, 0, 0]
-    for seed in range(20_000):
-        counts[drawn(probabilities, seed)] += 1
-    assert [c / 20_000 for c in counts] == pytest.approx(probabilities, abs=0.012)
+    chances = {"a": 0.7, "b": 0.2, "c": 0.1, "never": 0.0}
+    for counts in (
+        Counter(drawn(chances, seed) for seed in range(20_000)),
+        Counter(drawn(chances, f"session {number}") for number in range(20_000)),
+    ):
+        assert {model: counts[model] / 20_000 for model in chances} == pytest.approx(chances, abs=0.012)
+
+
+def test_a_unit_keeps_its_model_as_far_as_the_probabilities_allow_in_whatever_order_they_come() -> None:
+    before = {"a": 0.6, "b": 0.3, "c": 0.1}
+    after = {"b": 0.32, "c": 0.1, "a": 0.58}
+    units = [f"session {number}" for number in range(5_000)]
+    was = [drawn(before, unit) for unit in units]
+    moved = [(m, drawn(after, unit)) for m, unit in zip(was, units, strict=True)]
+    # Two hundredths of the probability went to another model, so few sessions go, and none to the one that lost them.
+    assert 0.01 < sum(m != n for m, n in moved) / 5_000 < 0.04
+    assert "a" not in {n for m, n in moved if m != n}
 
 
 def decide() -> str:

@@ -19,11 +19,16 @@ EQUAL = ({"cheap": 0.6, "good": 0.6},) * 2
 RUNS, BATCH = 200, 500
 
 
-def logged(rates: tuple[Mapping[str, float], ...], turns: int, seed: int, floor: float) -> list[Decision]:
+def logged(
+    rates: tuple[Mapping[str, float], ...], turns: int, seed: int, floor: float, session: int = 0
+) -> list[Decision]:
+    """Decisions; so many in turn are of one session, which is of one kind, and easy or hard as a whole. 0: there are none."""
     random, table, decisions = Random(seed), Table(Clusters(2)), list[Decision]()
     for turn in range(turns):
-        kind = random.randrange(2)
-        choice = choose(table, {kind: 1.0}, ("cheap", "good"), random.getrandbits(64), floor=floor)
+        if not session or turn % session == 0:
+            kind, easy = random.randrange(2), random.choice((-0.2, 0.2)) if session else 0.0
+        name = f"{seed}/{turn // session}" if session else ""
+        choice = choose(table, {kind: 1.0}, ("cheap", "good"), name or random.getrandbits(64), floor=floor)
         chosen = choice.models[0]
         decisions.append(
             Decision(
@@ -34,7 +39,8 @@ def logged(rates: tuple[Mapping[str, float], ...], turns: int, seed: int, floor:
                 expected=tuple(one.reward for one in choice.scored),
                 chosen=chosen,
                 served=chosen,
-                reward=float(random.random() < rates[kind][chosen]),
+                reward=float(random.random() < rates[kind][chosen] + easy),
+                session=name,
             )
         )
         if (turn + 1) % BATCH == 0:
@@ -55,6 +61,17 @@ def test_intervals_hold_the_truth_in_nine_of_ten_runs_at_least() -> None:
         held["cheap"] += holds(report.singles["cheap"].dr, 0.6)
         held["good"] += holds(report.singles["good"].dr, 0.6)
     assert min(held.values()) >= 0.9 * RUNS, held
+
+
+def test_intervals_hold_the_truth_when_sessions_draw_once_for_all_of_their_requests() -> None:
+    held = {"greedy": 0, "cheap": 0, "good": 0}
+    for seed in range(30):
+        report = report_of(logged(RATES, 2_000, seed, 0.35, session=4), 2)
+        assert report.greedy.ess < 500
+        held["greedy"] += holds(report.greedy.dr, 0.75)
+        held["cheap"] += holds(report.singles["cheap"].dr, 0.6)
+        held["good"] += holds(report.singles["good"].dr, 0.6)
+    assert min(held.values()) >= 0.9 * 30, held
 
 
 def test_where_models_are_equal_a_difference_is_seldom_told() -> None:
