@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from turnout.learning.v1 import learning_service_pb2 as pb
 
 from services.controlplane.learning.logbook import Logbook
-from services.controlplane.learning.rewards import RewardRule, rule_of
+from services.controlplane.learning.rewards import rule_of
 from services.controlplane.learning.tables import Tables
 from services.controlplane.learning.variants import VariantName, Variants
 from services.controlplane.learning.verdict import verdict_of
 from services.core.errors import InvalidRequest, NotFound
-from services.core.experiments.off_policy import OffPolicy
 from services.core.policy.preferences import LearnedRule
 from services.core.routing.learned.decision import Decision
-from services.core.routing.learned.report import report_of
+from services.core.routing.learned.report import Judged, report_of
 from services.runtime.clock import Clock
 from services.wire.learning import to_table
 
@@ -32,7 +31,7 @@ LATEST = 1_000
 class _Kept:
     """A report, and what it was made of; `at` in monotonic seconds."""
 
-    rule: RewardRule
+    learned: LearnedRule
     table: str
     mark: int
     at: float
@@ -77,12 +76,12 @@ class Reports:
         """
         name, learned = self._found(router, route, variant)
         async with self._lock:
-            table, rule = self._table(name), rule_of(learned)
+            table = self._table(name)
             now, mark = self._clock.monotonic(), self._logbook.mark(name)
             kept = self._kept.get(name)
-            if kept is None or (kept.rule, kept.table) != (rule, table.version) or kept.is_old(mark, now):
-                report = await asyncio.to_thread(self._report, name, rule, table)
-                kept = _Kept(rule, table.version, mark, now, report)
+            if kept is None or (kept.learned, kept.table) != (learned, table.version) or kept.is_old(mark, now):
+                report = await asyncio.to_thread(self._report, name, learned, table)
+                kept = _Kept(learned, table.version, mark, now, report)
                 self._kept = {n: found for n, found in self._kept.items() if n in self._variants.learning()}
                 self._kept[name] = kept
             return kept.report
@@ -100,16 +99,17 @@ class Reports:
             raise InvalidRequest(f"several variants of {router}/{route} learn: {names}; name one", param="variant")
         return next(iter(found.items()))
 
-    def _report(self, name: VariantName, rule: RewardRule, table: pb.LearnedTable) -> pb.Learned:
-        decisions = self._logbook.decisions(name, rule)
-        message = pb.Learned(table=table, metric=rule.metric, other_kinds=self._logbook.other_kinds(name))
+    def _report(self, name: VariantName, learned: LearnedRule, table: pb.LearnedTable) -> pb.Learned:
+        decisions = self._logbook.decisions(name, rule_of(learned))
+        message = pb.Learned(table=table, metric=learned.metric, objective=learned.objective)
+        message.other_kinds = self._logbook.other_kinds(name)
         message.models.extend(self._models(decisions, table))
-        rewards = [decision.reward for decision in decisions if decision.reward is not None]
-        if not rewards:
+        judged = [decision for decision in decisions if decision.reward is not None]
+        if not judged:
             message.verdict = verdict_of(message, explored=_explored(decisions))
             return message
-        message.logged_reward = sum(rewards) / len(rewards)
-        report = report_of(decisions, self._logbook.kinds.clusters.count)
+        _fill_logged(message, judged)
+        report = report_of(decisions, self._logbook.kinds.clusters.count, learned.objective)
         message.greedy.CopyFrom(_off_policy("greedy", report.greedy))
         message.singles.extend(_off_policy(model, found) for model, found in sorted(report.singles.items()))
         message.verdict = verdict_of(message, explored=_explored(decisions))
@@ -148,8 +148,27 @@ def _mixed(decisions: Sequence[Decision]) -> Mapping[int, float]:
     return {kind: weight / len(decisions) for kind, weight in sums.items()}
 
 
-def _off_policy(candidate: str, found: OffPolicy) -> pb.OffPolicy:
-    message = pb.OffPolicy(candidate=candidate, requests=found.n, effective=found.ess, refusal=found.refusal)
-    if not found.refusal:
-        message.reward, message.low, message.high = found.dr.value, found.dr.low, found.dr.high
+def _fill_logged(message: pb.Learned, judged: Sequence[Decision]) -> None:
+    """The means of what was done."""
+    for field, values in (
+        ("logged_reward", [one.reward for one in judged]),
+        ("logged_cost_usd", [one.cost for one in judged]),
+        ("logged_seconds", [one.seconds for one in judged]),
+    ):
+        known = [value for value in values if value is not None]
+        if known:
+            setattr(message, field, sum(known) / len(known))
+
+
+def _off_policy(candidate: str, found: Judged) -> pb.OffPolicy:
+    worth = found.utility
+    message = pb.OffPolicy(candidate=candidate, requests=worth.n, effective=worth.ess, refusal=worth.refusal)
+    if worth.refusal:
+        return message
+    message.utility, message.utility_low, message.utility_high = worth.dr.value, worth.dr.low, worth.dr.high
+    message.reward, message.low, message.high = found.reward.value, found.reward.low, found.reward.high
+    if found.cost is not None:
+        message.cost_usd = found.cost.value
+    if found.seconds is not None:
+        message.seconds = found.seconds.value
     return message

@@ -10,6 +10,10 @@ NO_FEEDBACK = (
 )
 
 
+QUALITY = "quality"
+"""The objective that counts nothing but rewards."""
+
+
 def verdict_of(report: pb.Learned, *, explored: bool) -> str:
     """The verdict on a report, all but whose verdict is set.
 
@@ -36,14 +40,16 @@ def _compared(report: pb.Learned, *, explored: bool) -> str:
     known = [single for single in report.singles if not single.refusal]
     if not known:
         return "No verdict: no model was chosen often enough to stand for itself."
-    best = max(known, key=lambda single: single.reward)
+    best = max(known, key=lambda single: single.utility)
     told = f"{_interval(greedy)} against {_interval(best)} of {best.candidate} alone"
-    if greedy.low > best.high:
+    if report.objective not in {"", QUALITY}:
+        told += f", by the objective {report.objective}: reward less what cost and time are worth"
+    if greedy.utility_low > best.utility_high:
         return f"Choosing by kind of request pays: {told}."
-    if greedy.high < best.low:
+    if greedy.utility_high < best.utility_low:
         return f"One model alone would do better: {told}."
     return f"No difference can be told between choosing by kind of request and one model alone: {told}."
 
 
 def _interval(found: pb.OffPolicy) -> str:
-    return f"{found.reward:.3f} ({found.low:.3f} to {found.high:.3f})"
+    return f"{found.utility:.3f} ({found.utility_low:.3f} to {found.utility_high:.3f})"

@@ -113,7 +113,7 @@ def evaluated(log: Sequence[Logged], *, alpha: float = 0.05) -> OffPolicy:
     n = len(log)
     raw = [one.candidate.get(one.chosen, 0.0) / one.propensity for one in log]
     cut = math.sqrt(n)
-    weights = [min(w, cut) for w in raw]
+    weights = _weights(log)
     groups = _groups(log)
     together = _summed(weights, groups)
     total, squares = sum(together), sum(w * w for w in together)
@@ -131,6 +131,17 @@ def evaluated(log: Sequence[Logged], *, alpha: float = 0.05) -> OffPolicy:
         clipped=sum(w > cut for w in raw),
         refusal=_refusal(n, ess, share),
     )
+
+
+def doubly_robust(log: Sequence[Logged], *, alpha: float = 0.05) -> Estimated:
+    """The doubly robust estimate alone; arguments as of `evaluated`, which has to be asked whether it may be believed."""
+    z = NormalDist().inv_cdf(1.0 - alpha / 2.0)
+    return _mean([_doubly(w, one) for w, one in zip(_weights(log), log, strict=True)], _groups(log), z)
+
+
+def _weights(log: Sequence[Logged]) -> Sequence[float]:
+    cut = math.sqrt(len(log))
+    return [min(one.candidate.get(one.chosen, 0.0) / one.propensity, cut) for one in log]
 
 
 def _doubly(weight: float, one: Logged) -> float:

@@ -71,7 +71,10 @@ def test_an_experiment_without_comparisons_says_so(capsys: pytest.CaptureFixture
 def test_what_was_learned_keeps_its_numbers_whole(capsys: pytest.CaptureFixture[str]) -> None:
     name = "openrouter/anthropic/claude-haiku-4-5-20251001-thinking-with-a-suffix"
     model = learning.LearnedModel(model=name, chosen=1_234_567, share=0.5, reward=0.25, cost_usd=0.0123, seconds=12.5)
-    way = learning.OffPolicy(candidate=name, reward=0.25, low=0.2, high=0.3, requests=1_234_567, effective=123_456)
+    way = learning.OffPolicy(
+        candidate=name, requests=1_234_567, effective=123_456, reward=0.35, low=0.3, high=0.4, cost_usd=0.01, seconds=1.5,
+        utility=0.25, utility_low=0.2, utility_high=0.3,
+    )  # fmt: skip
     table = learning.LearnedTable(router_id="r", route_id="t", variant_id="v", rewarded=1_234_567)
     learned._show(learning.Learned(table=table, models=[model], logged_reward=0.25, greedy=way, singles=[way]))
     lines = capsys.readouterr().out.splitlines()
@@ -81,3 +84,4 @@ def test_what_was_learned_keeps_its_numbers_whole(capsys: pytest.CaptureFixture[
     ]
     numbers = ["0.250", "0.200", "…", "0.300", "1,234,567", "123,456"]
     assert [line.split()[-6:] for line in lines if "123,456" in line] == [numbers, numbers]
+    assert [line.split()[-3:] for line in lines if "0.010000" in line] == [["0.350", "0.010000", "1.50"]] * 2

@@ -13,7 +13,7 @@ model only as far as the probabilities have moved, in whatever order the models 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from services.core.routing.draw import uniform
 from services.core.routing.learned.clusters import Weights
@@ -73,20 +73,48 @@ def scored(estimates: Mapping[str, Estimate], objective: str) -> tuple[Scored, .
     Raises:
         KeyError: `objective` is none of `OBJECTIVES`.
     """
-    by_cost, by_time = OBJECTIVES[objective]
-    costs = _relative({m: e.cost for m, e in estimates.items()})
-    times = _relative({m: e.seconds for m, e in estimates.items()})
-    found = [
-        Scored(m, e.reward - by_cost * costs[m] - by_time * times[m], e.reward, by_cost * costs[m], by_time * times[m])
-        for m, e in estimates.items()
-    ]
+    scale = scale_of(estimates.values(), objective)
+    found = [scale.score(m, e.reward, e.cost, e.seconds) for m, e in estimates.items()]
     return tuple(sorted(found, key=lambda one: -one.score))
 
 
-def _relative(values: Mapping[str, float | None]) -> dict[str, float]:
-    known = [value for value in values.values() if value is not None]
-    mean = sum(known) / len(known) if known else 0.0
-    return {name: (1.0 if value is None else value / mean) if mean else 0.0 for name, value in values.items()}
+class Scale(Value, frozen=True):
+    """What costs and times are worth by an objective, in units of reward.
+
+    Attributes:
+        by_cost: Of a cost as large as `cost`, US dollars; 0.0: no cost is known. `by_time` of a time as `seconds`.
+    """
+
+    by_cost: float
+    by_time: float
+    cost: float
+    seconds: float
+
+    def score(self, model: str, reward: float, cost: float | None, seconds: float | None) -> Scored:
+        """What is expected of a model, or what came of it; a cost or time that is not known (None) is as the mean."""
+        lost = self.by_cost * _relative(cost, self.cost)
+        late = self.by_time * _relative(seconds, self.seconds)
+        return Scored(model, reward - lost - late, reward, lost, late)
+
+
+def scale_of(estimates: Iterable[Estimate], objective: str) -> Scale:
+    """The scale of an objective, by what the models are expected to cost and to take.
+
+    Raises:
+        KeyError: `objective` is none of `OBJECTIVES`.
+    """
+    by_cost, by_time = OBJECTIVES[objective]
+    found = list(estimates)
+    return Scale(by_cost, by_time, _mean([e.cost for e in found]), _mean([e.seconds for e in found]))
+
+
+def _mean(values: Sequence[float | None]) -> float:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else 0.0
+
+
+def _relative(value: float | None, mean: float) -> float:
+    return (1.0 if value is None else value / mean) if mean else 0.0
 
 
 def propensities(

@@ -9,7 +9,9 @@ from services.controlplane.learning.verdict import NO_FEEDBACK, verdict_of
 
 
 def way(name: str, low: float, high: float) -> pb.OffPolicy:
-    return pb.OffPolicy(candidate=name, reward=(low + high) / 2, low=low, high=high)
+    return pb.OffPolicy(
+        candidate=name, utility=(low + high) / 2, utility_low=low, utility_high=high, reward=0.9, low=0.9, high=0.9
+    )
 
 
 def report(greedy: pb.OffPolicy, *singles: pb.OffPolicy) -> pb.Learned:
@@ -43,6 +45,16 @@ A, B = way("a", 0.5, 0.6), way("b", 0.1, 0.2)
 )
 def test_a_verdict_compares_choosing_with_the_best_single_model(found: pb.Learned, verdict: str) -> None:
     assert verdict_of(found, explored=True).startswith(verdict)
+
+
+def test_a_verdict_says_what_it_goes_by_if_that_is_not_the_reward_alone() -> None:
+    found = report(way("greedy", 0.7, 0.8), A)
+    found.objective = "quality"
+    assert verdict_of(found, explored=True).endswith("of a alone.")
+    found.objective = "cost"
+    assert verdict_of(found, explored=True).endswith(
+        "of a alone, by the objective cost: reward less what cost and time are worth."
+    )
 
 
 def test_a_deployment_without_feedback_is_told_what_its_reward_is() -> None:

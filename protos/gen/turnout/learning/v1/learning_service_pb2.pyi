@@ -352,6 +352,9 @@ class Learned(_message.Message):
     METRIC_FIELD_NUMBER: _builtins.int
     LOGGED_REWARD_FIELD_NUMBER: _builtins.int
     OTHER_KINDS_FIELD_NUMBER: _builtins.int
+    OBJECTIVE_FIELD_NUMBER: _builtins.int
+    LOGGED_COST_USD_FIELD_NUMBER: _builtins.int
+    LOGGED_SECONDS_FIELD_NUMBER: _builtins.int
     verdict: _builtins.str
     """What to believe."""
     metric: _builtins.str
@@ -360,6 +363,12 @@ class Learned(_message.Message):
     """Mean reward of the decisions, as they were made; unset: none is known."""
     other_kinds: _builtins.int
     """Decisions that are about other kinds of requests, of another release; nothing is learned from them."""
+    objective: _builtins.str
+    """What the variant chooses for: quality, balanced, cost or latency. Verdicts go by it."""
+    logged_cost_usd: _builtins.float
+    """Mean cost of the decisions in US dollars, as they were made; unset: none is known."""
+    logged_seconds: _builtins.float
+    """Mean time to the first content in seconds; unset: none is known."""
     @_builtins.property
     def table(self) -> Global___LearnedTable:
         """The table."""
@@ -387,14 +396,26 @@ class Learned(_message.Message):
         metric: _builtins.str = ...,
         logged_reward: _builtins.float | None = ...,
         other_kinds: _builtins.int = ...,
+        objective: _builtins.str = ...,
+        logged_cost_usd: _builtins.float | None = ...,
+        logged_seconds: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_logged_reward", b"_logged_reward", "greedy", b"greedy", "logged_reward", b"logged_reward", "table", b"table"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_logged_cost_usd", b"_logged_cost_usd", "_logged_reward", b"_logged_reward", "_logged_seconds", b"_logged_seconds", "greedy", b"greedy", "logged_cost_usd", b"logged_cost_usd", "logged_reward", b"logged_reward", "logged_seconds", b"logged_seconds", "table", b"table"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_logged_reward", b"_logged_reward", "greedy", b"greedy", "logged_reward", b"logged_reward", "metric", b"metric", "models", b"models", "other_kinds", b"other_kinds", "singles", b"singles", "table", b"table", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_logged_cost_usd", b"_logged_cost_usd", "_logged_reward", b"_logged_reward", "_logged_seconds", b"_logged_seconds", "greedy", b"greedy", "logged_cost_usd", b"logged_cost_usd", "logged_reward", b"logged_reward", "logged_seconds", b"logged_seconds", "metric", b"metric", "models", b"models", "objective", b"objective", "other_kinds", b"other_kinds", "singles", b"singles", "table", b"table", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__logged_cost_usd: _TypeAlias = _typing.Literal["logged_cost_usd"]  # noqa: Y015
+    _WhichOneofArgType__logged_cost_usd: _TypeAlias = _typing.Literal["_logged_cost_usd", b"_logged_cost_usd"]  # noqa: Y015
     _WhichOneofReturnType__logged_reward: _TypeAlias = _typing.Literal["logged_reward"]  # noqa: Y015
     _WhichOneofArgType__logged_reward: _TypeAlias = _typing.Literal["_logged_reward", b"_logged_reward"]  # noqa: Y015
+    _WhichOneofReturnType__logged_seconds: _TypeAlias = _typing.Literal["logged_seconds"]  # noqa: Y015
+    _WhichOneofArgType__logged_seconds: _TypeAlias = _typing.Literal["_logged_seconds", b"_logged_seconds"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__logged_cost_usd) -> _WhichOneofReturnType__logged_cost_usd | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__logged_reward) -> _WhichOneofReturnType__logged_reward | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__logged_seconds) -> _WhichOneofReturnType__logged_seconds | None: ...
 
 Global___Learned: _TypeAlias = Learned  # noqa: Y015
 
@@ -460,6 +481,11 @@ class OffPolicy(_message.Message):
     LOW_FIELD_NUMBER: _builtins.int
     HIGH_FIELD_NUMBER: _builtins.int
     REFUSAL_FIELD_NUMBER: _builtins.int
+    UTILITY_FIELD_NUMBER: _builtins.int
+    UTILITY_LOW_FIELD_NUMBER: _builtins.int
+    UTILITY_HIGH_FIELD_NUMBER: _builtins.int
+    COST_USD_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
     candidate: _builtins.str
     """"greedy", or the model that is always chosen."""
     requests: _builtins.int
@@ -474,6 +500,16 @@ class OffPolicy(_message.Message):
     """Its upper end."""
     refusal: _builtins.str
     """Why nothing can be said; empty: it can."""
+    utility: _builtins.float
+    """What the objective counts: reward less what cost and time are worth by it, doubly robust; unset: nothing can be said."""
+    utility_low: _builtins.float
+    """Its interval."""
+    utility_high: _builtins.float
+    """Its upper end."""
+    cost_usd: _builtins.float
+    """Mean cost in US dollars, doubly robust; unset: nothing can be said."""
+    seconds: _builtins.float
+    """Mean time to the first content in seconds, doubly robust; unset: nothing can be said."""
     def __init__(
         self,
         *,
@@ -484,22 +520,47 @@ class OffPolicy(_message.Message):
         low: _builtins.float | None = ...,
         high: _builtins.float | None = ...,
         refusal: _builtins.str = ...,
+        utility: _builtins.float | None = ...,
+        utility_low: _builtins.float | None = ...,
+        utility_high: _builtins.float | None = ...,
+        cost_usd: _builtins.float | None = ...,
+        seconds: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_high", b"_high", "_low", b"_low", "_reward", b"_reward", "high", b"high", "low", b"low", "reward", b"reward"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "_high", b"_high", "_low", b"_low", "_reward", b"_reward", "_seconds", b"_seconds", "_utility", b"_utility", "_utility_high", b"_utility_high", "_utility_low", b"_utility_low", "cost_usd", b"cost_usd", "high", b"high", "low", b"low", "reward", b"reward", "seconds", b"seconds", "utility", b"utility", "utility_high", b"utility_high", "utility_low", b"utility_low"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_high", b"_high", "_low", b"_low", "_reward", b"_reward", "candidate", b"candidate", "effective", b"effective", "high", b"high", "low", b"low", "refusal", b"refusal", "requests", b"requests", "reward", b"reward"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "_high", b"_high", "_low", b"_low", "_reward", b"_reward", "_seconds", b"_seconds", "_utility", b"_utility", "_utility_high", b"_utility_high", "_utility_low", b"_utility_low", "candidate", b"candidate", "cost_usd", b"cost_usd", "effective", b"effective", "high", b"high", "low", b"low", "refusal", b"refusal", "requests", b"requests", "reward", b"reward", "seconds", b"seconds", "utility", b"utility", "utility_high", b"utility_high", "utility_low", b"utility_low"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cost_usd: _TypeAlias = _typing.Literal["cost_usd"]  # noqa: Y015
+    _WhichOneofArgType__cost_usd: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd"]  # noqa: Y015
     _WhichOneofReturnType__high: _TypeAlias = _typing.Literal["high"]  # noqa: Y015
     _WhichOneofArgType__high: _TypeAlias = _typing.Literal["_high", b"_high"]  # noqa: Y015
     _WhichOneofReturnType__low: _TypeAlias = _typing.Literal["low"]  # noqa: Y015
     _WhichOneofArgType__low: _TypeAlias = _typing.Literal["_low", b"_low"]  # noqa: Y015
     _WhichOneofReturnType__reward: _TypeAlias = _typing.Literal["reward"]  # noqa: Y015
     _WhichOneofArgType__reward: _TypeAlias = _typing.Literal["_reward", b"_reward"]  # noqa: Y015
+    _WhichOneofReturnType__seconds: _TypeAlias = _typing.Literal["seconds"]  # noqa: Y015
+    _WhichOneofArgType__seconds: _TypeAlias = _typing.Literal["_seconds", b"_seconds"]  # noqa: Y015
+    _WhichOneofReturnType__utility: _TypeAlias = _typing.Literal["utility"]  # noqa: Y015
+    _WhichOneofArgType__utility: _TypeAlias = _typing.Literal["_utility", b"_utility"]  # noqa: Y015
+    _WhichOneofReturnType__utility_high: _TypeAlias = _typing.Literal["utility_high"]  # noqa: Y015
+    _WhichOneofArgType__utility_high: _TypeAlias = _typing.Literal["_utility_high", b"_utility_high"]  # noqa: Y015
+    _WhichOneofReturnType__utility_low: _TypeAlias = _typing.Literal["utility_low"]  # noqa: Y015
+    _WhichOneofArgType__utility_low: _TypeAlias = _typing.Literal["_utility_low", b"_utility_low"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cost_usd) -> _WhichOneofReturnType__cost_usd | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__high) -> _WhichOneofReturnType__high | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__low) -> _WhichOneofReturnType__low | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__reward) -> _WhichOneofReturnType__reward | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seconds) -> _WhichOneofReturnType__seconds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__utility) -> _WhichOneofReturnType__utility | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__utility_high) -> _WhichOneofReturnType__utility_high | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__utility_low) -> _WhichOneofReturnType__utility_low | None: ...
 
 Global___OffPolicy: _TypeAlias = OffPolicy  # noqa: Y015
