@@ -38,6 +38,9 @@ def _show_choice(answer: SimulateResponse) -> None:
     if answer.HasField("slot"):
         unit = f"of this {answer.unit.removeprefix('metadata.')}" if answer.unit else "drawn"
         out.print(f"  slot       {answer.slot:,} of 10,000, {escape(unit)}")
+    if answer.HasField("learned_table"):
+        by = f"by table {answer.learned_table}" if answer.learned_table else "by priors, without a table"
+        out.print(f"  learned    {escape(by)}")
     if answer.unit:
         out.print(f"  experiment {'in it' if answer.exposed else 'not in it'}")
 

@@ -106,7 +106,6 @@ class ControlPlane:
         self.nodes = Nodes(store, replica, clock)
         authoriser = Authoriser(self.board, hash_key(settings.admin_key) if settings.admin_key else "")
         admin = PolicyAdmin(store, CelCompiler(), ShippedCatalogue())
-        self._policy = PolicyServicer(admin, authoriser, self.board, self.nodes, clock)
         lifecycle = PolicyLifecycle(admin, store)
         self.evidence = EvidenceStore(settings.data_dir / "evidence.sqlite" if settings.data_dir is not None else None)
         address = settings.advertise or settings.listen
@@ -120,6 +119,7 @@ class ControlPlane:
             registry=registry or CollectorRegistry(),
             settings=LearningSettings(address, settings.data_dir, settings.learn_seconds),
         )
+        self._policy = PolicyServicer(admin, authoriser, self.board, self.nodes, clock, tables=self.learning.tables)
         copied = {"evidence": self.evidence, "decisions": self.learning.store}
         self._copies = Copies(copied, self.leader, clock)
         self._copier = Copier(copied, self.leader, address, clock)

@@ -9,6 +9,7 @@ from turnout.policy.v1.policy_pb2 import Resource
 from services.controlplane.auth import ADMIN, READ, Authoriser
 from services.controlplane.board import Board
 from services.controlplane.handlers import Context, applied_message, authorised, note_of
+from services.controlplane.learning.tables import Tables
 from services.controlplane.nodes import Nodes
 from services.controlplane.policy import Note, PolicyAdmin, Write
 from services.controlplane.simulate import simulate
@@ -21,12 +22,22 @@ from services.wire.policy import problem_message, to_document, to_key, to_resour
 class PolicyServicer(policy_service_pb2_grpc.PolicyServiceServicer):
     """The service."""
 
-    def __init__(self, admin: PolicyAdmin, authoriser: Authoriser, board: Board, nodes: Nodes, clock: Clock) -> None:
+    def __init__(
+        self,
+        admin: PolicyAdmin,
+        authoriser: Authoriser,
+        board: Board,
+        nodes: Nodes,
+        clock: Clock,
+        *,
+        tables: Tables,
+    ) -> None:
         self.authoriser = authoriser
         self._admin = admin
         self._board = board
         self._nodes = nodes
         self._clock = clock
+        self._tables = tables
 
     @authorised(READ)
     async def GetResource(self, request: pb.GetResourceRequest, context: Context) -> Resource:
@@ -81,7 +92,7 @@ class PolicyServicer(policy_service_pb2_grpc.PolicyServiceServicer):
     async def Simulate(self, request: pb.SimulateRequest, context: Context) -> pb.SimulateResponse:
         writes = [to_write(r) for r in request.overlay]
         snapshot = await self._admin.tried(writes, [to_key(n) for n in request.delete])
-        return simulate(snapshot, request)
+        return simulate(snapshot, request, self._tables.current)
 
     @authorised(READ)
     async def ListNodes(self, request: pb.ListNodesRequest, context: Context) -> pb.ListNodesResponse:

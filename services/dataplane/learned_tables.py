@@ -16,7 +16,7 @@ from turnout.learning.v1 import learning_service_pb2 as pb
 from services.core.routing.learned.clusters import Kinds
 from services.core.routing.learning import NO_TABLES, Tabled, Tables, VariantKey
 from services.dataplane.checked_file import CheckedFile
-from services.wire.learning import to_table
+from services.wire.learning import to_tabled
 
 log = logging.getLogger(__name__)
 
@@ -53,16 +53,15 @@ class TableHolder:
         return pb.StreamTablesResponse(full=True, tables=self._messages.values())
 
     def _tabled(self, message: pb.LearnedTable) -> Tabled:
-        table = to_table(message, self.kinds)
+        tabled = to_tabled(message, self.kinds)
         name = "/".join(_key(message))
-        if table is None:
+        if tabled.table is None:
             log.warning(
                 "the table of %s is about kinds of requests %s, not %s", name, message.kinds, self.kinds.version
             )
         else:
             log.info("table %s of %s is in force, of %d decisions", message.version, name, message.decisions)
-        learned_at = message.learned_at.seconds + message.learned_at.nanos / 1e9
-        return Tabled(message.version, message.kinds, table, message.decisions, learned_at)
+        return tabled
 
 
 def _key(message: pb.LearnedTable) -> VariantKey:

@@ -10,6 +10,7 @@ from turnout.learning.v1 import learning_service_pb2 as pb
 from services.core.routing.learned.clusters import Kinds
 from services.core.routing.learned.decision import Decision
 from services.core.routing.learned.table import Cell, Table
+from services.core.routing.learning import Tabled
 from services.core.routing.plan import LearnedChoice
 from services.wire.records import unit_hash
 
@@ -54,6 +55,12 @@ def to_table(message: pb.LearnedTable, kinds: Kinds) -> Table | None:
             return None
         table.cells[found.model, found.segment] = [Cell(*numbers) for numbers in zip(*lists, strict=True)]
     return table
+
+
+def to_tabled(message: pb.LearnedTable, kinds: Kinds) -> Tabled:
+    """The table of a message as decisions read it."""
+    learned_at = message.learned_at.seconds + message.learned_at.nanos / 1e9
+    return Tabled(message.version, message.kinds, to_table(message, kinds), message.decisions, learned_at)
 
 
 def decision_message(found: LearnedChoice) -> pb.LearnedDecision:

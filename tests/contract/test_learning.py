@@ -14,6 +14,8 @@ from turnout.experiment.v1 import experiment_service_pb2 as experiment
 from turnout.experiment.v1.experiment_service_pb2_grpc import ExperimentServiceStub
 from turnout.learning.v1 import learning_service_pb2 as pb
 from turnout.learning.v1.learning_service_pb2_grpc import LearningServiceStub
+from turnout.policy.v1.policy_service_pb2 import SimulateRequest
+from turnout.policy.v1.policy_service_pb2_grpc import PolicyServiceStub
 
 from services.controlplane.app import ControlPlane, ControlPlaneSettings
 from services.controlplane.evidence.leader import CLAIM
@@ -208,6 +210,16 @@ async def test_replicas_that_do_not_learn_hand_outcomes_tables_and_questions_on(
     assert [m.model for m in (await second.learned()).models] == [m.model for m in (await first.learned()).models]
     listed = await second.call(LearningServiceStub, "ListLearned", pb.ListLearnedRequest())
     assert [(t.variant_id, t.decisions, len(t.cells)) for t in listed.tables] == [("v", 1, 0)]
+
+
+async def test_every_replica_simulates_by_the_table_that_it_has(suite: Suite) -> None:
+    first, second = await suite.replica(), await suite.replica()
+    worker = await suite.worker(second)
+    await first.report(recent(1))
+    await until(lambda: worker.decisions() == 1)
+    body = b'{"model": "inworld/r", "messages": [{"role": "user", "content": "Write a poem about the sea."}]}'
+    found = [await r.call(PolicyServiceStub, "Simulate", SimulateRequest(body=body)) for r in (first, second)]
+    assert [one.learned_table for one in found] == [worker.heard[-1].tables[0].version] * 2
 
 
 async def test_when_the_one_that_learns_dies_workers_keep_their_tables_and_another_goes_on(suite: Suite) -> None:

@@ -514,6 +514,7 @@ class SimulateResponse(_message.Message):
     WARNINGS_FIELD_NUMBER: _builtins.int
     AUTOMATIC_FIELD_NUMBER: _builtins.int
     UNKNOWN_FIELD_NUMBER: _builtins.int
+    LEARNED_TABLE_FIELD_NUMBER: _builtins.int
     router_id: _builtins.str
     """The router that decided; empty for a direct model."""
     route_id: _builtins.str
@@ -534,6 +535,10 @@ class SimulateResponse(_message.Message):
     """The unit is in the route's experiment: neither held out nor outside its layer."""
     automatic: _builtins.bool
     """The models were chosen, and not named by anybody."""
+    learned_table: _builtins.str
+    """Version of the table that the model was chosen by, of those that this replica of the control plane holds; empty: it
+    has none that fits, so priors decided; unset: nothing was chosen by what was learned.
+    """
     @_builtins.property
     def candidates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Models in the order in which they would be tried."""
@@ -577,13 +582,19 @@ class SimulateResponse(_message.Message):
         warnings: _abc.Iterable[_builtins.str] | None = ...,
         automatic: _builtins.bool = ...,
         unknown: _abc.Iterable[_builtins.str] | None = ...,
+        learned_table: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_slot", b"_slot", "slot", b"slot"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_learned_table", b"_learned_table", "_slot", b"_slot", "learned_table", b"learned_table", "slot", b"slot"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_slot", b"_slot", "automatic", b"automatic", "candidates", b"candidates", "condition", b"condition", "exposed", b"exposed", "no_route", b"no_route", "policy_version", b"policy_version", "reasons", b"reasons", "route_id", b"route_id", "router_id", b"router_id", "scores", b"scores", "skipped", b"skipped", "slot", b"slot", "unit", b"unit", "unknown", b"unknown", "variant_id", b"variant_id", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_learned_table", b"_learned_table", "_slot", b"_slot", "automatic", b"automatic", "candidates", b"candidates", "condition", b"condition", "exposed", b"exposed", "learned_table", b"learned_table", "no_route", b"no_route", "policy_version", b"policy_version", "reasons", b"reasons", "route_id", b"route_id", "router_id", b"router_id", "scores", b"scores", "skipped", b"skipped", "slot", b"slot", "unit", b"unit", "unknown", b"unknown", "variant_id", b"variant_id", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__learned_table: _TypeAlias = _typing.Literal["learned_table"]  # noqa: Y015
+    _WhichOneofArgType__learned_table: _TypeAlias = _typing.Literal["_learned_table", b"_learned_table"]  # noqa: Y015
     _WhichOneofReturnType__slot: _TypeAlias = _typing.Literal["slot"]  # noqa: Y015
     _WhichOneofArgType__slot: _TypeAlias = _typing.Literal["_slot", b"_slot"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__learned_table) -> _WhichOneofReturnType__learned_table | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__slot) -> _WhichOneofReturnType__slot | None: ...
 
 Global___SimulateResponse: _TypeAlias = SimulateResponse  # noqa: Y015
