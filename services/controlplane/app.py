@@ -25,7 +25,7 @@ from turnout.policy.v1 import (
 from services.controlplane.auth import Authoriser
 from services.controlplane.board import Board
 from services.controlplane.discovery_service import DiscoveryServicer
-from services.controlplane.evidence.copying import Copier, Copies
+from services.controlplane.evidence.copying import Copier, Copies, Files
 from services.controlplane.evidence.experiments import RAMP_SECONDS, AutoRamps, Experiments
 from services.controlplane.evidence.leader import Leader
 from services.controlplane.evidence.service import ExperimentServicer
@@ -121,6 +121,8 @@ class ControlPlane:
         )
         self._policy = PolicyServicer(admin, authoriser, self.board, self.nodes, clock, tables=self.learning.tables)
         copied = {"evidence": self.evidence, "decisions": self.learning.store}
+        if any(file.lacks for file in copied.values()):
+            self.leader.await_copy(lambda: _complete(copied))
         self._copies = Copies(copied, self.leader, clock)
         self._copier = Copier(copied, self.leader, address, clock)
         experiments = Experiments(admin, lifecycle, self.board, self.evidence)
@@ -188,6 +190,11 @@ class ControlPlane:
         await self.board.ready.wait()
         await server.set_serving(serving=True)
         log.info("serving policy at revision %d", self.board.current.revision)
+
+
+def _complete(files: Files) -> None:
+    for file in files.values():
+        file.complete()
 
 
 async def serve(settings: ControlPlaneSettings, stop: Stop) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -104,3 +105,47 @@ async def test_who_does_not_collect_sends_what_it_has_and_ends(store: PolicyStor
         call = stub.CopyEvidence(pb.CopyEvidenceRequest(replica="x"))
         assert [message async for message in call] == []
         assert await call.code() is grpc.StatusCode.OK
+
+
+def damage(folder: Path) -> None:
+    """What a disk does: the files are there, and are no databases."""
+    for name in ("evidence", "decisions"):
+        for file in folder.glob(f"{name}.sqlite-*"):
+            file.unlink()
+        (folder / f"{name}.sqlite").write_bytes(b"this is no database" * 1_000)
+
+
+@pytest.mark.parametrize("store", ["memory"], indirect=True)
+async def test_a_collector_whose_files_broke_does_not_collect_before_it_has_anothers_copy(
+    store: PolicyStore, tmp_path: Path
+) -> None:
+    ports = [free_port() for _ in range(2)]
+    address, folder = f"127.0.0.1:{ports[0]}", tmp_path / "a"
+    async with plane(store, ports[1], "b") as second:
+        async with plane(store, ports[0], "a", folder=folder) as first:
+            await second.leader.release()
+            await first.leader.claim()
+            await second.leader.claim()
+            assert first.leader.is_mine
+            async with stub_of(ports[0]) as stub:
+                await stub.ReportOutcomes(outcomes(0, 1_500))
+            await eventually(lambda: ids(second) == names(1_500))
+        damage(folder)
+        # As if it had been killed: its claim is still there when it comes back under its address.
+        await store.release("evidence", f"127.0.0.1:{ports[1]}")
+        await store.claim("evidence", address, 10)
+        async with plane(store, ports[0], "a", folder=folder) as again:
+            await eventually(lambda: again.leader.awaits_copy and again.leader.holder != address)
+            assert ids(again) == set()
+            await again.leader.claim()
+            assert not again.leader.is_mine
+            await second.leader.claim()
+            assert second.leader.is_mine
+            await again.leader.claim()
+            await eventually(lambda: not again.leader.awaits_copy)
+            assert ids(again) == names(1_500)
+            assert not again.evidence.lacks
+            await second.leader.release()
+            await again.leader.claim()
+            assert again.leader.is_mine
+    assert sorted(f.name for f in folder.glob("*.broken")) == ["decisions.sqlite.broken", "evidence.sqlite.broken"]

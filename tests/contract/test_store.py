@@ -121,6 +121,9 @@ async def test_a_claim_has_one_holder_until_it_is_given_up(store: PolicyStore) -
     await store.release("x", "a")
     assert await store.claim("x", "b", 10) == "b"
     assert await store.claim("x", "a", 10) == "b"
+    assert (await store.claimed("x"), await store.claimed("y")) == ("b", "")
+    await store.release("x", "b")
+    assert await store.claimed("x") == ""
 
 
 async def test_statuses_are_kept(store: PolicyStore) -> None:

@@ -27,9 +27,13 @@ ADMIN_KEY = "to-admin"
 
 
 @asynccontextmanager
-async def plane(store: PolicyStore, port: int, replica: str = "a", grace: float = 0.1) -> AsyncIterator[ControlPlane]:
+async def plane(
+    store: PolicyStore, port: int, replica: str = "a", grace: float = 0.1, folder: Path | None = None
+) -> AsyncIterator[ControlPlane]:
     address = f"127.0.0.1:{port}"
-    settings = ControlPlaneSettings(EtcdOptions(()), address, admin_key=ADMIN_KEY, grace=grace, replica=replica)
+    settings = ControlPlaneSettings(
+        EtcdOptions(()), address, admin_key=ADMIN_KEY, grace=grace, replica=replica, data_dir=folder
+    )
     background = Background(Stop())
     found = ControlPlane(store, settings, SystemClock())
     server = await found.start(background)

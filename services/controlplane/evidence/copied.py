@@ -28,6 +28,8 @@ CREATE TABLE IF NOT EXISTS evidence (id TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS copied (evidence TEXT, name TEXT, seq INTEGER NOT NULL, PRIMARY KEY (evidence, name));
 """
 
+_LACKS = 1
+"""`user_version` of a file that took the place of a broken one, until it has what that one had."""
 _REMEMBERED = 64
 """Tables of other replicas whose end is told: replicas come and go."""
 
@@ -61,6 +63,16 @@ class CopiedTables:
             """Which evidence this is; another one at each replica."""
             if not found:
                 self.db.execute("INSERT INTO evidence VALUES (?)", (self.evidence_id,))
+
+    @property
+    def lacks(self) -> bool:
+        """Whether it took the place of a broken file, and nothing says yet that it has what that one had."""
+        return bool(self.rows("PRAGMA user_version")[0][0] == _LACKS)
+
+    def complete(self) -> None:
+        """Note that it lacks nothing any more that could still be had."""
+        with self.lock:
+            self.db.execute("PRAGMA user_version = 0")
 
     def _columns_of(self, table: str) -> list[str]:
         return [name for _, name, *_ in self.db.execute(f"PRAGMA table_info({table})") if name != "seq"]
@@ -125,8 +137,10 @@ def _opened(path: Path | None, schema: str) -> sqlite3.Connection:
             raise
         aside = path.with_name(f"{path.name}.broken")
         path.replace(aside)
-        log.error("%s is broken (%s) and was moved to %s: it begins anew", path, error, aside.name)
-        return _connected(path, schema)
+        log.error("%s is broken (%s) and was moved to %s: an empty one takes its place", path, error, aside.name)
+        connection = _connected(path, schema)
+        connection.execute(f"PRAGMA user_version = {_LACKS}")
+        return connection
 
 
 def _connected(path: Path | str, schema: str) -> sqlite3.Connection:

@@ -46,7 +46,7 @@ class Copies:
 
     async def since(self, request: pb.CopyEvidenceRequest) -> AsyncIterator[pb.CopyEvidenceResponse]:
         """What a copy lacks, then what is added; ends when this replica stops, or collects no more, with all that it has."""
-        seen = dict(request.after)
+        seen, tell = dict(request.after), request.tell_whole
         while True:
             is_last = self._stopping.is_set() or not self._leader.is_mine
             # Calls that still run when it is about to stop have ended after this.
@@ -54,6 +54,9 @@ class Copies:
             for name, file in self._files.items():
                 async for rows in _lacking(name, file, seen):
                     yield rows
+            if tell:
+                tell = False
+                yield pb.CopyEvidenceResponse(whole=True)
             if is_last:
                 return
 
@@ -107,10 +110,13 @@ class Copier:
         after: dict[str, int] = {}
         for file in self._files.values():
             after |= await asyncio.to_thread(file.copied)
-        request = pb.CopyEvidenceRequest(replica=self._address, after=after)
+        request = pb.CopyEvidenceRequest(replica=self._address, after=after, tell_whole=self._leader.awaits_copy)
         self._call = call = ExperimentServiceStub(channel).CopyEvidence(request)
         try:
             async for message in call:
+                if message.whole:
+                    await self._leader.has_copy()
+                    continue
                 rows = Rows(message.table, list(message.columns), msgspec.msgpack.decode(message.rows), message.last)
                 if message.file in self._files:
                     await asyncio.to_thread(self._files[message.file].take, message.evidence_id, rows)

@@ -2,13 +2,15 @@
 
 The others hand on what they are sent, and copy the evidence (`copying.py`). A replica that cannot renew its claim lets go
 when the lease must have ended by its own clock, so that no two collect at once. When the one that collects dies, another
-takes over within a lease, with its copy.
+takes over within a lease, with its copy. One whose own files were broken lets the others collect until it has copied them:
+else it would begin anew although they have everything.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from functools import wraps
 from typing import Any, Protocol
 
@@ -28,6 +30,8 @@ CLAIM = "evidence"
 LEASE_SECONDS = 10
 CLAIM_SECONDS = 3.0
 CALL_SECONDS = 10.0
+YIELD_SECONDS = 15.0
+"""How long a replica without its evidence waits for another one to collect: they claim every few seconds, if there are any."""
 
 
 class Leader:
@@ -46,6 +50,8 @@ class Leader:
         self._changed = asyncio.Event()
         self._channel: grpc.aio.Channel | None = None
         self._channel_to = ""
+        self._done: Callable[[], None] | None = None
+        self._waits_until = 0.0
 
     @property
     def is_mine(self) -> bool:
@@ -63,6 +69,26 @@ class Leader:
             await self._changed.wait()
         return self.holder
 
+    def await_copy(self, done: Callable[[], None]) -> None:
+        """Leave the claim to others until `has_copy`, or until none has wanted it for `YIELD_SECONDS`.
+
+        Args:
+            done: Called then, in a thread.
+        """
+        self._done, self._waits_until = done, self._clock.monotonic() + YIELD_SECONDS
+
+    @property
+    def awaits_copy(self) -> bool:
+        """Whether this replica collects nothing because its own files were broken."""
+        return self._done is not None
+
+    async def has_copy(self) -> None:
+        """This replica has what the one that collects has, and may collect itself."""
+        done, self._done = self._done, None
+        if done is not None:
+            await asyncio.to_thread(done)
+            log.info("this replica has a copy of the evidence in place of its broken files")
+
     async def run(self) -> None:
         """Claim, and claim again before the lease ends."""
         while True:
@@ -71,6 +97,8 @@ class Leader:
 
     async def claim(self) -> None:
         """Claim once; who holds it is known afterwards, as far as the store answers."""
+        if self._done is not None and await self._leaves_it(self._done):
+            return
         before, was_mine = self.holder, self.is_mine
         # The lease begins when the store grants it, which is not before it was asked.
         asked = self._clock.monotonic()
@@ -88,6 +116,28 @@ class Leader:
             self._wake()
         if self.is_mine != was_mine:
             log.info("evidence is collected by %s", "this replica" if self.is_mine else self.holder)
+
+    async def _leaves_it(self, done: Callable[[], None]) -> bool:
+        """Whether the claim is left to others; what this replica claimed before it lost its files is given up."""
+        now, before = self._clock.monotonic(), self.holder
+        try:
+            await self._store.release(CLAIM, self._address)
+            holder = await self._store.claimed(CLAIM)
+        except StoreUnavailable as error:
+            log.debug("nobody can claim the evidence: %s", error.message)
+            self._waits_until = now + YIELD_SECONDS
+            return True
+        if holder:
+            self._waits_until = now + YIELD_SECONDS
+        elif now >= self._waits_until:
+            log.error("no other replica has collected evidence for %.0f seconds: this one begins anew", YIELD_SECONDS)
+            self._done = None
+            await asyncio.to_thread(done)
+            return False
+        self._holder = holder
+        if self.holder != before:
+            self._wake()
+        return True
 
     def _wake(self) -> None:
         """Wake those who wait for another replica to collect."""

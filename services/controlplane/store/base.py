@@ -213,6 +213,13 @@ class PolicyStore(Protocol):
             StoreUnavailable: No answer; who holds it is not known.
         """
 
+    async def claimed(self, name: str) -> str:
+        """The value of who holds a claim, "": nobody.
+
+        Raises:
+            StoreUnavailable: No answer.
+        """
+
     async def release(self, name: str, value: str) -> None:
         """Give a claim up, if `value` holds it."""
 

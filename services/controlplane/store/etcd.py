@@ -225,6 +225,11 @@ class EtcdStore:
                 return str(found[0].value.decode("utf-8", "replace"))
         return ""  # our claim ended between the two questions
 
+    async def claimed(self, name: str) -> str:
+        request = rpc.RangeRequest(key=f"{self._prefix}claims/{name}".encode())
+        answer = await self._call(lambda member: member.kv.Range, request)
+        return str(answer.kvs[0].value.decode("utf-8", "replace")) if answer.kvs else ""
+
     async def release(self, name: str, value: str) -> None:
         key = f"{self._prefix}claims/{name}".encode()
         await self._call(_txn, rpc.TxnRequest(compare=[equals(key, value.encode())], success=[delete(key)]))

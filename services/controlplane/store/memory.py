@@ -148,6 +148,10 @@ class MemoryStore:
         del ttl
         return self._claims.setdefault(name, value)
 
+    async def claimed(self, name: str) -> str:
+        self._check()
+        return self._claims.get(name, "")
+
     async def release(self, name: str, value: str) -> None:
         self._check()
         if self._claims.get(name) == value:

@@ -73,6 +73,27 @@ def test_what_another_release_has_more_is_left_out() -> None:
     assert content(to)["requests"] == content(source)["requests"]
 
 
+def test_a_file_that_took_the_place_of_a_broken_one_lacks_what_that_one_had_until_somebody_says_otherwise(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "evidence.sqlite"
+    fresh = EvidenceStore(path)
+    assert not fresh.lacks
+    fresh.close()
+    path.write_bytes(b"this is no database" * 100)
+    for _ in range(2):
+        found = EvidenceStore(path)
+        assert found.lacks, "also after another restart"
+        found.close()
+    found = EvidenceStore(path)
+    found.complete()
+    assert not found.lacks
+    found.close()
+    again = EvidenceStore(path)
+    assert not again.lacks
+    assert (tmp_path / "evidence.sqlite.broken").read_bytes().startswith(b"this is no database")
+
+
 OLD = "CREATE TABLE IF NOT EXISTS things (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, size REAL{more});"
 NEW = OLD.format(more=", mood TEXT, count INTEGER NOT NULL DEFAULT 7, word TEXT DEFAULT 'it''s'")
 NEW += "CREATE INDEX IF NOT EXISTS things_by_mood ON things (mood);"

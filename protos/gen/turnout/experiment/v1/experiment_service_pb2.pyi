@@ -48,8 +48,11 @@ class CopyEvidenceRequest(_message.Message):
 
     REPLICA_FIELD_NUMBER: _builtins.int
     AFTER_FIELD_NUMBER: _builtins.int
+    TELL_WHOLE_FIELD_NUMBER: _builtins.int
     replica: _builtins.str
     """Address of the replica that copies."""
+    tell_whole: _builtins.bool
+    """True: the copy wants to be told when it has everything."""
     @_builtins.property
     def after(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Number of the last row that was copied, by "EVIDENCE/TABLE"; of an evidence that is not named, everything is sent."""
@@ -59,10 +62,11 @@ class CopyEvidenceRequest(_message.Message):
         *,
         replica: _builtins.str = ...,
         after: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        tell_whole: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "replica", b"replica"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "replica", b"replica", "tell_whole", b"tell_whole"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -80,6 +84,7 @@ class CopyEvidenceResponse(_message.Message):
     ROWS_FIELD_NUMBER: _builtins.int
     LAST_FIELD_NUMBER: _builtins.int
     FILE_FIELD_NUMBER: _builtins.int
+    WHOLE_FIELD_NUMBER: _builtins.int
     evidence_id: _builtins.str
     """Which evidence it is; each replica has its own."""
     table: _builtins.str
@@ -90,6 +95,8 @@ class CopyEvidenceResponse(_message.Message):
     """Number of the last one of them."""
     file: _builtins.str
     """What the table belongs to: "evidence" or "decisions"."""
+    whole: _builtins.bool
+    """True, with nothing else: all that there was has been sent. Once, if it is asked for."""
     @_builtins.property
     def columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the columns of `rows`."""
@@ -103,10 +110,11 @@ class CopyEvidenceResponse(_message.Message):
         rows: _builtins.bytes = ...,
         last: _builtins.int = ...,
         file: _builtins.str = ...,
+        whole: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "evidence_id", b"evidence_id", "file", b"file", "last", b"last", "rows", b"rows", "table", b"table"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "evidence_id", b"evidence_id", "file", b"file", "last", b"last", "rows", b"rows", "table", b"table", "whole", b"whole"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
