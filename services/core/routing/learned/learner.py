@@ -7,8 +7,9 @@ from math import exp, log
 
 from services.core.routing.learned.changes import ALL, Changes, changes
 from services.core.routing.learned.clusters import Clusters
+from services.core.routing.learned.credit import Told, credited, pooled
 from services.core.routing.learned.decision import Decision
-from services.core.routing.learned.table import DISCOUNT, EVERYBODY, Cell, Table
+from services.core.routing.learned.table import DISCOUNT, EVERYBODY, PRIOR, SHRINK, Cell, Table
 
 
 def learned_table(
@@ -54,6 +55,7 @@ class _Fading:
         self._count = count
         self._fade = log(discount)
         self._ages: dict[str, tuple[list[float], list[float]]] = {}
+        self._told: dict[tuple[str, str], list[Told]] = {}
 
     def add(self, decisions: Sequence[Decision], rewards: Sequence[float | None], changed: Changes) -> None:
         place = sum(reward is not None for reward in rewards)
@@ -62,18 +64,47 @@ class _Fading:
             if one.served:
                 for home in {EVERYBODY, one.segment}:
                     self._one(one, home, reward, place, changed)
+        # Everybody first: what a segment is told is compared with it.
+        for (model, home), told in sorted(self._told.items(), key=lambda pair: pair[0][1] != EVERYBODY):
+            self._credit(model, home, told, changed)
 
     def _one(self, one: Decision, home: str, reward: float | None, place: int, changed: Changes) -> None:
         rewards, requests = self._ages.setdefault(home, ([0.0] * self._count, [0.0] * self._count))
         cells = self._cells(one.served, home)
-        since = changed.get((one.served, ALL), 0)
+        parts = []
         for kind, weight in one.phi.items():
             cells[kind].add(weight * exp(self._fade * requests[kind]), None, one.cost, one.seconds)
             requests[kind] += weight
             if reward is not None:
-                if place >= since and place >= changed.get((one.served, kind), 0):
-                    cells[kind].add(weight * exp(self._fade * rewards[kind]), reward, None, None)
+                # What a kind was before it changed is another one: it takes its part of the reward, and is forgotten.
+                before = place < changed.get((one.served, kind), 0)
+                number = kind + self._count if before else kind
+                parts.append((number, weight, weight * exp(self._fade * rewards[kind])))
                 rewards[kind] += weight
+        if reward is not None and place >= changed.get((one.served, ALL), 0):
+            self._told.setdefault((one.served, home), []).append((reward, parts))
+
+    def _credit(self, model: str, home: str, rewards: Sequence[Told], changed: Changes) -> None:
+        """Fill the rewards of a model's cells; numbers from `now` on are kinds before they changed."""
+        now = self._count
+        counts = [0.0] * (2 * now)
+        for _, parts in rewards:
+            for kind, _, weight in parts:
+                counts[kind] += weight
+        cells = self._cells(model, home)
+        above = [self._table.estimate({kind: 1.0}, model).reward for kind in range(self._count)] if home else None
+        prior = self._table.priors.get(model, PRIOR)
+
+        def expected(sums: Sequence[float]) -> Sequence[float]:
+            mean = (sum(sums[:now]) + SHRINK * prior) / (sum(counts[:now]) + SHRINK)
+            means = above * 2 if above is not None else [mean] * len(sums)
+            return [(s + SHRINK * m) / (n + SHRINK) for s, m, n in zip(sums, means, counts, strict=True)]
+
+        sums = credited(rewards, 2 * now, expected)[:now]
+        if home == EVERYBODY:
+            sums = pooled(sums, counts[:now], {kind for name, kind in changed if name == model})
+        for kind, cell in enumerate(cells):
+            cell.rewarded, cell.reward = counts[kind], sums[kind]
 
     def _cells(self, model: str, home: str) -> list[Cell]:
         key = (model, home)

@@ -119,6 +119,8 @@ class Table(Tally):
         mean = (sum(cell.reward for cell in everybody) + SHRINK * prior) / (n + SHRINK)
         own = self.cells.get((model, segment)) if segment else None
         reward = sum(a * _reward(everybody[c], own[c] if own is not None else None, mean) for c, a in phi.items())
+        # What is left of a reward when other kinds are accounted for may lie outside.
+        reward = min(1.0, max(0.0, reward))
         return Estimate(reward, _mean(everybody, phi, "cost", "priced"), _mean(everybody, phi, "seconds", "timed"))
 
     def seen(self, phi: Weights, models: Sequence[str]) -> float:

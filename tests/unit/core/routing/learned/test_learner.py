@@ -64,7 +64,9 @@ def test_the_table_is_that_of_one_observation_after_the_other(rows: list[tuple[s
     assert found.cells.keys() == slow.cells.keys()
     for key, cells in found.cells.items():
         for cell, other in zip(cells, slow.cells[key], strict=True):
-            assert (cell.rewarded, cell.reward) == pytest.approx((other.rewarded, other.reward))
+            assert cell.rewarded == pytest.approx(other.rewarded)
+            # Everybody's are held together as far as they differ by chance; see `pooled`.
+            assert not key[1] or cell.reward == pytest.approx(other.reward)
             assert (cell.priced, cell.seconds) == pytest.approx((other.priced, other.seconds))
 
 
