@@ -12,6 +12,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from services.controlplane.app import ControlPlane, ControlPlaneSettings
+from services.controlplane.learning.variants import VariantName
 from services.controlplane.store.etcd import EtcdOptions
 from services.controlplane.store.memory import MemoryStore
 from services.core.discovery.publisher_session import PublisherSession
@@ -58,6 +59,34 @@ class Suite:
                 raise TimeoutError(f"the worker does not serve by {version}")
         finally:
             nodes.seen = seen  # type: ignore[method-assign]
+
+    def await_shown(self, revision: int) -> None:
+        """Wait until the control plane shows the policy of a revision.
+
+        Raises:
+            TimeoutError: It does not within ten seconds.
+        """
+        board = self.plane.board
+
+        async def shown() -> None:
+            while (seen := board.current).revision < revision:
+                await board.other_than(seen)
+
+        asyncio.run_coroutine_threadsafe(shown(), self.loop).result(10)
+
+    def await_learned(self, variant: VariantName, decisions: int) -> None:
+        """Wait until the table of a variant is one of so many decisions.
+
+        Raises:
+            TimeoutError: It is not within twenty seconds.
+        """
+        tables = self.plane.learning.tables
+
+        async def learned() -> None:
+            while (seen := tables.current) is None or variant not in seen or seen[variant].decisions != decisions:
+                await tables.other_than(seen)
+
+        asyncio.run_coroutine_threadsafe(learned(), self.loop).result(20)
 
 
 async def _serve(folder: Path, started: list[Suite], ready: threading.Event, stopped: asyncio.Event) -> None:
