@@ -128,7 +128,7 @@ def _context(request: SimulateRequest) -> RequestContext:
     needs, least = body_needs(request.body) if request.body else (frozenset[str](), 0)
     session = given.get("session_id")
     session = session if isinstance(session, str) and session else request.session
-    context = read_facts(given, user=session, needs=needs, least_tokens=least)
+    context = read_facts(given, session=session, needs=needs, least_tokens=least)
     return changed(context, messages=condition_messages(given.get("messages")), cached=_cached(request))
 
 

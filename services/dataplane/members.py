@@ -104,3 +104,10 @@ def search_for(words: Iterable[str]) -> Callable[[bytes], object]:
 def raw(value: Any) -> msgspec.Raw:
     """A value as a member's bytes."""
     return msgspec.Raw(_encode(value))
+
+
+def put_cost(members: Members, name: str, cost_usd: float | None) -> None:
+    """Add what was paid, in US dollars, to the usage that `members` has under `name`; it may have none, or no object."""
+    usage = members.get(name)
+    if cost_usd is not None and usage is not None and bytes(usage).startswith(b"{"):
+        members[name] = msgspec.Raw(join_members({**split_members(bytes(usage)), "cost": raw(cost_usd)}))

@@ -51,6 +51,7 @@ _NOTHING: Mapping[str, Any] = {}
 def read_facts(
     body: Mapping[str, Any],
     *,
+    session: str = "",
     user: str = "",
     needs: frozenset[str] = frozenset(),
     asks_json: bool = False,
@@ -60,7 +61,8 @@ def read_facts(
     """The routing facts of a decoded chat body.
 
     Args:
-        user: Sticky unit when the body has none of its own.
+        session: Conversation that the request belongs to.
+        user: End user when the body has none in the usual place; without any, the session is the sticky unit.
         needs: Capabilities that the request uses; `needs.py` finds them.
         asks_json: Its answer is to be JSON.
         least_tokens: Tokens that its prompt has at least.
@@ -70,12 +72,7 @@ def read_facts(
         InvalidRequest: A routing field has the wrong type.
     """
     extra = _object(body, "extra_body") or _NOTHING
-    model = body.get("model") or _preset(body)
-    if not isinstance(model, str):
-        raise InvalidRequest("`model` must be a string", param="model")
-    models = _strings(extra, body, "models")
-    if not model and not models:
-        raise InvalidRequest("`model` is missing; give a model id such as 'openai/gpt-5', or 'models'", param="model")
+    model, models = _named(extra, body)
     fallback = _either(extra, body, "fallback")
     warnings: list[str] = []
     preferences = _preferences(extra, body, warnings)
@@ -89,8 +86,8 @@ def read_facts(
         preferences=preferences,
         parameters=CHECKED.intersection(parameters) if preferences.require_parameters else frozenset(),
         metadata=_metadata(extra, body),
-        user=_user(extra, body) or user,
-        session=user,
+        user=_user(extra, body) or user or session,
+        session=session,
         needs=needs,
         asks_json=asks_json,
         least_tokens=least_tokens,
@@ -98,6 +95,17 @@ def read_facts(
         caller_trace=caller_trace(body, warnings) if body.get("trace") or body.get("session_id") else {},
         warnings=tuple(warnings),
     )
+
+
+def _named(extra: Mapping[str, Any], body: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """The model that is asked for, and those to try after it."""
+    model = body.get("model") or _preset(body)
+    if not isinstance(model, str):
+        raise InvalidRequest("`model` must be a string", param="model")
+    models = _strings(extra, body, "models")
+    if not model and not models:
+        raise InvalidRequest("`model` is missing; give a model id such as 'openai/gpt-5', or 'models'", param="model")
+    return model, models
 
 
 def _preferences(extra: Mapping[str, Any], body: Mapping[str, Any], warnings: list[str]) -> Preferences:

@@ -204,8 +204,7 @@ def _is_idle(spec: MetricSpec, sums: Mapping[str, Sums]) -> bool:
 def _pairs(router: Router, compiled: Snapshot) -> list[tuple[Route, CompiledRoute]]:
     """Each route as it is written, with its compiled form."""
     place = compiled.routers[router.name]
-    default = [place.default_route] if place.default_route is not None else []
-    return list(zip(routes_of(router), [*place.routes, *default], strict=True))
+    return list(zip(routes_of(router), place.all_routes, strict=True))
 
 
 def _weights_since(history: Iterable[Recorded], router: str, route: Route) -> float:

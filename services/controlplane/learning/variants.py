@@ -66,8 +66,7 @@ class Variants:
             yield from self._found[2].items()
             return
         for name, router in compiled.routers.items():
-            routes = [*router.routes, *([router.default_route] if router.default_route is not None else [])]
-            for route in routes:
+            for route in router.all_routes:
                 for variant in route.variants:
                     if variant.preferences.learned is not None:
                         yield VariantName(name, route.route_id, variant.variant_id), variant.preferences.learned

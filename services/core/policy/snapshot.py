@@ -179,6 +179,11 @@ class CompiledRouter:
     named: Mapping[str, Target] = field(default_factory=dict, repr=False, compare=False)
     """Every target that its variants name, by model id."""
 
+    @property
+    def all_routes(self) -> tuple[CompiledRoute, ...]:
+        """The routes in their order, the default route last."""
+        return self.routes if self.default_route is None else (*self.routes, self.default_route)
+
 
 @dataclass(frozen=True, slots=True)
 class CompiledKey:

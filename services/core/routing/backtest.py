@@ -97,15 +97,11 @@ def _is_learned(policy: Snapshot, plan: Plan) -> bool:
     """Whether it would be chosen by what was learned: a record has no prompt, and of then there are no tables."""
     variants = [
         variant
-        for route in (_routes(policy.routers[plan.router_id]) if plan.router_id else ())
+        for route in (policy.routers[plan.router_id].all_routes if plan.router_id else ())
         if route.route_id == plan.route_id
         for variant in route.variants
     ]
     return any(v.preferences.learned is not None and v.variant_id == plan.variant_id for v in variants)
-
-
-def _routes(router: CompiledRouter) -> tuple[CompiledRoute, ...]:
-    return (*router.routes, *((router.default_route,) if router.default_route is not None else ()))
 
 
 def _route(
@@ -130,7 +126,7 @@ def _keeps_slot(past: Past, router: CompiledRouter, route: CompiledRoute, presen
     before = present.routers.get(router.name) if present is not None else None
     if before is None:
         return present is None
-    rules = [r.experiment for r in _routes(before) if r.route_id == route.route_id]
+    rules = [r.experiment for r in before.all_routes if r.route_id == route.route_id]
     now = route.experiment
     return any((rule.salt, rule.unit, rule.layer) == (now.salt, now.unit, now.layer) for rule in rules)
 

@@ -47,7 +47,8 @@ class AnthropicMessages:
         needs = needs_of(members, form=form, sources=True)
         context = read_facts(
             facts,
-            user=user if isinstance(user, str) and user else session,
+            session=session,
+            user=user if isinstance(user, str) else "",
             needs=needs,
             asks_json=asks_json(members, form),
             least_tokens=least_tokens(messages, needs),

@@ -15,9 +15,9 @@ from services.core.errors import Failure, FailureKind, RouterError
 from services.core.routing.plan import Candidate
 from services.dataplane.codec import ProviderCodec
 from services.dataplane.dialects.anthropic_errors import error_form
-from services.dataplane.dialects.passthrough import TypedPassthrough, put_cost
+from services.dataplane.dialects.passthrough import TypedPassthrough
 from services.dataplane.exchange import EMPTY, TRUNCATED
-from services.dataplane.members import Members, NotAnObject, join_members, raw, split_members
+from services.dataplane.members import Members, NotAnObject, join_members, put_cost, raw, split_members
 from services.dataplane.providers.anthropic import NOT_JSON, NOT_PROTOCOL, TWO_STARTS, read_message
 from services.dataplane.providers.anthropic_errors import in_stream
 from services.dataplane.providers.anthropic_wire import (

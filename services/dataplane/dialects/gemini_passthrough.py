@@ -17,7 +17,7 @@ from services.core.routing.plan import Candidate
 from services.dataplane.codec import ProviderCodec
 from services.dataplane.dialects.gemini_errors import error_form
 from services.dataplane.dialects.gemini_write import GeminiWriter
-from services.dataplane.dialects.passthrough import Passthrough, put_cost
+from services.dataplane.dialects.passthrough import Passthrough
 from services.dataplane.exchange import (
     EMPTY,
     AudioDelta,
@@ -36,7 +36,7 @@ from services.dataplane.exchange import (
     UsageReported,
 )
 from services.dataplane.json_text import JsonText
-from services.dataplane.members import Members, NotAnObject, join_members, raw, split_members
+from services.dataplane.members import Members, NotAnObject, join_members, put_cost, raw, split_members
 from services.dataplane.providers.google import Chunk, GoogleStreamDecoder
 from services.dataplane.providers.google_read import GoogleReader
 from services.dataplane.providers.google_wire import decode_answer

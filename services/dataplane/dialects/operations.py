@@ -111,7 +111,9 @@ class OperationDialect:
         facts = dict(payload.facts())
         if not facts.get("model") and not facts.get("models") and self.operation.default_model:
             facts["model"] = self.operation.default_model
-        context = read_facts(facts, user=self._user(facts, headers), parameters=payload.names())
+        context = read_facts(
+            facts, session=_session(facts, headers), user=self._user(facts), parameters=payload.names()
+        )
         if self._clocks:
             context = changed(context, default_clocks=self._clocks)
         stream = self._streams(payload)
@@ -135,13 +137,11 @@ class OperationDialect:
             raise InvalidRequest("the request body must be a JSON object, not a form")
         return JsonPayload(request_members(body))
 
-    def _user(self, facts: Mapping[str, Any], headers: Mapping[str, str]) -> str:
-        session = facts.get("session_id")
-        if self._anthropic:
-            metadata = facts.get("metadata")
-            session = metadata.get("user_id") if isinstance(metadata, Mapping) else None
-            session = session or headers.get("x-claude-code-session-id")
-        return session if isinstance(session, str) and session else headers.get("x-session-id", "")
+    def _user(self, facts: Mapping[str, Any]) -> str:
+        """The end user where `user` names none."""
+        metadata = facts.get("metadata") if self._anthropic else None
+        found = metadata.get("user_id") if isinstance(metadata, Mapping) else None
+        return found if isinstance(found, str) else ""
 
     def _streams(self, payload: Payload) -> bool:
         if self.api == _SPEECH:
@@ -197,3 +197,8 @@ class OperationRequest:
 
     def restart_frame(self, evidence: Evidence) -> bytes:
         raise AssertionError("nobody who asks for an operation understands a restart")
+
+
+def _session(facts: Mapping[str, Any], headers: Mapping[str, str]) -> str:
+    named = facts.get("session_id"), headers.get("x-claude-code-session-id"), headers.get("x-session-id")
+    return next((each for each in named if isinstance(each, str) and each), "")

@@ -5,13 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
-import msgspec
-
 from services.core.errors import Failure
 from services.core.routing.plan import Candidate
 from services.dataplane.codec import ProviderCodec
 from services.dataplane.exchange import TRUNCATED
-from services.dataplane.members import Members, join_members, raw, split_members
+from services.dataplane.members import Members, raw
 from services.dataplane.sse import SseParser
 from services.dataplane.translation import JSON, Facts, Progress
 from services.dataplane.transport.port import UpstreamRequest
@@ -96,10 +94,3 @@ class TypedPassthrough(Passthrough, ABC):
         if not self._over and progress.failure is None:
             progress.failure = TRUNCATED
         return progress
-
-
-def put_cost(members: Members, name: str, cost_usd: float | None) -> None:
-    """Add what was paid, in US dollars, to the usage that `members` has under `name`; it may have none, or no object."""
-    usage = members.get(name)
-    if cost_usd is not None and usage is not None and bytes(usage).startswith(b"{"):
-        members[name] = msgspec.Raw(join_members({**split_members(bytes(usage)), "cost": raw(cost_usd)}))

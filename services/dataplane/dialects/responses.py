@@ -75,7 +75,8 @@ class OpenAiResponses:
         needs = _needs(members)
         context = read_facts(
             facts,
-            user=_unit(facts, headers),
+            session=_session(facts, headers),
+            user=_end_user(facts),
             needs=needs,
             asks_json=asks_json(members, "text"),
             least_tokens=least_tokens(members.get("input"), needs),
@@ -95,15 +96,20 @@ def _given(members: Members, name: str) -> bool:
     return name in members and bytes(members[name]) not in _NOTHING
 
 
-def _unit(facts: Mapping[str, Any], headers: Mapping[str, str]) -> str:
-    """The sticky unit where `user` does not name one: session, end user, conversation, or prompt cache."""
+def _end_user(facts: Mapping[str, Any]) -> str:
+    """The end user where `user` names none."""
+    found = facts.get("safety_identifier")
+    return found if isinstance(found, str) else ""
+
+
+def _session(facts: Mapping[str, Any], headers: Mapping[str, str]) -> str:
+    """The session, or what stands for one: a stored conversation, or the key of a prompt cache."""
     conversation = facts.get("conversation")
     if isinstance(conversation, Mapping):
         conversation = conversation.get("id")
     found = (
         facts.get("session_id"),
         headers.get("x-session-id"),
-        facts.get("safety_identifier"),
         conversation,
         facts.get("prompt_cache_key"),
     )

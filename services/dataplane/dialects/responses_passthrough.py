@@ -14,11 +14,11 @@ import msgspec
 from services.core.errors import Failure, FailureKind, RouterError
 from services.core.routing.plan import Candidate
 from services.dataplane.codec import ProviderCodec
-from services.dataplane.dialects.passthrough import TypedPassthrough, put_cost
+from services.dataplane.dialects.passthrough import TypedPassthrough
 from services.dataplane.dialects.responses_form import METADATA, Seam
 from services.dataplane.dialects.responses_write import broken_frames
 from services.dataplane.exchange import EMPTY, TRUNCATED, Text
-from services.dataplane.members import Members, NotAnObject, join_members, raw, split_members
+from services.dataplane.members import Members, NotAnObject, join_members, put_cost, raw, split_members
 from services.dataplane.providers.openai_errors import error_object, in_stream
 from services.dataplane.providers.responses import NOT_PROTOCOL, read_response
 from services.dataplane.providers.responses_stream import DONE, NOT_JSON, TWO_STARTS

@@ -15,7 +15,7 @@ import msgspec
 from services.core.errors import Failure, FailureKind, RouterError
 from services.core.policy.snapshot import Target
 from services.core.routing.plan import Candidate
-from services.dataplane.members import Members, join_members, raw, split_members
+from services.dataplane.members import Members, join_members, put_cost, raw
 from services.dataplane.translation import CALLERS_FAULT, JSON, Evidence, Facts, Progress, TokenUsage
 from services.dataplane.transport.port import UpstreamRequest
 
@@ -128,9 +128,7 @@ class JsonTranslation(OperationTranslation):
 def with_evidence(members: Members, evidence: Evidence) -> Members:
     """The members of an answer with its cost, if it counts anything, and its metadata."""
     found = dict(members)
-    usage = found.get("usage")
-    if evidence.cost_usd is not None and usage is not None and bytes(usage).startswith(b"{"):
-        found["usage"] = msgspec.Raw(join_members({**split_members(bytes(usage)), "cost": raw(evidence.cost_usd)}))
+    put_cost(found, "usage", evidence.cost_usd)
     found["metadata"] = raw(evidence.metadata)
     return found
 

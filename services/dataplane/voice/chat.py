@@ -87,8 +87,7 @@ def _variant_labels(snapshot: Snapshot, plan: Plan) -> tuple[LabelDemand, ...]:
     router = snapshot.routers.get(plan.router_id)
     if router is None:
         return ()
-    routes = router.routes if router.default_route is None else (*router.routes, router.default_route)
-    variants = (v for r in routes if r.route_id == plan.route_id for v in r.variants)
+    variants = (v for r in router.all_routes if r.route_id == plan.route_id for v in r.variants)
     return next((v.preferences.labels for v in variants if v.variant_id == plan.variant_id), ())
 
 
