@@ -1,4 +1,4 @@
-"""Prometheus metrics, cheap enough for the hot path: children are looked up once and kept."""
+"""Prometheus metrics, cheap enough for the hot path: what requests count is kept as plain numbers (`tallies.py`)."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 
 from services.runtime.listening import check_listen
 from services.runtime.names import METRIC_MEANINGS, Metric
+from services.runtime.tallies import CounterTally, HistogramTally
 
 SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 """Buckets of the OpenTelemetry GenAI conventions."""
 
 
 class _Family:
-    """A metric with labels, and by label values what takes an amount: to add it, to observe it or to set it."""
+    """A metric that any thread may write, and by label values what takes an amount: to add it or to set it."""
 
-    def __init__(self, metric: Counter | Histogram | Gauge) -> None:
+    def __init__(self, metric: Counter | Gauge) -> None:
         self._metric = metric
         self._takers: dict[tuple[str, ...], Callable[[float], None]] = {}
 
@@ -27,14 +28,12 @@ class _Family:
         return found
 
 
-def _taker(child: Counter | Histogram | Gauge) -> Callable[[float], None]:
-    if isinstance(child, Counter):
-        return child.inc
-    return child.observe if isinstance(child, Histogram) else child.set
+def _taker(child: Counter | Gauge) -> Callable[[float], None]:
+    return child.inc if isinstance(child, Counter) else child.set
 
 
 class Metrics:
-    """The metrics of one process."""
+    """The metrics of one process. Only its event loop's thread may write them, but for `spans`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
@@ -50,7 +49,7 @@ class Metrics:
         self._shadow_costs = self._counter("turnout_shadow_cost_usd_total", "router")
         self._json_answers = self._counter("turnout_json_answers_total", "router", "provider", "result")
         self._http = self._counter("turnout_http_requests_total", "route", "status")
-        self._spans = self._counter("turnout_spans_total", "result")
+        self._spans = self._shared_counter("turnout_spans_total", "result")
         self._hedges = self._counter("turnout_hedges_total", "result")
         self._mended = self._counter("turnout_mended_total", "kind")
         self._refusals = self._counter("turnout_budget_refusals_total", "kind")
@@ -132,14 +131,17 @@ class Metrics:
         self._http.of(route, f"{status // 100}xx")(1)
 
     def spans(self, result: str, count: int) -> None:
-        """Count spans: exported, dropped or failed."""
+        """Count spans: exported, dropped or failed. For any thread."""
         self._spans.of(result)(count)
 
-    def _counter(self, name: Metric, *labels: str) -> _Family:
-        return _Family(Counter(name, METRIC_MEANINGS[name], labels, registry=self.registry))
+    def _counter(self, name: Metric, *labels: str) -> CounterTally:
+        return CounterTally(name, METRIC_MEANINGS[name], labels, self.registry)
 
-    def _histogram(self, name: Metric, *labels: str) -> _Family:
-        return _Family(Histogram(name, METRIC_MEANINGS[name], labels, registry=self.registry, buckets=SECONDS))
+    def _histogram(self, name: Metric, *labels: str) -> HistogramTally:
+        return HistogramTally(name, METRIC_MEANINGS[name], labels, SECONDS, self.registry)
+
+    def _shared_counter(self, name: Metric, *labels: str) -> _Family:
+        return _Family(Counter(name, METRIC_MEANINGS[name], labels, registry=self.registry))
 
     def _gauge(self, name: Metric, *labels: str) -> Gauge:
         return Gauge(name, METRIC_MEANINGS[name], labels, registry=self.registry)

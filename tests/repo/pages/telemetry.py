@@ -17,6 +17,7 @@ from services.http_bridge.observe import TracingObserver
 from services.runtime import spans, telemetry
 from services.runtime.metrics import LearningMetrics, Metrics
 from services.runtime.names import ATTRIBUTE_MEANINGS, ATTRIBUTES, METRIC_MEANINGS, METRICS
+from services.runtime.tallies import CounterTally, HistogramTally
 from services.runtime.telemetry import SpanMaker, SpanQueue
 from services.runtime.testing import FakeClock
 from services.runtime.trace_context import Sampler, TraceContext
@@ -170,8 +171,10 @@ def _metrics() -> list[list[str]]:
     rows = []
     for name in METRICS:
         collector = found[name]
-        labels = ", ".join(code(label) for label in collector._labelnames)
-        rows.append([code(name), collector._type, labels, METRIC_MEANINGS[name]])  # type: ignore[index]
+        (kind,) = {metric.type for metric in collector.describe()}
+        names = collector.labels if isinstance(collector, CounterTally | HistogramTally) else collector._labelnames
+        labels = ", ".join(map(code, names))
+        rows.append([code(name), kind, labels, METRIC_MEANINGS[name]])  # type: ignore[index]
     return rows
 
 
