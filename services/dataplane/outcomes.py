@@ -11,7 +11,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import islice
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -159,7 +158,8 @@ class Outcomes:
         self._clock = clock
         self._lost = lost
         self._waiting: deque[_Noted] = deque()
-        self._last: dict[tuple[str, int], tuple[float, str]] = {}
+        self._asked: dict[int, tuple[float, str]] = {}
+        self._asked_before: dict[int, tuple[float, str]] = {}
         self._stopped = asyncio.Event()
         self._some = asyncio.Event()
 
@@ -170,6 +170,9 @@ class Outcomes:
             return
         if trail.answered is not None and trail.outcome == "cancelled":
             # The worker ended; it says nothing about the candidate.
+            return
+        if self._stopped.is_set():
+            self._lost(1)
             return
         if len(self._waiting) >= KEPT:
             self._waiting.popleft()
@@ -185,12 +188,12 @@ class Outcomes:
         """
         if not (unit and trail.prompt_hash):
             return ""
-        key = (unit, trail.prompt_hash)
-        before, request = self._last.pop(key, NEVER)
-        self._last[key] = trail.started, trail.generation_id
-        # In the order of their times, so the first is the oldest.
-        while len(self._last) > KEPT:
-            del self._last[next(iter(self._last))]
+        if len(self._asked) >= KEPT:
+            # The oldest go together: a search for the oldest one, at every request, passes over all that went before it.
+            self._asked_before, self._asked = self._asked, {}
+        key = hash((unit, trail.prompt_hash))
+        before, request = self._asked.get(key) or self._asked_before.get(key, NEVER)
+        self._asked[key] = trail.started, trail.generation_id
         return request if trail.started - before < REPEAT_SECONDS else ""
 
     async def run(self) -> None:
@@ -207,6 +210,8 @@ class Outcomes:
             failures += 1
             limit = min(MAX_WAIT_SECONDS, 0.5 * 2 ** min(failures, 6))
             await self._clock.sleep(limit * uniform(self._clock.seed(), "outcomes"))
+        self._lost(len(self._waiting))
+        self._waiting.clear()
 
     async def _send(self, turn: int) -> bool:
         """Send everything that waits; whether the control plane took it."""
@@ -214,21 +219,27 @@ class Outcomes:
         async with open_channel(address) as channel:
             stub = ExperimentServiceStub(channel)
             while self._waiting:
-                batch = await _messages(list(islice(self._waiting, BATCH)))
+                taken = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+                request = pb.ReportOutcomesRequest(node_id=self._node_id, outcomes=await _messages(taken))
                 try:
-                    request = pb.ReportOutcomesRequest(node_id=self._node_id, outcomes=batch)
                     await stub.ReportOutcomes(request, timeout=CALL_SECONDS)
                 except grpc.aio.AioRpcError as error:
                     log.debug("outcomes were not taken by %s: %s", address, error.code().name)
+                    self._put_back(taken)
                     return False
-                for _ in batch:
-                    if self._waiting:
-                        self._waiting.popleft()
-        self._some.clear()
+            # Not later: closing the channel takes a while, and what is noted meanwhile has to wake the task.
+            self._some.clear()
         return True
 
+    def _put_back(self, taken: Sequence[_Noted]) -> None:
+        """Let outcomes that were not taken wait again, before those that came meanwhile; the oldest are lost."""
+        lost = max(0, len(self._waiting) + len(taken) - KEPT)
+        self._waiting.extendleft(reversed(taken[lost:]))
+        if lost:
+            self._lost(lost)
+
     def stop(self) -> None:
-        """End `run`; what waits is lost."""
+        """End `run`; what waits then, and what comes later, is lost."""
         self._stopped.set()
         self._some.set()
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
-from turnout.experiment.v1.experiment_service_pb2 import Outcome
+import grpc
+import pytest
+from turnout.experiment.v1.experiment_service_pb2 import Outcome, ReportOutcomesRequest
 
 from services.core.routing.learned.choice import Choice, Scored
 from services.core.routing.plan import LearnedChoice
+from services.dataplane import outcomes as under_test
 from services.dataplane.outcomes import Outcomes, message_of
 from services.runtime.testing import FakeClock
 from services.wire.records import unit_hash
@@ -110,3 +116,112 @@ def test_a_shadow_without_a_unit_stands_for_its_user_or_itself() -> None:
 
 def test_a_shadow_that_the_workers_end_cut_off_has_no_outcome() -> None:
     assert ended(some(), learned=False, answered=trail(plan=plan(**NAMES)), outcome="cancelled") is None
+
+
+def test_what_was_asked_is_remembered_for_the_newest_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(under_test, "KEPT", 3)
+    outcomes = some()
+    for number in range(20):
+        outcomes._waiting.clear()
+        ended(outcomes, number, user_hash=f"u{number}")
+        again = ended(outcomes, 100 + number, user_hash=f"u{max(0, number - 1)}")
+        assert again is not None
+        assert again.repeats, "it is one of the three that asked last"
+        assert len(outcomes._asked) + len(outcomes._asked_before) <= 2 * 3
+
+
+class Quick(FakeClock):
+    """A clock whose waits are over at once."""
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(0)
+
+
+class ControlPlane:
+    """Takes outcomes, or does not; `meanwhile` is what happens while it is asked or left."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.taken: list[str] = []
+        self.away = False
+        self.during: Callable[[], None] = lambda: None
+        self.leaving: Callable[[], None] = lambda: None
+        monkeypatch.setattr(under_test, "open_channel", self.channel)
+        monkeypatch.setattr(under_test, "ExperimentServiceStub", lambda channel: channel)
+
+    @asynccontextmanager
+    async def channel(self, address: str) -> AsyncIterator[ControlPlane]:
+        assert address == "127.0.0.1:1"
+        yield self
+        self.leaving()
+
+    def ReportOutcomes(self, request: ReportOutcomesRequest, timeout: float) -> Awaitable[None]:
+        assert timeout > 0
+        return self.report(request)
+
+    async def report(self, request: ReportOutcomesRequest) -> None:
+        self.during()
+        if self.away:
+            raise grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata())
+        self.taken += [one.generation_id for one in request.outcomes]
+
+
+@pytest.mark.parametrize("away", [False, True])
+async def test_outcomes_are_sent_or_counted_as_lost_even_when_more_come_meanwhile(
+    monkeypatch: pytest.MonkeyPatch, away: bool
+) -> None:
+    monkeypatch.setattr(under_test, "KEPT", 5)
+    monkeypatch.setattr(under_test, "BATCH", 4)
+    server, lost = ControlPlane(monkeypatch), [0]
+    outcomes = Outcomes("w", ("127.0.0.1:1",), FakeClock(), lost.append)
+    for number in range(5):
+        ended(outcomes, number)
+
+    def flood() -> None:
+        server.during = lambda: None
+        for number in range(5, 9):
+            outcomes.sink(trail(generation_id=f"g{number}", plan=plan(**NAMES, learned=LEARNED), attempts=[attempt()]))
+
+    server.during, server.away = flood, away
+    assert await outcomes._send(0) is not away
+    if away:
+        assert [one.generation_id for one in outcomes._waiting] == ["g4", "g5", "g6", "g7", "g8"], "the newest"
+        server.away = False
+        assert await outcomes._send(0)
+    assert len(server.taken) + sum(lost) == 9, "none is forgotten, and none is told twice"
+    assert len(set(server.taken)) == len(server.taken)
+    assert sum(lost) == (4 if away else 0)
+
+
+async def test_an_outcome_that_comes_while_the_channel_closes_is_sent_without_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server, lost = ControlPlane(monkeypatch), [0]
+    outcomes = Outcomes("w", ("127.0.0.1:1",), Quick(), lost.append)
+    sent = asyncio.Event()
+
+    def late() -> None:
+        server.leaving = sent.set
+        ended(outcomes, 2)
+
+    server.leaving = late
+    running = asyncio.create_task(outcomes.run())
+    ended(outcomes, 1)
+    await asyncio.wait_for(sent.wait(), 10)
+    assert server.taken == ["g1", "g2"]
+    assert sum(lost) == 0
+    outcomes.stop()
+    await running
+
+
+async def test_what_waits_at_the_end_and_what_comes_later_is_counted_as_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    server, lost = ControlPlane(monkeypatch), [0]
+    server.away, asked = True, asyncio.Event()
+    server.during = asked.set
+    outcomes = Outcomes("w", ("127.0.0.1:1",), Quick(), lost.append)
+    running = asyncio.create_task(outcomes.run())
+    ended(outcomes, 1)
+    await asyncio.wait_for(asked.wait(), 10)
+    outcomes.stop()
+    assert ended(outcomes, 2) is None
+    await running
+    assert (sum(lost), len(outcomes._waiting)) == (2, 0)
