@@ -206,7 +206,7 @@ class EventTranslation(OperationTranslation):
         try:
             members = split_members(event.data)
             kind = _text(members.get("type")) or event.event
-        except (NotAnObject, msgspec.DecodeError, UnicodeDecodeError):
+        except (NotAnObject, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return NOT_JSON
         if kind == "error" or bytes(members.get("error", b"null")) != b"null":
             return in_stream(error_object(event.data))
@@ -217,7 +217,8 @@ class EventTranslation(OperationTranslation):
                 return None
             members, name, kind = reworded, "", _text(reworded["type"])
         if kind == self._events.last:
-            self._count(members)
+            if not self._count(members):
+                return NOT_JSON
             self._left -= 1
             if self._left <= 0:
                 self._last = SseEvent(name, join_members(members), b"")
@@ -231,11 +232,16 @@ class EventTranslation(OperationTranslation):
         frames.append(frame(data.replace(b"\n", b""), name))
         return None
 
-    def _count(self, members: Members) -> None:
+    def _count(self, members: Members) -> bool:
+        """Note what a last event says was used; False: it cannot be read."""
         self._images += "b64_json" in members or "url" in members
-        told = msgspec.json.decode(members["usage"]) if "usage" in members else None
+        try:
+            told = msgspec.json.decode(members["usage"]) if "usage" in members else None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return False
         found = usage_of(told, images=self._images, characters=self._characters)
         self.facts.usage = found or self.facts.usage
+        return True
 
     def _finish(self, progress: Progress) -> None:
         if self._last is None:

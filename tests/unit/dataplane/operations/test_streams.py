@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -138,6 +140,36 @@ def test_a_stream_that_is_not_whole_never_ends_well(pieces: list[bytes], kind: F
         assert found.failure is not None, cut
         assert found.failure.kind is kind
         assert not found.done
+
+
+ODD = [b'{"input_tokens": 1e999}', b'{"input_tokens": 5, "x": "\xff"}', b"[1e999]"]
+"""Usage that nothing but a decoder finds fault with."""
+
+
+@pytest.mark.parametrize("usage", ODD)
+@pytest.mark.parametrize(
+    ("translation", "first", "last"),
+    [
+        (images, PARTIAL, b'{"type": "image_generation.completed", "b64_json": "aGk=", "usage": %b}'),
+        (transcription, DELTA, b'{"type": "transcript.text.done", "text": "H", "usage": %b}'),
+        (partial(transcription, "mistral"), DELTA, b'{"type": "transcription.done", "text": "H", "usage": %b}'),
+    ],
+)
+def test_usage_that_cannot_be_read_is_a_failure_of_the_provider(
+    translation: Callable[[], Translation], first: bytes, last: bytes, usage: bytes
+) -> None:
+    found = played(translation(), [first, event(last % usage), END])
+    assert found.failure is not None
+    assert found.failure.kind is K.BAD_RESPONSE
+    assert not found.done
+
+
+@pytest.mark.parametrize("usage", [b"null", b"7", b'"x"', b"[]", b'{"input_tokens": -1, "output_tokens": "many"}'])
+def test_usage_that_is_none_is_not_counted(usage: bytes) -> None:
+    translation = images()
+    last = b'{"type": "image_generation.completed", "b64_json": "aGk=", "usage": %b}' % usage
+    assert played(translation, [PARTIAL, event(last), END]).done
+    assert translation.facts.usage == TokenUsage(images=1)
 
 
 def test_half_an_event_behind_the_last_one_does_no_harm() -> None:
