@@ -13,7 +13,6 @@ the answer stays true without it, and refused (`Untranslatable`) when it does no
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from services.core.errors import Failure, FailureKind
@@ -24,8 +23,7 @@ TRUNCATED = Failure(FailureKind.STREAM_TRUNCATED, "the stream ended without its 
 EMPTY = Failure(FailureKind.EMPTY_ANSWER, "the provider's answer holds nothing, and no reason for it")
 
 
-@dataclass(frozen=True, slots=True)
-class Citation:
+class Citation(Value, frozen=True):
     """Where a piece of an answer comes from; empty or None: not said.
 
     Attributes:
@@ -48,8 +46,7 @@ class Citation:
     place: tuple[str, int, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Value, frozen=True):
     """Text; `cache_control` as Anthropic spells it, None: none. Citations and log probabilities only in answers.
 
     Attributes:
@@ -62,8 +59,7 @@ class Text:
     logprobs: tuple[Mapping[str, Any], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(Value, frozen=True):
     """An image, by address or by value (exactly one of `url` and `data`).
 
     Attributes:
@@ -79,8 +75,7 @@ class Image:
     cache_control: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Audio:
+class Audio(Value, frozen=True):
     """Sound. Of a request by value or address, of an answer by value.
 
     Attributes:
@@ -97,8 +92,7 @@ class Audio:
     id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Video:
+class Video(Value, frozen=True):
     """A moving picture, by address or by value (exactly one of `url` and `data`)."""
 
     url: str = ""
@@ -106,8 +100,7 @@ class Video:
     media_type: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(Value, frozen=True):
     """A document: by address, by value, as plain text, or by the id that the provider gave it (exactly one).
 
     Attributes:
@@ -130,8 +123,7 @@ class File:
     cache_control: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Thinking:
+class Thinking(Value, frozen=True):
     """Reasoning of an earlier turn. `signature` proves it to the vendor that made it; `redacted` is its opaque form.
 
     Attributes:
@@ -147,8 +139,7 @@ class Thinking:
     id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCall:
+class ToolCall(Value, frozen=True):
     """A call that the model made. `arguments` is JSON text as the model wrote it.
 
     Attributes:
@@ -161,8 +152,7 @@ class ToolCall:
     signature: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ToolResult:
+class ToolResult(Value, frozen=True):
     """The answer to a tool call."""
 
     call_id: str
@@ -174,8 +164,7 @@ class ToolResult:
 Part = Text | Image | Audio | Video | File | Thinking | ToolCall | ToolResult
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Value, frozen=True):
     """One message: role system, developer, user or assistant; tool results are parts of user messages."""
 
     role: str
@@ -183,8 +172,7 @@ class Message:
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Tool:
+class Tool(Value, frozen=True):
     """A function tool. `parameters` is its JSON schema."""
 
     name: str
@@ -194,8 +182,7 @@ class Tool:
     cache_control: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
+class ChatRequest(Value, frozen=True):
     """A chat request. None or empty: the caller did not say.
 
     Attributes:
@@ -253,8 +240,7 @@ class ChatRequest:
 AnswerPart = Text | Thinking | ToolCall | Image | Audio
 
 
-@dataclass(frozen=True, slots=True)
-class ChatAnswer:
+class ChatAnswer(Value, frozen=True):
     """A whole answer. `finish_reason` in OpenAI's words: stop, length, tool_calls, content_filter.
 
     A refusal is text with the reason content_filter, however the provider spells it.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from services.core.attempts.effects import Kind
 from services.core.errors import InvalidRequest
 from services.core.routing.plan import Candidate
+from services.core.values import changed
 from services.dataplane.codec import AnswerWriter, ProviderCodec
 from services.dataplane.exchange import ChatRequest, Message, Text
 from services.dataplane.splice import Continuation, Resumption
@@ -73,4 +73,4 @@ def _going_on(request: ChatRequest, emitted: Emitted) -> ChatRequest:
     left = request.max_tokens
     if left is not None:
         left = max(1, left - tokens_of(len(emitted.text)))
-    return replace(request, messages=(*request.messages, begun), max_tokens=left)
+    return changed(request, messages=(*request.messages, begun), max_tokens=left)

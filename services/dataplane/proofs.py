@@ -103,8 +103,11 @@ def _bytes_of(proof: str) -> bytes | None:
 
 def note_call_proofs(messages: Iterable[Message], dropped: list[str]) -> None:
     """Tell in `dropped` that proofs of tool calls do not reach a model of another vendor."""
-    if any(isinstance(p, ToolCall) and p.signature for m in messages for p in m.parts):
-        dropped.append(CALL_PROOFS_LOST)
+    for message in messages:
+        for part in message.parts:
+            if isinstance(part, ToolCall) and part.signature:
+                dropped.append(CALL_PROOFS_LOST)
+                return
 
 
 def is_sealed(proof: object) -> bool:

@@ -90,8 +90,10 @@ class CrossTranslation:
         if isinstance(decoded, Failure):
             return decoded
         if self._hides_reasoning:
-            decoded = replace(decoded, parts=tuple(p for p in decoded.parts if not isinstance(p, Thinking)))
-        self._answer = decoded = replace(decoded, id=decoded.id or self.facts.request_id)
+            decoded = changed(decoded, parts=tuple(p for p in decoded.parts if not isinstance(p, Thinking)))
+        if not decoded.id:
+            decoded = changed(decoded, id=self.facts.request_id)
+        self._answer = decoded
         self._tell_losses(decoded.parts)
         self.facts.usage = decoded.usage
         self.facts.finish_reason = decoded.finish_reason
@@ -215,11 +217,11 @@ def laid_over(request: ChatRequest, candidate: Candidate, metadata: Mapping[str,
     """`request` with the policy's parameters and templates, within what the target can answer."""
     if candidate.templates:
         placed = tuple(Message(t.role, (Text(fill(t, metadata)),)) for t in candidate.templates)
-        request = replace(request, messages=placed + request.messages)
+        request = changed(request, messages=placed + request.messages)
     if candidate.generation is not None:
         request = _generation(request, candidate.generation)
     limit, warning = within(request.max_tokens, candidate.target)
-    return replace(request, max_tokens=limit, warnings=(*request.warnings, warning)) if warning else request
+    return changed(request, max_tokens=limit, warnings=(*request.warnings, warning)) if warning else request
 
 
 def _generation(request: ChatRequest, config: TextGenerationConfig) -> ChatRequest:
@@ -235,4 +237,4 @@ def _generation(request: ChatRequest, config: TextGenerationConfig) -> ChatReque
         changes["reasoning_budget"] = reasoning.max_tokens
     if reasoning is not None and reasoning.exclude is not None:
         changes["shows_reasoning"] = not reasoning.exclude
-    return replace(request, **changes)
+    return changed(request, **changes)

@@ -45,7 +45,8 @@ def read_message_request(body: Mapping[str, Any]) -> ChatRequest:
         warnings.append(NO_COMPRESSION)
     tools, search = _tools(body.get("tools"), warnings)
     if search is None:
-        search = read_search({**body, **searches_of(body)}, warnings)
+        extra = searches_of(body)
+        search = read_search({**body, **extra} if extra else body, warnings)
     choice = _object(body, "tool_choice")
     config = _object(body, "output_config")
     thinking = _object(body, "thinking")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 
 from services.core.errors import InvalidRequest
+from services.core.values import changed
 from services.dataplane.dialects.reading import objects
 from services.dataplane.exchange import File, Image, Part, Text, Thinking, ToolCall, ToolResult
 from services.dataplane.proofs import CALL, is_sealed, opened
@@ -44,7 +44,7 @@ class BlockReader:
                 proof = opened(str(block.get("data") or "")).signature
                 continue
             if proof and parts and isinstance(parts[0], ToolCall):
-                parts, proof = (replace(parts[0], signature=proof),), ""
+                parts, proof = (changed(parts[0], signature=proof),), ""
             found.extend(parts)
         return tuple(found)
 
@@ -104,7 +104,7 @@ class BlockReader:
         """A document in blocks: one text, or, with pictures in it, its parts one after another."""
         inside = self.content(source.get("content"), f"{path}.source.content")
         if all(isinstance(p, Text) for p in inside):
-            return (replace(bare, text="\n\n".join(p.text for p in inside if isinstance(p, Text))),)
+            return (changed(bare, text="\n\n".join(p.text for p in inside if isinstance(p, Text))),)
         if bare.citations:
             self._tell("citations of a document with pictures were dropped: they have no translation")
         head = [Text(told) for told in (bare.name, bare.context) if told]

@@ -14,6 +14,7 @@ import msgspec
 
 from services.core.errors import Failure, FailureKind, RouterError
 from services.core.routing.plan import Candidate
+from services.core.values import changed
 from services.dataplane.codec import ProviderCodec
 from services.dataplane.dialects.gemini_errors import error_form
 from services.dataplane.dialects.gemini_write import GeminiWriter
@@ -85,7 +86,7 @@ class GeminiPassthrough(Passthrough):
         except NotAnObject:
             # Some gateways answer with the chunks of a stream in a list; here they become the one answer asked for.
             kept = (p for p in found.parts if not (self._hides_reasoning and isinstance(p, Thinking)))
-            self._gathered = replace(found, parts=tuple(kept))
+            self._gathered = changed(found, parts=tuple(kept))
         if self._hides_reasoning and "candidates" in self._members:
             self._members["candidates"] = _listed(map(_without_thoughts, _candidates(self._members)))
         facts = self.facts

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from services.core.errors import InvalidRequest
+from services.core.values import changed
 from services.dataplane.dialects.gemini_form import Losses, camel, message, whole
 from services.dataplane.dialects.gemini_read_parts import ContentReader, message_args
 from services.dataplane.dialects.gemini_read_tools import read_tools
@@ -65,7 +65,7 @@ def read_contents(body: Mapping[str, Any], *, stream: bool) -> ChatRequest:
         user=text(given, "user"),
     )
     request = _configured(request, message(given.get("generationConfig"), "generationConfig"), losses)
-    return replace(request, warnings=tuple(losses.told))
+    return changed(request, warnings=tuple(losses.told))
 
 
 def _configured(request: ChatRequest, config: Mapping[str, Any], losses: Losses) -> ChatRequest:
@@ -74,7 +74,7 @@ def _configured(request: ChatRequest, config: Mapping[str, Any], losses: Losses)
     _refuse_demands(config)
     effort, budget, shows = _thinking(config)
     asks_logprobs = config.get("responseLogprobs") is True
-    return replace(
+    return changed(
         request,
         max_tokens=whole(config, "maxOutputTokens", "generationConfig"),
         temperature=_number(config, "temperature"),

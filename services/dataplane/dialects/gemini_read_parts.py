@@ -7,12 +7,12 @@ calls without one get one, the same whenever this conversation is read.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 
 from services.core.errors import InvalidRequest
+from services.core.values import changed
 from services.dataplane.dialects.gemini_form import Losses, message, messages
 from services.dataplane.exchange import Audio, File, Image, Message, Part, Text, Thinking, ToolCall, ToolResult, Video
 from services.dataplane.proofs import opened_for_google
@@ -85,7 +85,7 @@ class ContentReader:
         if part.get("thought") is True:
             found = opened_for_google(proof)
             vendor = found.vendor if proof else _VENDOR
-            return [replace(found, text=_text(part, "text", path), vendor=vendor)]
+            return [changed(found, text=_text(part, "text", path), vendor=vendor)]
         if "functionCall" in part:
             return [self._call(message(part["functionCall"], f"{path}.functionCall"), proof, f"{path}.functionCall")]
         signed: list[Part] = [opened_for_google(proof)] if proof else []
@@ -173,7 +173,7 @@ def _joined(parts: list[Part]) -> tuple[Part, ...]:
     for part in parts:
         last = found[-1] if found else None
         if isinstance(part, Thinking) and isinstance(last, Thinking) and _goes_on(last, part):
-            found[-1] = replace(part, text=last.text + part.text)
+            found[-1] = changed(part, text=last.text + part.text)
         else:
             found.append(part)
     return tuple(found)

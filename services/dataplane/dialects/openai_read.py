@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from services.core.errors import InvalidRequest
+from services.core.values import changed
 from services.dataplane.dialects.openai_house import NO_COMPRESSION
 from services.dataplane.dialects.openai_overrides import wish_of
 from services.dataplane.dialects.openai_read_messages import read_messages
@@ -68,13 +68,13 @@ def read_chat(body: Mapping[str, Any], reasoning: Mapping[str, Any]) -> ChatRequ
         response_format=_format(body.get("response_format")),
         web_search=read_search({**body, **searches_of(body)}, warnings),
     )
-    return replace(_with_reasoning(_with_rest(request, body), body, reasoning), warnings=tuple(warnings))
+    return changed(_with_reasoning(_with_rest(request, body), body, reasoning), warnings=tuple(warnings))
 
 
 def _with_rest(request: ChatRequest, body: Mapping[str, Any]) -> ChatRequest:
     """`request` with what only some providers take."""
     modalities = strings(body.get("modalities"), "modalities")
-    return replace(
+    return changed(
         request,
         verbosity=word(body, "verbosity", ("low", "medium", "high")),
         logprobs=body.get("logprobs") is True,
@@ -112,7 +112,7 @@ def _with_reasoning(request: ChatRequest, body: Mapping[str, Any], reasoning: Ma
     if effort is not None and not isinstance(effort, str):
         raise InvalidRequest("`reasoning_effort` must be text", param="reasoning_effort")
     budget = integer(reasoning, "max_tokens", "reasoning.max_tokens")
-    return replace(
+    return changed(
         request,
         reasoning_effort=effort or "",
         reasoning_budget=budget,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from services.core.errors import InvalidRequest
 from services.core.numbers import is_number, is_whole
+from services.core.values import changed
 from services.dataplane.exchange import File, Image, Message, Text, ToolResult
 
 
@@ -104,7 +104,7 @@ def mark_last(messages: tuple[Message, ...], control: Mapping[str, Any]) -> tupl
         for place in range(len(parts) - 1, -1, -1):
             part = parts[place]
             if isinstance(part, (Text, Image, File, ToolResult)):
-                marked = part if part.cache_control else replace(part, cache_control=control)
-                changed = replace(messages[at], parts=(*parts[:place], marked, *parts[place + 1 :]))
-                return (*messages[:at], changed, *messages[at + 1 :])
+                marked = part if part.cache_control else changed(part, cache_control=control)
+                message = changed(messages[at], parts=(*parts[:place], marked, *parts[place + 1 :]))
+                return (*messages[:at], message, *messages[at + 1 :])
     return messages

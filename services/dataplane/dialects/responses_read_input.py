@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import mimetypes
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from services.core.errors import InvalidRequest
+from services.core.values import changed
 from services.dataplane.data_url import split_data_url
 from services.dataplane.dialects.reading import objects, text
 from services.dataplane.exchange import File, Image, Message, Part, Text, Thinking, ToolCall, ToolResult
@@ -74,7 +74,7 @@ def _reasoning(item: Item) -> Thinking:
     """Reasoning with its proof, which may be another vendor's, or that of the call behind it."""
     proof = text_in(item, "encrypted_content")
     found = opened(proof, vendor_of(proof))
-    return replace(found, text=thought_of(item), id=found.id or text_in(item, "id"))
+    return changed(found, text=thought_of(item), id=found.id or text_in(item, "id"))
 
 
 def _joined(before: tuple[Part, ...], after: tuple[Part, ...]) -> tuple[Part, ...]:
@@ -83,7 +83,7 @@ def _joined(before: tuple[Part, ...], after: tuple[Part, ...]) -> tuple[Part, ..
     call = after[0] if after else None
     if isinstance(last, Thinking) and last.vendor == CALL:
         if isinstance(call, ToolCall):
-            return (*before[:-1], replace(call, signature=last.signature), *after[1:])
+            return (*before[:-1], changed(call, signature=last.signature), *after[1:])
         return (*before[:-1], *after)
     return (*before, *after)
 

@@ -8,12 +8,12 @@ terminal event with the whole of it. Events are numbered without a gap. A stream
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 
 from services.core.errors import RouterError
+from services.core.values import changed
 from services.dataplane.dialects.openai_errors import error_object_of
 from services.dataplane.dialects.responses_form import (
     METADATA,
@@ -218,9 +218,9 @@ class ResponsesWriter:
                 part = {"type": "summary_text", "text": ""}
                 self._event(out, "response.reasoning_summary_part.added", **at, part=part)
             self._event(out, "response.reasoning_summary_text.delta", **at, delta=event.text)
-        self._thinking = replace(known, text=known.text + event.text, vendor=event.vendor or known.vendor)
+        self._thinking = changed(known, text=known.text + event.text, vendor=event.vendor or known.vendor)
         if event.signature:
-            self._thinking = replace(self._thinking, signature=event.signature)
+            self._thinking = changed(self._thinking, signature=event.signature)
             self._close(out)
 
     def _close_thinking(self, thinking: Thinking, out: list[bytes]) -> None:
@@ -247,7 +247,7 @@ class ResponsesWriter:
         if self._call is None or self._call[0] != event.index:
             return
         number, call = self._call
-        self._call = (number, replace(call, arguments=call.arguments + event.arguments))
+        self._call = (number, changed(call, arguments=call.arguments + event.arguments))
         at = {"item_id": self._item_id("fc"), "output_index": self.seam.index}
         self._event(out, "response.function_call_arguments.delta", **at, delta=event.arguments)
 

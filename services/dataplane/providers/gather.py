@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from services.core.errors import Failure
+from services.core.values import changed
 from services.dataplane.exchange import (
     EMPTY,
     AnswerPart,
@@ -37,17 +37,17 @@ def gathered(events: Sequence[StreamEvent]) -> ChatAnswer | Failure:
         if isinstance(event, Failed):
             return event.failure
         if isinstance(event, Started):
-            answer = replace(answer, id=event.id, created=event.created, usage=event.usage)
+            answer = changed(answer, id=event.id, created=event.created, usage=event.usage)
         elif isinstance(event, UsageReported):
-            answer = replace(answer, usage=event.usage)
+            answer = changed(answer, usage=event.usage)
         elif isinstance(event, Finished):
-            answer = replace(answer, finish_reason=event.reason, stop_sequence=event.stop_sequence)
+            answer = changed(answer, finish_reason=event.reason, stop_sequence=event.stop_sequence)
         else:
             _add(event, parts)
     spent = answer.usage.output_tokens if answer.usage is not None else 0
     if not parts and (not answer.finish_reason or (answer.finish_reason == "stop" and not spent)):
         return EMPTY
-    return replace(answer, parts=tuple(parts), finish_reason=answer.finish_reason or _finish(parts))
+    return changed(answer, parts=tuple(parts), finish_reason=answer.finish_reason or _finish(parts))
 
 
 def _finish(parts: Sequence[AnswerPart]) -> str:
@@ -59,18 +59,18 @@ def _add(event: StreamEvent, parts: list[AnswerPart]) -> None:
     last = parts[-1] if parts else None
     if isinstance(event, TextDelta):
         if isinstance(last, Text):
-            parts[-1] = replace(last, text=last.text + event.text, logprobs=last.logprobs + event.logprobs)
+            parts[-1] = changed(last, text=last.text + event.text, logprobs=last.logprobs + event.logprobs)
         else:
             parts.append(Text(event.text, logprobs=event.logprobs))
     elif isinstance(event, ThinkingDelta):
         if isinstance(last, Thinking) and not (last.signature or last.redacted or event.redacted):
-            parts[-1] = replace(last, text=last.text + event.text, signature=event.signature)
+            parts[-1] = changed(last, text=last.text + event.text, signature=event.signature)
         else:
             parts.append(Thinking(event.text, event.signature, event.redacted, event.vendor, event.id))
     elif isinstance(event, ToolCallStarted):
         parts.append(ToolCall(event.id, event.name, "", event.signature))
     elif isinstance(event, ToolCallDelta) and isinstance(last, ToolCall):
-        parts[-1] = replace(last, arguments=last.arguments + event.arguments)
+        parts[-1] = changed(last, arguments=last.arguments + event.arguments)
     elif isinstance(event, ImageDelta):
         parts.append(event.image)
     elif isinstance(event, AudioDelta):
@@ -84,5 +84,5 @@ def _cite(event: CitationDelta, parts: list[AnswerPart]) -> None:
     for index in range(len(parts) - 1, -1, -1):
         part = parts[index]
         if isinstance(part, Text):
-            parts[index] = replace(part, citations=(*part.citations, event.citation))
+            parts[index] = changed(part, citations=(*part.citations, event.citation))
             return

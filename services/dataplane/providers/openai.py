@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -11,6 +11,7 @@ import msgspec
 from services.core.errors import Failure, FailureKind
 from services.core.policy.provider_types import quirks_of
 from services.core.policy.snapshot import Target
+from services.core.values import changed
 from services.dataplane.codec import StreamDecoder
 from services.dataplane.exchange import (
     EMPTY,
@@ -171,7 +172,7 @@ def _thoughts(message: WireMessage) -> list[Thinking]:
         return proofs
     if not proofs:
         return [Thinking(text)]
-    return [replace(proofs[0], text=text), *proofs[1:]]
+    return [changed(proofs[0], text=text), *proofs[1:]]
 
 
 def _name(call: WireToolCall) -> str:

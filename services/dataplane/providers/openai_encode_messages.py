@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from typing import Any
 
 from services.core.policy.vendors import Quirks
@@ -49,24 +50,30 @@ class MessageEncoder:
             note_call_proofs(messages, self._dropped)
         for message in messages:
             results = [p for p in message.parts if isinstance(p, ToolResult)]
-            encoded.extend(self._tool_message(result) for result in results)
-            # Tool messages hold text only, so what else results hold follows as a message of the user.
-            others = [p for result in results for p in result.content if text_of(p) is None]
-            if others:
-                encoded.append({"role": "user", "content": [b for p in others for b in self._part(p)]})
-            rest = tuple(p for p in message.parts if not isinstance(p, ToolResult))
-            if not message.parts or any(not isinstance(p, Thinking) for p in rest):
+            if results:
+                encoded += self._results(results)
+            rest = [p for p in message.parts if not isinstance(p, ToolResult)] if results else message.parts
+            if not message.parts or not all(isinstance(p, Thinking) for p in rest):
                 encoded.append(self._message(message, rest))
         return encoded
 
-    def _message(self, message: Message, parts: tuple[Part, ...]) -> dict[str, Any]:
+    def _results(self, results: Sequence[ToolResult]) -> list[dict[str, Any]]:
+        """Results of tools; their messages hold text only, so what else they hold follows as a message of the user."""
+        encoded = [self._tool_message(result) for result in results]
+        others = [p for result in results for p in result.content if text_of(p) is None]
+        if others:
+            encoded.append({"role": "user", "content": [b for p in others for b in self._part(p)]})
+        return encoded
+
+    def _message(self, message: Message, parts: Sequence[Part]) -> dict[str, Any]:
         role = "system" if message.role == "developer" and not self._quirks.developer else message.role
         body: dict[str, Any] = {"role": role}
         if message.name and self._quirks.names:
             body["name"] = message.name
         shown = [p for p in parts if isinstance(p, (Text, Image, Audio, Video, File))]
         calls = [p for p in parts if isinstance(p, ToolCall)]
-        body |= self._thoughts([p for p in parts if isinstance(p, Thinking)], calls)
+        if len(shown) + len(calls) < len(parts):
+            body |= self._thoughts([p for p in parts if isinstance(p, Thinking)], calls)
         if calls:
             body["tool_calls"] = [self._call(call) for call in calls]
         marked = self._quirks.marks and any(getattr(p, "cache_control", None) for p in shown)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from services.core.errors import InvalidRequest
 from services.core.policy.documents import Reasoning, TextGenerationConfig
+from services.core.values import changed
 from services.dataplane.dialects.gemini_schema import json_schema
 from services.dataplane.dialects.gemini_write import GeminiWriter
 from services.dataplane.dialects.gemini_write_parts import grounding
@@ -121,7 +121,7 @@ def test_reasoning_that_policy_hides_leaves_its_proof(stream: bool) -> None:
 def test_a_proof_comes_back_to_the_vendor_that_made_it_in_either_alphabet(thinking: Thinking) -> None:
     proof = sealed_for_google(thinking)
     for spelled in (proof, proof.replace("+", "-").replace("/", "_"), proof.rstrip("=")):
-        assert replace(opened_for_google(spelled), text="") == thinking
+        assert changed(opened_for_google(spelled), text="") == thinking
     assert opened_for_google("dHVybm91dDp4").vendor == "google"
 
 
