@@ -18,6 +18,7 @@ from services.core.attempts.breaker import (
     MIN_SHARE,
     PROBE_LIMIT,
     PUSHBACK_SECONDS,
+    SLOW,
     Cell,
     admitted,
     after_failure,
@@ -192,7 +193,7 @@ class BreakerMachine(RuleBasedStateMachine):
             return
         longest = MAX_PUSHBACK_SECONDS + PROBE_LIMIT + max(self.rule.open_for, self.rule.max_open_for)
         assert refusal(self.cell, self.now + longest) is None
-        assert share_of(self.cell, self.rule, self.now + 6 * self.rule.ramp) == 1.0
+        assert share_of(self.cell, self.rule, self.now + SLOW * self.rule.ramp) == 1.0
 
 
 BreakerMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)

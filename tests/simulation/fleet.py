@@ -29,6 +29,7 @@ from tests.simulation.scenarios import (
     simulate,
     slow,
     storm,
+    weak,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,6 +47,12 @@ def ours(name: str, *facts: float | str) -> Run:
 
 
 @cache
+def seeded(name: str, *facts: float | str, seed: int) -> Run:
+    """As `ours`, with other chances; run once."""
+    return simulate(scenario(name, *facts), seed=seed)
+
+
+@cache
 def twin(name: str, *facts: float | str) -> Run:
     """The same with naive workers; run once."""
     return naive(scenario(name, *facts))
@@ -59,7 +66,7 @@ def scenario(name: str, *facts: float | str) -> Scenario:
         return brown_out(*map(float, facts))
     if name == "outage":
         return outage(*map(float, facts))
-    return {"slow": slow, "storm": storm, "blackout": blackout, "late": late}[name]()
+    return {"slow": slow, "storm": storm, "blackout": blackout, "late": late, "weak": weak}[name]()
 
 
 def lost(run: Run) -> int:

@@ -137,6 +137,13 @@ def outage(length: float = 25.0, rate: float = 20.0, tail: float = 25.0) -> Scen
     return Scenario("outage", since + length + tail, troubles, rate)
 
 
+def weak() -> Scenario:
+    """The first target fails whatever it gets, and when it is back it can take only 40 % of the requests."""
+    rate, healed = 20.0, OUTAGE[1]
+    back = Trouble(healed, healed + 40.0, capacity=0.4 * rate * WORKERS, refusal=FailureKind.OVERLOADED)
+    return Scenario("weak", healed + 40.0, {"a/m": (Trouble(*OUTAGE, errors=1.0), back), "b/m": WELL}, rate)
+
+
 def blackout() -> Scenario:
     """All targets fail whatever they get."""
     trouble = (Trouble(*STORM, errors=1.0),)

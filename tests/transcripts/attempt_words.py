@@ -68,7 +68,7 @@ def read_plan(arguments: Arguments) -> Plan:
         BreakerRule(),
         open_for=arguments.number("open", 10.0),
         max_open_for=arguments.number("longest", 10.0),
-        ramp=arguments.number("ramp", 10.0),
+        ramp=arguments.number("ramp", BreakerRule().ramp),
     )
     budget = BudgetRule(arguments.number("budget", 1.0), arguments.number("floor", 10.0))
     retry = RetryRule(

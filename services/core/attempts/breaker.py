@@ -13,7 +13,8 @@ Rules
 2. What a provider asked for (Retry-After) is a floor that nothing overrides.
 3. After a recovery the share of traffic grows from `MIN_SHARE` to 1 over the rule's `ramp`. Under
    overload it is cut by a fifth, at most once a second, and grows back, but `SLOW` times slower:
-   additive increase, multiplicative decrease. Shares order choices, they exclude none.
+   additive increase, multiplicative decrease. A target that is overloaded while its share grows is
+   known by its second failure, for it has had few answers yet. Shares order choices, they exclude none.
 4. Attempts that began before the breaker opened are old news: they neither close nor open it, not
    even when they end after it has closed. With answers that take minutes they are many.
 5. An attempt that was made although the cell is open (nothing better was left) closes the cell when
@@ -41,7 +42,7 @@ MAX_PUSHBACK_SECONDS = 600.0
 MIN_SHARE = 0.1
 CUT = 0.8
 CUT_INTERVAL = 1.0
-SLOW = 6.0
+SLOW = 20.0
 """A share that was cut needs this many times the ramp to grow back; quicker growth undoes every cut."""
 OVERLOAD_RATE = 0.1
 """Share of failures of late, of whatever kind, from which on an overload failure cuts the share of traffic."""
@@ -204,6 +205,12 @@ def _opened(cell: Cell, rule: BreakerRule, now: float) -> Cell:
 
 def _cut(cell: Cell, rule: BreakerRule, now: float) -> Cell:
     good, bad = totals(cell.outcomes, now, rule.window)
-    if bad < OVERLOAD_RATE * (good + bad) or good + bad < OVERLOAD_SAMPLES or now - cell.share_at < CUT_INTERVAL:
+    if bad < OVERLOAD_RATE * (good + bad):
         return cell
-    return replace(cell, share=max(MIN_SHARE, share_of(cell, rule, now) * CUT), share_at=now, slow=True)
+    share = share_of(cell, rule, now)
+    if cell.slow or share >= 1.0:
+        if good + bad < OVERLOAD_SAMPLES or now - cell.share_at < CUT_INTERVAL:
+            return cell
+    elif bad < DEGRADED_FAILURES:
+        return cell
+    return replace(cell, share=max(MIN_SHARE, share * CUT), share_at=now, slow=True)

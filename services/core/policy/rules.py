@@ -103,12 +103,12 @@ class BreakerRule:
     """
 
     consecutive_failures: int = 5
-    open_for: float = 10.0
-    max_open_for: float = 10.0
+    open_for: float = 6.0
+    max_open_for: float = 6.0
     error_rate: float = 0.5
     min_requests: int = 20
     window: float = 10.0
-    ramp: float = 10.0
+    ramp: float = 3.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,11 +51,11 @@ def test_a_target_is_set_aside_by_failures_in_a_row_and_not_before() -> None:
     fail(tracker, 4)
     assert not tracker.view(NOW).benched(MODEL, NOW)
     fail(tracker, 1)
-    assert tracker.view(NOW).benched(MODEL, NOW + 9.9)
-    assert not tracker.view(NOW).benched(MODEL, NOW + 10.1)
+    assert tracker.view(NOW).benched(MODEL, NOW + RULE.open_for - 0.1)
+    assert not tracker.view(NOW).benched(MODEL, NOW + RULE.open_for + 0.1)
     refused = tracker.admit(start(), plan(), NOW + 1.0)
     assert refused is not None
-    assert (refused.until, refused.hard, refused.why) == (NOW + 10.0, False, "SERVER_ERROR")
+    assert (refused.until, refused.hard, refused.why) == (NOW + RULE.open_for, False, "SERVER_ERROR")
 
 
 def test_an_attempt_that_is_forced_goes_through_unless_the_provider_asked() -> None:
@@ -135,4 +135,4 @@ def test_events_tell_when_a_target_is_set_aside_and_when_it_is_back() -> None:
     probe = start(at=later)
     assert tracker.admit(probe, plan(), later) is None
     tracker.succeeded(probe, RULE, later)
-    assert [(e.name, e.until) for e in seen] == [(MODEL, NOW + 10.0), (MODEL, 0.0)]
+    assert [(e.name, e.until) for e in seen] == [(MODEL, NOW + RULE.open_for), (MODEL, 0.0)]

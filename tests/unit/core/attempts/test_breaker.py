@@ -9,6 +9,7 @@ import pytest
 from services.core.attempts.breaker import (
     CREDENTIAL_SECONDS,
     CUT,
+    CUT_INTERVAL,
     DEGRADED_RATE,
     FRESH,
     MAX_PUSHBACK_SECONDS,
@@ -147,7 +148,7 @@ def test_while_a_probe_runs_the_others_are_told_to_ask_again_soon() -> None:
     assert refusal(cell, NOW + PROBE_LIMIT) is None
 
 
-@pytest.mark.parametrize(("slow", "grows_in"), [(False, 10.0), (True, 10.0 * SLOW)])
+@pytest.mark.parametrize(("slow", "grows_in"), [(False, RULE.ramp), (True, RULE.ramp * SLOW)])
 def test_a_share_grows_to_all_of_the_traffic_in_its_time(slow: bool, grows_in: float) -> None:
     cell = Cell(share=MIN_SHARE, share_at=NOW, slow=slow)
     assert share_of(cell, RULE, NOW) == MIN_SHARE
@@ -170,6 +171,22 @@ def test_only_overload_cuts_the_share(kind: FailureKind) -> None:
 @pytest.mark.parametrize(("good", "bad", "share"), [(9, 0, CUT), (8, 0, 1.0), (10, 0, 1.0), (18, 1, CUT), (19, 1, 1.0)])
 def test_a_tenth_of_ten_answers_cuts_the_share(good: int, bad: int, share: float) -> None:
     assert failed(FailureKind.OVERLOADED, cell=seen(good, bad), rule=PATIENT).share == share
+
+
+@pytest.mark.parametrize(("good", "bad", "cuts"), [(0, 0, False), (0, 1, True), (18, 1, True), (19, 1, False)])
+def test_the_second_overload_ends_the_growth_after_a_recovery(good: int, bad: int, cuts: bool) -> None:
+    growing = replace(seen(good, bad), share=MIN_SHARE, share_at=NOW - RULE.ramp / 2)
+    cell = failed(FailureKind.OVERLOADED, cell=growing, rule=PATIENT)
+    assert cell.slow is cuts
+    assert share_of(cell, RULE, NOW) == pytest.approx(0.6 * CUT if cuts else 0.6)
+    if cuts:
+        again = failed(FailureKind.OVERLOADED, cell=cell, at=NOW + CUT_INTERVAL / 2, rule=PATIENT)
+        assert again.share == cell.share, "from then on as ever: at most once a second, and not by a few answers"
+
+
+def test_other_failures_do_not_end_the_growth() -> None:
+    growing = replace(seen(2, 2), share=MIN_SHARE, share_at=NOW - RULE.ramp / 2)
+    assert failed(BROKEN, cell=growing, rule=PATIENT).share == MIN_SHARE
 
 
 def test_no_share_is_cut_below_the_least() -> None:

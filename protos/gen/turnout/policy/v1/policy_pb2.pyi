@@ -2246,11 +2246,11 @@ class Breaker(_message.Message):
     """Requests within `window` below which `error_rate` does not count. Default 20."""
     @_builtins.property
     def open_for(self) -> _duration_pb2.Duration:
-        """How long it stays open the first time; doubles each time that the probe fails. Default 10s."""
+        """How long it stays open the first time; doubles each time that the probe fails. Default 6s."""
 
     @_builtins.property
     def max_open_for(self) -> _duration_pb2.Duration:
-        """Longest that it stays open. Default 10s, so that a target that is well again is not left unused."""
+        """Longest that it stays open. Default 6s, so that a target that is well again is not left unused."""
 
     @_builtins.property
     def window(self) -> _duration_pb2.Duration:
@@ -2258,7 +2258,7 @@ class Breaker(_message.Message):
 
     @_builtins.property
     def ramp(self) -> _duration_pb2.Duration:
-        """How long a target that has come back takes to reach its full share of traffic. Default 10s."""
+        """How long a target that has come back takes to reach its full share of traffic. Default 3s."""
 
     def __init__(
         self,
