@@ -167,7 +167,8 @@ def _parts(answer: WireAnswer, message: WireMessage, logprobs: tuple[Mapping[str
 
 def _thoughts(message: WireMessage) -> list[Thinking]:
     """Reasoning as one text; a proof goes with it where there is one, further ones stand for themselves."""
-    text, proofs = thought_of(message), [*proofs_of(message)]
+    text = thought_of(message)
+    proofs = [*proofs_of(message)] if message.reasoning_details or message.extra_content else []
     if not text:
         return proofs
     if not proofs:

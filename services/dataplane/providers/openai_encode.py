@@ -121,13 +121,21 @@ def _put_modalities(body: dict[str, Any], request: ChatRequest, quirks: Quirks) 
 
 def _note_losses(request: ChatRequest, quirks: Quirks, dropped: list[str]) -> None:
     """What OpenAI's messages and tools cannot say, once each."""
-    parts = [p for m in request.messages for p in m.parts]
-    inner = [p for part in parts if isinstance(part, ToolResult) for p in part.content]
     if request.messages and request.messages[-1].role == "assistant" and not quirks.prefill:
         dropped.append("the beginning of an answer is not continued: OpenAI's models begin a new one")
-    marked = any(getattr(p, "cache_control", None) for p in (*parts, *inner, *request.tools))
-    if marked and not quirks.marks:
+    if not quirks.marks and _is_marked(request):
         dropped.append("cache_control was dropped: OpenAI's format has no such field")
+
+
+def _is_marked(request: ChatRequest) -> bool:
+    """Whether any part or tool has a mark for the prompt cache."""
+    for message in request.messages:
+        for part in message.parts:
+            if getattr(part, "cache_control", None):
+                return True
+            if isinstance(part, ToolResult) and any(getattr(p, "cache_control", None) for p in part.content):
+                return True
+    return any(tool.cache_control for tool in request.tools)
 
 
 def _put_tools(body: dict[str, Any], request: ChatRequest, quirks: Quirks) -> None:

@@ -19,7 +19,8 @@ from services.dataplane.providers.openai_wire import WireAnswer, WireMessage
 
 def citations_of(message: WireMessage) -> Iterator[Citation]:
     """The sources of a message or delta."""
-    yield from _references_of(message.content)
+    if isinstance(message.content, list):
+        yield from _references_of(message.content)
     for found in _list(message.annotations):
         told = found.get("url_citation") if isinstance(found, dict) else None
         if isinstance(told, dict):
@@ -33,9 +34,9 @@ def citations_of(message: WireMessage) -> Iterator[Citation]:
             )
 
 
-def _references_of(content: Any) -> Iterator[Citation]:
+def _references_of(content: Sequence[Any]) -> Iterator[Citation]:
     """Mistral's references, parts of the content that name by number what a tool's result called so."""
-    for part in content if isinstance(content, list) else ():
+    for part in content:
         named = part.get("reference_ids") if isinstance(part, Mapping) and part.get("type") == "reference" else None
         for number in named if isinstance(named, list) else ():
             if isinstance(number, (int, str)) and not isinstance(number, bool):

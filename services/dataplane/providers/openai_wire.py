@@ -195,9 +195,11 @@ def thought_of(message: WireMessage) -> str:
     told = message.reasoning_content or message.reasoning
     if told:
         return told
-    content = message.content if isinstance(message.content, list) else ()
-    inner = [p for part in content if _is_thinking(part) for p in part["thinking"]]
-    return _texts(inner, "text") or _texts(message.reasoning_details or (), "text", "summary")
+    if isinstance(message.content, list):
+        told = _texts([p for part in message.content if _is_thinking(part) for p in part["thinking"]], "text")
+        if told:
+            return told
+    return _texts(message.reasoning_details, "text", "summary") if message.reasoning_details else ""
 
 
 def _texts(rows: Iterable[Any], *names: str) -> str:

@@ -123,7 +123,8 @@ def _overload() -> str:
         Some failures say that a target has too much to do ({kinds}). When they are {breaker.OVERLOAD_RATE:.0%} of its
         answers of late, and it has had {breaker.OVERLOAD_SAMPLES} at least, its *share* of traffic is cut by
         {1 - breaker.CUT:.0%}, at most once every {breaker.CUT_INTERVAL:g} s, and grows back {breaker.SLOW:g} times slower
-        than after an opening. Requests beyond its share find it behind the others.
+        than after an opening. While it grows after an opening, {breaker.DEGRADED_FAILURES:g} of them are enough. Requests
+        beyond its share find it behind the others.
     """
 
 
