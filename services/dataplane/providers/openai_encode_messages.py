@@ -71,7 +71,7 @@ class MessageEncoder:
         if message.name and self._quirks.names:
             body["name"] = message.name
         shown = [p for p in parts if isinstance(p, (Text, Image, Audio, Video, File))]
-        calls = [p for p in parts if isinstance(p, ToolCall)]
+        calls = [p for p in parts if isinstance(p, ToolCall)] if len(shown) < len(parts) else []
         if len(shown) + len(calls) < len(parts):
             body |= self._thoughts([p for p in parts if isinstance(p, Thinking)], calls)
         if calls:
