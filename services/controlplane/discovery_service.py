@@ -19,7 +19,6 @@ from turnout.discovery.v1 import discovery_pb2_grpc
 
 from services.controlplane.board import Board
 from services.controlplane.nodes import Nodes
-from services.controlplane.waiting import first_of
 from services.core.discovery.messages import Acknowledgement, Resync, Subscription
 from services.core.discovery.publisher_session import (
     PublisherSession,
@@ -29,6 +28,7 @@ from services.core.discovery.publisher_session import (
     open_session,
 )
 from services.core.errors import InvalidRequest
+from services.runtime.waiting import first_of
 from services.wire.discovery import push_message, to_request
 from services.wire.status import abort
 

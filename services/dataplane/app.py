@@ -170,7 +170,7 @@ class Worker:
         server = await start_server(self.settings.listen, self._add, SERVICES)
         background.start("policy", self.policy.run())
         background.start("tables", self.learning.run())
-        background.start("outcomes", self.outcomes.run())
+        self._reporting = background.start("outcomes", self.outcomes.run())
         background.start("readiness", self._announce(server))
         return server
 
@@ -192,10 +192,11 @@ class Worker:
             await asyncio.sleep(self.settings.drain)
         self.policy.stop()
         self.learning.stop()
-        self.outcomes.stop()
         ends = self._clock.monotonic() + self.settings.grace
         await server.stop(self.settings.grace)
         await self.shadows.drain(ends - self._clock.monotonic())
+        self.outcomes.stop()
+        await self._reporting
         await background.cancel()
         await self.runner.aclose()
         await self.credentials.close()

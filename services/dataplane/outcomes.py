@@ -25,6 +25,7 @@ from services.dataplane.trail import Trail
 from services.dataplane.translation import TokenUsage
 from services.runtime.clock import Clock
 from services.runtime.grpc_channel import open_channel
+from services.runtime.waiting import first_of
 from services.wire.learning import decision_message
 from services.wire.records import unit_hash
 
@@ -35,6 +36,8 @@ BATCH = 1_000
 EVERY_SECONDS = 1.0
 CALL_SECONDS = 5.0
 MAX_WAIT_SECONDS = 30.0
+LAST_SECONDS = 2.0
+"""Within which the last ones are sent when the worker ends; a call that is under way may take `CALL_SECONDS`."""
 REPEAT_SECONDS = 60.0
 NEVER = (-REPEAT_SECONDS, "")
 AT_ONCE = 100
@@ -197,23 +200,35 @@ class Outcomes:
         return request if trail.started - before < REPEAT_SECONDS else ""
 
     async def run(self) -> None:
-        """Send until `stop`."""
+        """Send until `stop`, and then once more: what waits after that is lost."""
         failures = 0
         while not self._stopped.is_set():
             await self._some.wait()
+            await self._pause(EVERY_SECONDS)
             if self._stopped.is_set():
                 break
-            await self._clock.sleep(EVERY_SECONDS)
             if await self._send(failures):
                 failures = 0
                 continue
             failures += 1
             limit = min(MAX_WAIT_SECONDS, 0.5 * 2 ** min(failures, 6))
-            await self._clock.sleep(limit * uniform(self._clock.seed(), "outcomes"))
+            await self._pause(limit * uniform(self._clock.seed(), "outcomes"))
+        await self._send_last(failures)
         self._lost(len(self._waiting))
         self._waiting.clear()
 
-    async def _send(self, turn: int) -> bool:
+    async def _send_last(self, turn: int) -> None:
+        """Send what waits to whichever replica takes it, within `LAST_SECONDS`."""
+        ends = self._clock.monotonic() + LAST_SECONDS
+        for more in range(len(self._addresses)):
+            left = ends - self._clock.monotonic()
+            if not self._waiting or left <= 0.0 or await self._send(turn + more, left):
+                return
+
+    async def _pause(self, seconds: float) -> None:
+        await first_of(self._clock.sleep(seconds), self._stopped.wait())
+
+    async def _send(self, turn: int, call_seconds: float = CALL_SECONDS) -> bool:
         """Send everything that waits; whether the control plane took it."""
         address = self._addresses[turn % len(self._addresses)]
         async with open_channel(address) as channel:
@@ -222,7 +237,7 @@ class Outcomes:
                 taken = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
                 request = pb.ReportOutcomesRequest(node_id=self._node_id, outcomes=await _messages(taken))
                 try:
-                    await stub.ReportOutcomes(request, timeout=CALL_SECONDS)
+                    await stub.ReportOutcomes(request, timeout=call_seconds)
                 except grpc.aio.AioRpcError as error:
                     log.debug("outcomes were not taken by %s: %s", address, error.code().name)
                     self._put_back(taken)
@@ -239,7 +254,7 @@ class Outcomes:
             self._lost(lost)
 
     def stop(self) -> None:
-        """End `run`; what waits then, and what comes later, is lost."""
+        """End `run`, which sends what waits, within `LAST_SECONDS`; what comes later is lost."""
         self._stopped.set()
         self._some.set()
 

@@ -19,11 +19,11 @@ from services.controlplane.learning.logbook import Logbook
 from services.controlplane.learning.rewards import RewardRule, rule_of
 from services.controlplane.learning.tables import Tabled, Tables
 from services.controlplane.learning.variants import VariantName, Variants
-from services.controlplane.waiting import first_of
 from services.core.routing.learned.decision import Decision
 from services.core.routing.learned.table import Table
 from services.runtime.clock import Clock
 from services.runtime.metrics import LearningMetrics
+from services.runtime.waiting import first_of
 from services.wire.learning import table_message
 from services.wire.lifecycle import timestamp
 

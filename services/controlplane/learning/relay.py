@@ -15,11 +15,11 @@ from turnout.learning.v1.learning_service_pb2_grpc import LearningServiceStub
 
 from services.controlplane.evidence.leader import Leader
 from services.controlplane.learning.tables import Tables
-from services.controlplane.waiting import first_of
 from services.core.attempts.backoff import backoff
 from services.core.routing.draw import uniform
 from services.runtime.clock import Clock
 from services.runtime.grpc_channel import open_channel
+from services.runtime.waiting import first_of
 
 log = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ from services.controlplane.evidence.leader import CLAIM_SECONDS, Leader, collect
 from services.controlplane.handlers import Context, authorised
 from services.controlplane.learning.report import Reports
 from services.controlplane.learning.tables import Tables, changes, everything
-from services.controlplane.waiting import first_of
 from services.core.errors import InvalidRequest, Overloaded
+from services.runtime.waiting import first_of
 from services.wire.status import abort
 
 log = logging.getLogger(__name__)

@@ -225,3 +225,23 @@ async def test_what_waits_at_the_end_and_what_comes_later_is_counted_as_lost(mon
     assert ended(outcomes, 2) is None
     await running
     assert (sum(lost), len(outcomes._waiting)) == (2, 0)
+
+
+async def test_what_waits_when_the_worker_ends_is_sent_to_whichever_replica_takes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server, lost = ControlPlane(monkeypatch), [0]
+    server.away = True
+
+    def next_one_is_there() -> None:
+        server.away = False
+
+    server.leaving = next_one_is_there
+    outcomes = Outcomes("w", ("127.0.0.1:1", "127.0.0.1:1"), FakeClock(), lost.append)
+    running = asyncio.create_task(outcomes.run())
+    ended(outcomes, 1)
+    await asyncio.sleep(0)  # it has begun to wait for others to send with it
+    outcomes.stop()
+    await asyncio.wait_for(running, 10)
+    assert server.taken == ["g1"]
+    assert sum(lost) == 0
