@@ -8,6 +8,7 @@ of the caller's answer on it. It never holds prompts, answers or keys.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from services.core.attempts.effects import Effect, Kind, StartAttempt, Wait
@@ -220,16 +221,23 @@ def reasoning_of(trail: Trail) -> str:
 _LONGEST_CONDITION = 80
 
 
-def _told_choice(plan: Plan) -> str:
-    """Route and variant, with the condition and the slot that chose them."""
-    condition = " ".join(plan.condition.split())
+@lru_cache(1_024)
+def _told_route(router_id: str, route_id: str, condition: str, variant_id: str) -> str:
+    """Route and variant, with the condition; the same for very many requests."""
+    condition = " ".join(condition.split())
     if len(condition) > _LONGEST_CONDITION:
         condition = f"{condition[: _LONGEST_CONDITION - 3]}..."
     because = f" ({condition})" if condition else ""
+    return f"Router '{router_id}' chose route '{route_id}'{because}, variant '{variant_id}'"
+
+
+def _told_choice(plan: Plan) -> str:
+    """Route and variant, with the condition and the slot that chose them."""
+    told = _told_route(plan.router_id, plan.route_id, plan.condition, plan.variant_id)
+    if plan.slot < 0:
+        return told
     unit = f" of this {plan.unit_kind.removeprefix(METADATA)}" if plan.unit_kind else ", drawn"
-    slot = f" (slot {plan.slot:,}{unit})" if plan.slot >= 0 else ""
-    route, variant = f"route '{plan.route_id}'{because}", f"variant '{plan.variant_id}'{slot}"
-    return f"Router '{plan.router_id}' chose {route}, {variant}"
+    return f"{told} (slot {plan.slot:,}{unit})"
 
 
 def _told_outcome(attempt: AttemptTrail) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import attrgetter
 
 from services.core.numbers import MAX_COUNT
-from services.core.pricing import TokenUsage, cost, prices_at, tier_prices
+from services.core.pricing import STANDARD_TIERS, TokenUsage, cost, prices_at, tier_prices
 from services.core.values import changed
 from services.dataplane.attempt import Attempt
 from services.dataplane.trail import AttemptTrail
@@ -37,6 +37,9 @@ def settle(trail: AttemptTrail, attempt: Attempt | None, now: float, wall: float
 def _reckon(trail: AttemptTrail, attempt: Attempt, usage: TokenUsage, wall: float) -> None:
     """The cost by the price list: by that of the answer's service tier if there is one, else by the standard one."""
     target, tier = trail.candidate.target, usage.service_tier
+    if not target.spans and tier in STANDARD_TIERS:
+        trail.cost_usd = cost(target.prices, usage)
+        return
     prices = tier_prices(target.prices, target.spans, wall, tier)
     trail.cost_usd = cost(prices or prices_at(target.prices, target.spans, wall), usage)
     if prices is None and trail.cost_usd is not None:

@@ -14,6 +14,10 @@ SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20
 """Buckets of the OpenTelemetry GenAI conventions."""
 
 
+_Pair = tuple[Callable[[float], None], Callable[[float], None]]
+"""What takes two amounts that are always counted together."""
+
+
 class _Family:
     """A metric that any thread may write, and by label values what takes an amount: to add it or to set it."""
 
@@ -65,11 +69,22 @@ class Metrics:
         lost: Metric = "turnout_outcomes_lost_total"
         self.outcomes_lost = Counter(lost, METRIC_MEANINGS[lost], registry=registry)
 
+        # What every request counts, by all of its labels: one look instead of one for each amount.
+        self._of_requests: dict[tuple[tuple[str, str, str, int], bool], _Pair] = {}
+        self._of_attempts: dict[tuple[str, str], _Pair] = {}
+        self._of_tokens: dict[str, _Pair] = {}
+
     def request(self, labels: tuple[str, str, str, int], *, stream: bool, seconds: float) -> None:
         """Count a finished request; `labels` are api, router, outcome and status."""
-        api, router, outcome, status = labels
-        self._requests.of(api, router, outcome, f"{status // 100}xx")(1)
-        self._durations.of(api, "true" if stream else "false")(seconds)
+        found = self._of_requests.get((labels, stream))
+        if found is None:
+            api, router, outcome, status = labels
+            counted = self._requests.of(api, router, outcome, f"{status // 100}xx")
+            found = counted, self._durations.of(api, "true" if stream else "false")
+            self._of_requests[labels, stream] = found
+        counted, lasted = found
+        counted(1)
+        lasted(seconds)
 
     def first_token(self, api: str, seconds: float) -> None:
         """Note a time to first token."""
@@ -81,13 +96,22 @@ class Metrics:
 
     def attempt(self, provider: str, result: str, seconds: float) -> None:
         """Count an attempt; `result` is OK or its failure kind."""
-        self._attempts.of(provider, result)(1)
-        self._attempt_durations.of(provider)(seconds)
+        found = self._of_attempts.get((provider, result))
+        if found is None:
+            found = self._attempts.of(provider, result), self._attempt_durations.of(provider)
+            self._of_attempts[provider, result] = found
+        counted, lasted = found
+        counted(1)
+        lasted(seconds)
 
     def usage(self, provider: str, tokens: tuple[int, int], cost_usd: float | None) -> None:
         """Count tokens (input, output) and cost."""
-        self._tokens.of(provider, "input")(tokens[0])
-        self._tokens.of(provider, "output")(tokens[1])
+        found = self._of_tokens.get(provider)
+        if found is None:
+            found = self._of_tokens[provider] = self._tokens.of(provider, "input"), self._tokens.of(provider, "output")
+        given, made = found
+        given(tokens[0])
+        made(tokens[1])
         if cost_usd:
             self._costs.of(provider)(cost_usd)
 
