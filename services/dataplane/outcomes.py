@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -19,10 +20,8 @@ from turnout.experiment.v1.experiment_service_pb2_grpc import ExperimentServiceS
 
 from services.core.routing.assign import USER
 from services.core.routing.draw import uniform
-from services.core.routing.plan import LearnedChoice, Plan
-from services.core.values import Value
+from services.core.routing.plan import Plan
 from services.dataplane.trail import Trail
-from services.dataplane.translation import TokenUsage
 from services.runtime.clock import Clock
 from services.runtime.grpc_channel import open_channel
 from services.runtime.waiting import first_of
@@ -33,6 +32,8 @@ log = logging.getLogger(__name__)
 
 KEPT = 50_000
 BATCH = 1_000
+AS_TRAILS = 1_000
+"""Of those that wait; of more, which only an absent control plane lets come together, the message is kept: it is small."""
 EVERY_SECONDS = 1.0
 CALL_SECONDS = 5.0
 MAX_WAIT_SECONDS = 30.0
@@ -44,33 +45,18 @@ AT_ONCE = 100
 """Messages that are made before requests get their turn."""
 
 
-class _Noted(Value, frozen=True):
-    """What counts of a finished request: a trail's few facts, since the trail itself is many times as large.
+class _Noted(NamedTuple):
+    """A finished request that waits.
 
     Attributes:
-        started: Seconds since the Unix epoch; the other times are seconds after it, `content_after` 0.0: no content.
-        unit_hash: Of a request in an experiment; else empty. `user_hash` is told only of the others.
+        unit: Hash of its unit in an experiment; empty: it is in none.
+        repeats: The request that it asks again; empty: none.
     """
 
-    generation_id: str
-    router_id: str
-    route_id: str
-    variant_id: str
-    unit_hash: str
-    user_hash: str
-    started: float
-    content_after: float
-    ended_after: float
-    outcome: str
-    finish_reason: str
-    failed_over: bool
+    plan: Plan
+    trail: Trail
+    unit: str
     repeats: str
-    served_model: str
-    learned: LearnedChoice | None
-    cost_usd: float | None
-    usage: TokenUsage | None
-    invalid_json: bool | None
-    answered: pb.Answered | None
 
 
 def _unit_of(plan: Plan, trail: Trail) -> str:
@@ -80,68 +66,47 @@ def _unit_of(plan: Plan, trail: Trail) -> str:
     return trail.user_hash if plan.unit_kind == USER else unit_hash(plan.unit)
 
 
-def _noted(plan: Plan, trail: Trail, unit: str, repeats: str) -> _Noted:
-    return _Noted(
+async def _messages(waiting: Sequence[_Noted | bytes]) -> list[pb.Outcome]:
+    """The messages, made in small lots, so that no request waits for all of them."""
+    found: list[pb.Outcome] = []
+    for begin in range(0, len(waiting), AT_ONCE):
+        found += map(message_of, waiting[begin : begin + AT_ONCE])
+        await asyncio.sleep(0)
+    return found
+
+
+def message_of(waiting: _Noted | bytes) -> pb.Outcome:
+    """The message of a finished request."""
+    if isinstance(waiting, bytes):
+        return pb.Outcome.FromString(waiting)
+    plan, trail, unit, repeats = waiting
+    micros = round(trail.started_wall * 1e6)
+    outcome = pb.Outcome(
         generation_id=trail.generation_id,
         router_id=plan.router_id,
         route_id=plan.route_id,
         variant_id=plan.variant_id,
         unit_hash=unit,
-        user_hash=trail.user_hash,
-        started=trail.started_wall,
-        content_after=trail.content_at - trail.started if trail.content_at else 0.0,
-        ended_after=trail.ended - trail.started,
+        at=Timestamp(seconds=micros // 10**6, nanos=micros % 10**6 * 1000),
         outcome=trail.outcome,
+        duration_ms=(trail.ended - trail.started) * 1000.0,
         finish_reason=trail.finish_reason,
         failed_over=trail.model not in {"", plan.candidates[0].target.model},
+        repeated=bool(unit and repeats),
         repeats=repeats,
         served_model=trail.model,
-        learned=plan.learned,
         cost_usd=trail.cost_usd,
-        usage=trail.usage,
         invalid_json=trail.invalid_json,
-        answered=_answered(trail.answered) if trail.answered is not None else None,
     )
-
-
-async def _messages(noted: Sequence[_Noted]) -> list[pb.Outcome]:
-    """The messages, made in small lots, so that no request waits for all of them."""
-    found: list[pb.Outcome] = []
-    for begin in range(0, len(noted), AT_ONCE):
-        found += [message_of(one) for one in noted[begin : begin + AT_ONCE]]
-        await asyncio.sleep(0)
-    return found
-
-
-def message_of(noted: _Noted) -> pb.Outcome:
-    """The message of a finished request."""
-    micros = round(noted.started * 1e6)
-    outcome = pb.Outcome(
-        generation_id=noted.generation_id,
-        router_id=noted.router_id,
-        route_id=noted.route_id,
-        variant_id=noted.variant_id,
-        unit_hash=noted.unit_hash,
-        at=Timestamp(seconds=micros // 10**6, nanos=micros % 10**6 * 1000),
-        outcome=noted.outcome,
-        duration_ms=noted.ended_after * 1000.0,
-        finish_reason=noted.finish_reason,
-        failed_over=noted.failed_over,
-        repeated=bool(noted.unit_hash and noted.repeats),
-        repeats=noted.repeats,
-        served_model=noted.served_model,
-        cost_usd=noted.cost_usd,
-        invalid_json=noted.invalid_json,
-    )
-    if noted.learned is not None:
-        outcome.learned.CopyFrom(decision_message(noted.learned))
-        outcome.user_hash = noted.user_hash
-    if noted.content_after:
-        outcome.time_to_first_token_ms = noted.content_after * 1000.0
-    if noted.usage is not None:
-        outcome.input_tokens, outcome.output_tokens = noted.usage.input_tokens, noted.usage.output_tokens
-    if noted.answered is not None:
-        outcome.answered.CopyFrom(noted.answered)
+    if plan.learned is not None:
+        outcome.learned.CopyFrom(decision_message(plan.learned))
+        outcome.user_hash = trail.user_hash
+    if trail.content_at:
+        outcome.time_to_first_token_ms = (trail.content_at - trail.started) * 1000.0
+    if trail.usage is not None:
+        outcome.input_tokens, outcome.output_tokens = trail.usage.input_tokens, trail.usage.output_tokens
+    if trail.answered is not None:
+        outcome.answered.CopyFrom(_answered(trail.answered))
     return outcome
 
 
@@ -160,7 +125,7 @@ class Outcomes:
         self._addresses = tuple(addresses)
         self._clock = clock
         self._lost = lost
-        self._waiting: deque[_Noted] = deque()
+        self._waiting: deque[_Noted | bytes] = deque()
         self._asked: dict[int, tuple[float, str]] = {}
         self._asked_before: dict[int, tuple[float, str]] = {}
         self._stopped = asyncio.Event()
@@ -181,7 +146,8 @@ class Outcomes:
             self._waiting.popleft()
             self._lost(1)
         unit = _unit_of(plan, trail)
-        self._waiting.append(_noted(plan, trail, unit, self._repeats(unit or trail.user_hash, trail)))
+        noted = _Noted(plan, trail, unit, self._repeats(unit or trail.user_hash, trail))
+        self._waiting.append(noted if len(self._waiting) < AS_TRAILS else message_of(noted).SerializeToString())
         self._some.set()
 
     def _repeats(self, unit: str, trail: Trail) -> str:
@@ -246,7 +212,7 @@ class Outcomes:
             self._some.clear()
         return True
 
-    def _put_back(self, taken: Sequence[_Noted]) -> None:
+    def _put_back(self, taken: Sequence[_Noted | bytes]) -> None:
         """Let outcomes that were not taken wait again, before those that came meanwhile; the oldest are lost."""
         lost = max(0, len(self._waiting) + len(taken) - KEPT)
         self._waiting.extendleft(reversed(taken[lost:]))

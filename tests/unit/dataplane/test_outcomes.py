@@ -171,6 +171,7 @@ async def test_outcomes_are_sent_or_counted_as_lost_even_when_more_come_meanwhil
 ) -> None:
     monkeypatch.setattr(under_test, "KEPT", 5)
     monkeypatch.setattr(under_test, "BATCH", 4)
+    monkeypatch.setattr(under_test, "AS_TRAILS", 2)
     server, lost = ControlPlane(monkeypatch), [0]
     outcomes = Outcomes("w", ("127.0.0.1:1",), FakeClock(), lost.append)
     for number in range(5):
@@ -184,7 +185,9 @@ async def test_outcomes_are_sent_or_counted_as_lost_even_when_more_come_meanwhil
     server.during, server.away = flood, away
     assert await outcomes._send(0) is not away
     if away:
-        assert [one.generation_id for one in outcomes._waiting] == ["g4", "g5", "g6", "g7", "g8"], "the newest"
+        assert [message_of(one).generation_id for one in outcomes._waiting] == ["g4", "g5", "g6", "g7", "g8"], (
+            "the newest"
+        )
         server.away = False
         assert await outcomes._send(0)
     assert len(server.taken) + sum(lost) == 9, "none is forgotten, and none is told twice"
@@ -245,3 +248,14 @@ async def test_what_waits_when_the_worker_ends_is_sent_to_whichever_replica_take
     await asyncio.wait_for(running, 10)
     assert server.taken == ["g1"]
     assert sum(lost) == 0
+
+
+def test_of_many_that_wait_the_messages_are_kept_and_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, kept = some(), some()
+    monkeypatch.setattr(under_test, "AS_TRAILS", 0)
+    as_bytes = ended(kept, 1, user_hash=unit_hash("u"), content_at=100.5, cost_usd=0.25)
+    monkeypatch.setattr(under_test, "AS_TRAILS", 1)
+    as_trail = ended(whole, 1, user_hash=unit_hash("u"), content_at=100.5, cost_usd=0.25)
+    assert isinstance(kept._waiting[0], bytes)
+    assert not isinstance(whole._waiting[0], bytes)
+    assert as_bytes == as_trail
