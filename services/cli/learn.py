@@ -12,7 +12,7 @@ from services.cli.learned import list_learned, show_learned
 from services.cli.output import Fail, escape, out, show_table
 from services.core.experiments.off_policy import Estimated, Logged
 from services.core.experiments.off_policy import evaluated as off_policy
-from services.core.routing.learned.choice import OBJECTIVES
+from services.core.routing.learned.choice import OBJECTIVES, REWARD_ALONE
 from services.core.routing.learned.evaluate import CLUSTERS, Row, evaluated
 from services.core.routing.learned.mixing import POINTS, Mixing
 
@@ -25,7 +25,7 @@ _Read = TypeVar("_Read")
 
 
 @learn.command
-def evaluate(rows: Path, /, *, objective: str = "quality", clusters: int = CLUSTERS, splits: int = 3) -> None:
+def evaluate(rows: Path, /, *, objective: str = REWARD_ALONE, clusters: int = CLUSTERS, splits: int = 3) -> None:
     """Train on a part of the rows, choose for the rest, and show reward and cost beside the best single model.
 
     Args:

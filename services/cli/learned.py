@@ -8,9 +8,8 @@ from turnout.learning.v1.learning_service_pb2_grpc import LearningServiceStub
 from services.cli.connection import Connection
 from services.cli.output import Fail, escape, out, show_json, show_table
 from services.cli.policy_commands import DEFAULT_CONNECTION, Json, call
+from services.core.routing.learned.choice import REWARD_ALONE
 
-QUALITY = "quality"
-"""The objective that counts nothing but rewards."""
 _DONE = "as it was chosen"
 
 
@@ -46,7 +45,7 @@ def _show(learned: pb.Learned) -> None:
     table = learned.table
     reward = f"the metric {learned.metric!r}" if learned.metric else "how answers ended"
     out.print(
-        f"[bold]{escape(_name(table))}[/], reward: {escape(reward)}, objective: {escape(learned.objective or QUALITY)}"
+        f"[bold]{escape(_name(table))}[/], reward: {escape(reward)}, objective: {escape(learned.objective or REWARD_ALONE)}"
     )
     out.print(f"[dim]{table.decisions:,} decisions, {table.rewarded:,} with a reward; table {table.version or '-'}[/]")
     show_table(
@@ -67,7 +66,7 @@ def _learned_at(table: pb.LearnedTable) -> str:
 
 def _show_ways(learned: pb.Learned) -> None:
     """What was done and what else could have been: by the objective, and what that is made of."""
-    ways, quality = [learned.greedy, *learned.singles], learned.objective in {"", QUALITY}
+    ways, quality = [learned.greedy, *learned.singles], learned.objective in {"", REWARD_ALONE}
     logged = (f"{learned.logged_reward:.3f}" if quality else "-", "-", f"{learned.table.rewarded:,}", "-")
     columns = ("CHOICE", "REWARD" if quality else "WORTH", "INTERVAL", "REQUESTS", "COUNT AS")
     show_table(columns, [(_DONE, *logged), *map(_judged, ways)], empty="nothing")

@@ -101,7 +101,7 @@ def _unknown(decision: Plan) -> Iterator[str]:
     blind = sorted(metrics.intersection(MEASURED))
     if blind:
         yield f"{' and '.join(blind)}: workers sort by what they measured of late, and a simulation has no readings"
-    if decision.conversation and PRICE in metrics and not any(s.score.cached for s in decision.scores):
+    if decision.session and PRICE in metrics and not any(s.score.cached for s in decision.scores):
         yield "prompt caches: workers remember who served a session, and take its cached input for what it costs"
     if decision.learned is not None and not decision.learned.table:
         yield "what was learned: this replica has no table that fits, so priors decided; workers may have one"
@@ -126,9 +126,7 @@ def _context(request: SimulateRequest) -> RequestContext:
             raise InvalidRequest("the body is not an object", param="body")
         given = {**given, **body}
     needs, least = body_needs(request.body) if request.body else (frozenset[str](), 0)
-    session = given.get("session_id")
-    session = session if isinstance(session, str) and session else request.session
-    context = read_facts(given, session=session, needs=needs, least_tokens=least)
+    context = read_facts(given, session=request.session, needs=needs, least_tokens=least)
     return changed(context, messages=condition_messages(given.get("messages")), cached=_cached(request))
 
 

@@ -111,12 +111,20 @@ def _second(clock: str) -> float:
 
 def prices_at(prices: Prices, spans: Sequence[PriceSpan], now: float) -> Prices:
     """The prices of the standard tier at `now`: those of its last span that holds, else `prices`."""
-    return _held(spans, now, "") or prices
+    return (_held(spans, now, "") if spans else None) or prices
 
 
 def tier_prices(prices: Prices, spans: Sequence[PriceSpan], now: float, tier: str) -> Prices | None:
     """The prices of a service tier at `now`; None: they are not known."""
     return prices_at(prices, spans, now) if tier in STANDARD_TIERS else _held(spans, now, tier)
+
+
+def tier_cost(
+    prices: Prices, spans: Sequence[PriceSpan], now: float, usage: TokenUsage | None
+) -> tuple[float | None, bool]:
+    """As `cost`, by the prices of the service tier that `usage` names, and True; without them by the standard ones, and False."""
+    found = tier_prices(prices, spans, now, usage.service_tier if usage is not None else "")
+    return cost(found or prices_at(prices, spans, now), usage), found is not None
 
 
 def _held(spans: Sequence[PriceSpan], now: float, tier: str) -> Prices | None:

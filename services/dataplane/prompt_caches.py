@@ -44,12 +44,12 @@ class PromptCaches:
     def sink(self, trail: Trail) -> None:
         """Note who served a session; a shadow, or what was never answered, says nothing."""
         plan = trail.plan
-        if plan is None or not plan.conversation or trail.shadow_of:
+        if plan is None or not plan.session or trail.shadow_of:
             return
         served = next((a for a in reversed(trail.attempts) if a.success), None)
         if served is None or served.usage is None or served.usage.estimated:
             return
-        self._note(hash((trail.api_key_name, plan.conversation)), served)
+        self._note(hash((trail.api_key_name, plan.session)), served)
 
     def _note(self, session: int, served: AttemptTrail) -> None:
         target = served.candidate.target

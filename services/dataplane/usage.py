@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import attrgetter
 
 from services.core.numbers import MAX_COUNT
-from services.core.pricing import STANDARD_TIERS, TokenUsage, cost, prices_at, tier_prices
+from services.core.pricing import TokenUsage, tier_cost
 from services.core.values import changed
 from services.dataplane.attempt import Attempt
 from services.dataplane.trail import AttemptTrail
@@ -36,15 +36,13 @@ def settle(trail: AttemptTrail, attempt: Attempt | None, now: float, wall: float
 
 def _reckon(trail: AttemptTrail, attempt: Attempt, usage: TokenUsage, wall: float) -> None:
     """The cost by the price list: by that of the answer's service tier if there is one, else by the standard one."""
-    target, tier = trail.candidate.target, usage.service_tier
-    if not target.spans and tier in STANDARD_TIERS:
-        trail.cost_usd = cost(target.prices, usage)
-        return
-    prices = tier_prices(target.prices, target.spans, wall, tier)
-    trail.cost_usd = cost(prices or prices_at(target.prices, target.spans, wall), usage)
-    if prices is None and trail.cost_usd is not None:
+    target = trail.candidate.target
+    trail.cost_usd, known = tier_cost(target.prices, target.spans, wall, usage)
+    if not known and trail.cost_usd is not None:
         trail.cost_is_estimated = True
-        told = f"the cost is estimated by the standard price: that of the service tier {tier!r} is not known"
+        told = (
+            f"the cost is estimated by the standard price: that of the service tier {usage.service_tier!r} is not known"
+        )
         attempt.translation.facts.warnings.append(f"{told} for {target.model}")
 
 

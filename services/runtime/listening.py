@@ -6,11 +6,12 @@ import errno
 import os
 import socket
 from collections.abc import Iterator
-from itertools import cycle
+from itertools import cycle, islice
 from secrets import SystemRandom
 from typing import Any
 
 MAX_PORT = 65_535
+_MOST_TRIED = 5_000
 
 
 class CannotListen(OSError):
@@ -73,13 +74,14 @@ def free_ports(count: int, order: Iterator[int] | None = None) -> list[int]:
 
     Args:
         order: Where ports are taken from, endless; None: this process's own order.
+
+    Raises:
+        CannotListen: Of very many ports, not so many are free.
     """
-    order = _OWN_ORDER if order is None else order
-    found: list[int] = []
-    while len(found) < count:
-        port = next(order)
-        if _bind(socket.AF_INET, ("127.0.0.1", port)) is None:
-            found.append(port)
+    tried = islice(_OWN_ORDER if order is None else order, _MOST_TRIED)
+    found = list(islice((port for port in tried if _bind(socket.AF_INET, ("127.0.0.1", port)) is None), count))
+    if len(found) < count:
+        raise CannotListen(f"cannot listen on 127.0.0.1: {len(found)} of {_MOST_TRIED:,} ports are free, not {count}")
     return found
 
 

@@ -51,6 +51,7 @@ _NOTHING: Mapping[str, Any] = {}
 def read_facts(
     body: Mapping[str, Any],
     *,
+    headers: Mapping[str, str] = _NOTHING,
     session: str = "",
     user: str = "",
     needs: frozenset[str] = frozenset(),
@@ -61,7 +62,8 @@ def read_facts(
     """The routing facts of a decoded chat body.
 
     Args:
-        session: Conversation that the request belongs to.
+        headers: The caller's, by small letters.
+        session: What stands for the session where neither the body nor a header names one.
         user: End user when the body has none in the usual place; without any, the session is the sticky unit.
         needs: Capabilities that the request uses; `needs.py` finds them.
         asks_json: Its answer is to be JSON.
@@ -72,6 +74,7 @@ def read_facts(
         InvalidRequest: A routing field has the wrong type.
     """
     extra = _object(body, "extra_body") or _NOTHING
+    session = session_of(body, headers) or session
     model, models = _named(extra, body)
     fallback = _either(extra, body, "fallback")
     warnings: list[str] = []
@@ -95,6 +98,14 @@ def read_facts(
         caller_trace=caller_trace(body, warnings) if body.get("trace") or body.get("session_id") else {},
         warnings=tuple(warnings),
     )
+
+
+def session_of(body: Mapping[str, Any], headers: Mapping[str, str]) -> str:
+    """The session that a request names, in the body or in a header; empty: none."""
+    named = body.get("session_id")
+    if isinstance(named, str) and named:
+        return named
+    return headers.get("x-session-id") or headers.get("x-claude-code-session-id", "")
 
 
 def _named(extra: Mapping[str, Any], body: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:

@@ -89,9 +89,9 @@ def homes(size: int, conversations: int, view: HealthView = HEALTHY) -> dict[str
     found: dict[str, str] = {}
     for number in range(conversations):
         for seed in (1, 2):
-            plan = changed(plan_of(candidate_of(0, addresses=size), seed=seed * number), conversation=f"c{number}")
+            plan = changed(plan_of(candidate_of(0, addresses=size), seed=seed * number), session=f"c{number}")
             first = choices_of(plan, NOW, view)[0].target
-            assert found.setdefault(plan.conversation, first) == first
+            assert found.setdefault(plan.session, first) == first
     return found
 
 
@@ -111,14 +111,14 @@ def test_another_address_takes_conversations_only_for_itself() -> None:
 
 @given(st.integers(2, 5), st.integers(0, 200), st.text(min_size=1, max_size=10))
 def test_a_home_that_has_clearly_more_to_do_is_left(size: int, load: int, conversation: str) -> None:
-    plan = changed(plan_of(candidate_of(0, addresses=size)), conversation=conversation)
+    plan = changed(plan_of(candidate_of(0, addresses=size)), session=conversation)
     home = choices_of(plan, NOW, HEALTHY)[0].target
     view = HealthView(in_flight={home: load})
     first = choices_of(plan, NOW, view)[0].target
     within = load <= HOME_LOAD * load / size + HOME_SLACK
     assert (first == home) or not within
     if not within:
-        drawn = choices_of(changed(plan, conversation=""), NOW, view)[0].target
+        drawn = choices_of(changed(plan, session=""), NOW, view)[0].target
         assert first == drawn, "then it is drawn as if nobody had said"
 
 

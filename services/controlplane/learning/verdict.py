@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from turnout.learning.v1 import learning_service_pb2 as pb
 
+from services.core.routing.learned.choice import REWARD_ALONE
+
 NO_FEEDBACK = (
     "No feedback is configured: a reward is 1 for every answer that came whole and was not asked for again, which says "
     "little of its quality."
 )
-
-
-QUALITY = "quality"
-"""The objective that counts nothing but rewards."""
 
 
 def verdict_of(report: pb.Learned, *, explored: bool) -> str:
@@ -42,7 +40,7 @@ def _compared(report: pb.Learned, *, explored: bool) -> str:
         return "No verdict: no model was chosen often enough to stand for itself."
     best = max(known, key=lambda single: single.utility)
     told = f"{_interval(greedy)} against {_interval(best)} of {best.candidate} alone"
-    if report.objective not in {"", QUALITY}:
+    if report.objective not in {"", REWARD_ALONE}:
         told += f", by the objective {report.objective}: reward less what cost and time are worth"
     if greedy.utility_low > best.utility_high:
         return f"Choosing by kind of request pays: {told}."

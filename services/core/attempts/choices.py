@@ -1,9 +1,9 @@
 """The ways to try a plan, in order: its candidates × their addresses × their credentials.
 
 Policy orders the candidates; health orders what it may:
-  * Among addresses and credentials of one candidate, a conversation has one that is its own, whichever worker serves
+  * Among addresses and credentials of one candidate, a session has one that is its own, whichever worker serves
     it (rendezvous hashing): there its prompt is in the cache. If that one has clearly more to do than the others, or the
-    request names no conversation, two are drawn and the better one goes first (power of two choices; better is the one
+    request names no session, two are drawn and the better one goes first (power of two choices; better is the one
     with fewer attempts in flight, as in Prequal).
   * A target that comes back or is overloaded takes its share of requests, and the others find it
     behind the others.
@@ -28,7 +28,7 @@ HEDGE_FACTOR = 1.2
 """A hedge begins a little after the percentile: half of what lies just behind it comes by itself."""
 HEDGE_FLOOR = 0.02
 HOME_LOAD = 1.25
-"""A conversation stays at its own address up to this multiple of the mean of attempts in flight,"""
+"""A session stays at its own address up to this multiple of the mean of attempts in flight,"""
 HOME_SLACK = 2
 """and so many more: a few are no load."""
 
@@ -150,10 +150,10 @@ def _hedge_after(plan: Plan, speed: Speed) -> float:
 
 
 def _pool_order(plan: Plan, candidate: Candidate, own: list[Choice], health: HealthView) -> list[Choice]:
-    """The conversation's own choice first, or the better one of two that are drawn; the others follow in turn."""
+    """The session's own choice first, or the better one of two that are drawn; the others follow in turn."""
     size, model = len(own), candidate.target.model
-    if plan.conversation:
-        home = max(range(size), key=lambda place: uniform(0, f"{own[place].target} {plan.conversation}"))
+    if plan.session:
+        home = max(range(size), key=lambda place: uniform(0, f"{own[place].target} {plan.session}"))
         loads = [health.in_flight.get(choice.target, 0) for choice in own]
         if loads[home] <= HOME_LOAD * sum(loads) / size + HOME_SLACK:
             return own[home:] + own[:home]

@@ -111,9 +111,8 @@ def evaluated(log: Sequence[Logged], *, alpha: float = 0.05) -> OffPolicy:
         if not math.isfinite(one.reward):
             raise ValueError(f"a reward must be a number, got {one.reward:g}")
     n = len(log)
-    raw = [one.candidate.get(one.chosen, 0.0) / one.propensity for one in log]
-    cut = math.sqrt(n)
-    weights = _weights(log)
+    raw = _weights(log)
+    weights = _cut(raw)
     groups = _groups(log)
     together = _summed(weights, groups)
     total, squares = sum(together), sum(w * w for w in together)
@@ -128,7 +127,7 @@ def evaluated(log: Sequence[Logged], *, alpha: float = 0.05) -> OffPolicy:
         dr=_mean([_doubly(w, one) for w, one in zip(weights, log, strict=True)], groups, z),
         ess=ess,
         max_share=share,
-        clipped=sum(w > cut for w in raw),
+        clipped=sum(w < whole for w, whole in zip(weights, raw, strict=True)),
         refusal=_refusal(n, ess, share),
     )
 
@@ -136,12 +135,16 @@ def evaluated(log: Sequence[Logged], *, alpha: float = 0.05) -> OffPolicy:
 def doubly_robust(log: Sequence[Logged], *, alpha: float = 0.05) -> Estimated:
     """The doubly robust estimate alone; arguments as of `evaluated`, which has to be asked whether it may be believed."""
     z = NormalDist().inv_cdf(1.0 - alpha / 2.0)
-    return _mean([_doubly(w, one) for w, one in zip(_weights(log), log, strict=True)], _groups(log), z)
+    return _mean([_doubly(w, one) for w, one in zip(_cut(_weights(log)), log, strict=True)], _groups(log), z)
 
 
 def _weights(log: Sequence[Logged]) -> Sequence[float]:
-    cut = math.sqrt(len(log))
-    return [min(one.candidate.get(one.chosen, 0.0) / one.propensity, cut) for one in log]
+    return [one.candidate.get(one.chosen, 0.0) / one.propensity for one in log]
+
+
+def _cut(weights: Sequence[float]) -> Sequence[float]:
+    longest = math.sqrt(len(weights))
+    return [min(w, longest) for w in weights]
 
 
 def _doubly(weight: float, one: Logged) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from services.core.policy.snapshot import CompiledRoute, CompiledRouter, Snapshot, Target
-from services.core.pricing import TokenUsage, cost, prices_at, tier_prices
+from services.core.pricing import TokenUsage, tier_cost
 from services.core.routing.assign import METADATA, USER
 from services.core.routing.context import RequestContext
 from services.core.routing.decide import decide, router_named
@@ -143,6 +143,4 @@ def _cost(past: Past, target: Target) -> float | None:
     """What the tokens of then cost at `target`; where nothing changes, what they did cost."""
     if target.model == past.place.model and past.cost_usd is not None:
         return past.cost_usd
-    tier = past.usage.service_tier if past.usage is not None else ""
-    prices = tier_prices(target.prices, target.spans, past.at, tier)
-    return cost(prices or prices_at(target.prices, target.spans, past.at), past.usage)
+    return tier_cost(target.prices, target.spans, past.at, past.usage)[0]

@@ -119,7 +119,7 @@ def _plan(draft: Draft, candidates: tuple[Candidate, ...], seed: int) -> Plan:
         scores=tuple(draft.scores),
         shadow=_shadow(draft, seed) if draft.shadow is not None else None,
         learned=draft.learned,
-        conversation=draft.context.session,
+        session=draft.context.session,
     )
 
 

@@ -83,7 +83,7 @@ class Plan(Value, frozen=True):
         condition: The expression that chose the route; empty: the default route, or none.
         unit_kind: What `unit` is: "user", "session" or "metadata.KEY"; empty: there is none.
         scores: What was scored, best first, once for each model; empty: nothing was sorted.
-        conversation: The session that the request belongs to, so that its next turn finds the provider's cache; empty: not
+        session: The session that the request belongs to, so that its next turn finds the provider's cache; empty: not
             said. Never shown. A user is none: services often name one for all of their requests.
         shadow: Where it is sent as well once it is answered; None: nowhere.
         learned: How its first candidate was chosen by what was learned; None: it was not.
@@ -113,7 +113,7 @@ class Plan(Value, frozen=True):
     """Conditions that failed at run time and so did not match; counted by the worker."""
     condition: str = ""
     unit_kind: str = ""
-    conversation: str = ""
+    session: str = ""
     scores: tuple[Scored, ...] = ()
     shadow: Shadowing | None = None
     learned: LearnedChoice | None = None

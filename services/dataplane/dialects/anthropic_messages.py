@@ -42,12 +42,11 @@ class AnthropicMessages:
             members["web_search"] = raw(True)
         metadata = facts.get("metadata")
         user = metadata.get("user_id") if isinstance(metadata, Mapping) else None
-        session = headers.get("x-claude-code-session-id") or headers.get("x-session-id", "")
         form = "output_config" if "output_config" in members else "output_format"
         needs = needs_of(members, form=form, sources=True)
         context = read_facts(
             facts,
-            session=session,
+            headers=headers,
             user=user if isinstance(user, str) else "",
             needs=needs,
             asks_json=asks_json(members, form),

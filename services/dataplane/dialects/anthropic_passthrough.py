@@ -7,13 +7,9 @@ Requests keep their bytes but for `model` and routing fields, answers but for
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import msgspec
 
 from services.core.errors import Failure, FailureKind, RouterError
-from services.core.routing.plan import Candidate
-from services.dataplane.codec import ProviderCodec
 from services.dataplane.dialects.anthropic_errors import error_form
 from services.dataplane.dialects.passthrough import TypedPassthrough
 from services.dataplane.exchange import EMPTY, TRUNCATED
@@ -37,18 +33,8 @@ from services.dataplane.translation import Evidence, Progress, tokens_of
 class AnthropicPassthrough(TypedPassthrough):
     """One attempt's passthrough."""
 
-    def __init__(
-        self,
-        codec: ProviderCodec,
-        candidate: Candidate,
-        body: bytes,
-        inbound: Mapping[str, str],
-        warnings: list[str],
-        *,
-        stream: bool,
-        hides_reasoning: bool = False,
-    ) -> None:
-        super().__init__(codec, candidate, body, inbound, warnings, stream=stream, hides_reasoning=hides_reasoning)
+    def _begin(self) -> None:
+        super()._begin()
         self._usage: WireUsage | None = None
         self._delta: bytes | None = None
         self._started = False

@@ -50,7 +50,7 @@ class GenerateContent(AnsweringDialect):
         needs = content_needs(members)
         context = read_facts(
             facts,
-            session=headers.get("x-session-id", ""),
+            headers=headers,
             needs=needs,
             asks_json=content_asks_json(members),
             least_tokens=least_tokens(members["contents"], needs),

@@ -33,8 +33,7 @@ class CountContents:
     def read(self, body: bytes, headers: Mapping[str, str]) -> InboundRequest:
         members = _counted(request_members(body))
         facts = content_facts(members, headers)
-        session = headers.get("x-session-id", "")
-        context = read_facts(facts, session=session, parameters=content_parameters(members))
+        context = read_facts(facts, headers=headers, parameters=content_parameters(members))
         call = OperationCall(
             COUNT, JsonPayload(members), headers, warnings=tuple(lost_extras(facts.get("extra_body"), ROUTED_EXTRAS))
         )

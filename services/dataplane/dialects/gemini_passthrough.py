@@ -7,15 +7,13 @@ that breaks never looks whole; content never waits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import msgspec
 
 from services.core.errors import Failure, FailureKind, RouterError
-from services.core.routing.plan import Candidate
 from services.core.values import changed
-from services.dataplane.codec import ProviderCodec
 from services.dataplane.dialects.gemini_errors import error_form
 from services.dataplane.dialects.gemini_write import GeminiWriter
 from services.dataplane.dialects.passthrough import Passthrough
@@ -59,18 +57,8 @@ _END = ("finishReason", "finishMessage")
 class GeminiPassthrough(Passthrough):
     """One attempt's passthrough."""
 
-    def __init__(
-        self,
-        codec: ProviderCodec,
-        candidate: Candidate,
-        body: bytes,
-        inbound: Mapping[str, str],
-        warnings: list[str],
-        *,
-        stream: bool,
-        hides_reasoning: bool = False,
-    ) -> None:
-        super().__init__(codec, candidate, body, inbound, warnings, stream=stream, hides_reasoning=hides_reasoning)
+    def _begin(self) -> None:
+        super()._begin()
         self._decoder = GoogleStreamDecoder()
         self._gathered: ChatAnswer | None = None
         self._ends: dict[int, Members] = {}

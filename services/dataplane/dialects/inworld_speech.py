@@ -40,7 +40,7 @@ class InworldSpeech:
         call = OperationCall(VOICE, payload, headers, headers.get(STREAM_HEADER) == "true", told)
         _check(call)
         facts["model"] = call.text("modelId")
-        context = read_facts(facts, session=headers.get("x-session-id", ""), parameters=payload.names())
+        context = read_facts(facts, headers=headers, parameters=payload.names())
         return _SpeechRequest(call, context, self._translate)
 
     def error(self, error: RouterError, evidence: Evidence | None) -> tuple[int, bytes]:

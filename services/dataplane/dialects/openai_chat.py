@@ -64,11 +64,10 @@ class OpenAiChat:
         facts = decoded(members, [name for name in members if name in _FACTS])
         if is_online(str(facts.get("model"))) and not members.keys() & set(SEARCHES):
             members["web_search"] = msgspec.Raw(b"true")
-        session = facts.get("session_id")
         needs = needs_of(members, text=text)
         context = read_facts(
             facts,
-            session=session if isinstance(session, str) and session else headers.get("x-session-id", ""),
+            headers=headers,
             needs=needs,
             asks_json=asks_json(members),
             least_tokens=least_tokens(messages, needs),

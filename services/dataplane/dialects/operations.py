@@ -111,9 +111,7 @@ class OperationDialect:
         facts = dict(payload.facts())
         if not facts.get("model") and not facts.get("models") and self.operation.default_model:
             facts["model"] = self.operation.default_model
-        context = read_facts(
-            facts, session=_session(facts, headers), user=self._user(facts), parameters=payload.names()
-        )
+        context = read_facts(facts, headers=headers, user=self._user(facts), parameters=payload.names())
         if self._clocks:
             context = changed(context, default_clocks=self._clocks)
         stream = self._streams(payload)
@@ -197,8 +195,3 @@ class OperationRequest:
 
     def restart_frame(self, evidence: Evidence) -> bytes:
         raise AssertionError("nobody who asks for an operation understands a restart")
-
-
-def _session(facts: Mapping[str, Any], headers: Mapping[str, str]) -> str:
-    named = facts.get("session_id"), headers.get("x-claude-code-session-id"), headers.get("x-session-id")
-    return next((each for each in named if isinstance(each, str) and each), "")

@@ -48,6 +48,10 @@ class Passthrough:
         self._model = raw(candidate.target.model)
         self._members: Members = {}
         self._shown = False
+        self._begin()
+
+    def _begin(self) -> None:
+        """Set up what a dialect keeps of its own."""
 
     def _keep_json(self, body: bytes) -> None:
         """Keep the text of a whole answer that is to be JSON; other answers are not decoded for it."""
@@ -68,18 +72,8 @@ class Passthrough:
 class TypedPassthrough(Passthrough, ABC):
     """Base of those whose streams are events with types, of which one is the last."""
 
-    def __init__(
-        self,
-        codec: ProviderCodec,
-        candidate: Candidate,
-        body: bytes,
-        inbound: Mapping[str, str],
-        warnings: list[str],
-        *,
-        stream: bool,
-        hides_reasoning: bool = False,
-    ) -> None:
-        super().__init__(codec, candidate, body, inbound, warnings, stream=stream, hides_reasoning=hides_reasoning)
+    def _begin(self) -> None:
+        super()._begin()
         self._parser = SseParser()
         self._over = False
 

@@ -75,7 +75,8 @@ class OpenAiResponses:
         needs = _needs(members)
         context = read_facts(
             facts,
-            session=_session(facts, headers),
+            headers=headers,
+            session=_stands_for_session(facts),
             user=_end_user(facts),
             needs=needs,
             asks_json=asks_json(members, "text"),
@@ -102,18 +103,13 @@ def _end_user(facts: Mapping[str, Any]) -> str:
     return found if isinstance(found, str) else ""
 
 
-def _session(facts: Mapping[str, Any], headers: Mapping[str, str]) -> str:
-    """The session, or what stands for one: a stored conversation, or the key of a prompt cache."""
+def _stands_for_session(facts: Mapping[str, Any]) -> str:
+    """What stands for a session: a stored conversation, or the key of a prompt cache."""
     conversation = facts.get("conversation")
     if isinstance(conversation, Mapping):
         conversation = conversation.get("id")
-    found = (
-        facts.get("session_id"),
-        headers.get("x-session-id"),
-        conversation,
-        facts.get("prompt_cache_key"),
-    )
-    return next((unit for unit in found if isinstance(unit, str) and unit), "")
+    found = (conversation, facts.get("prompt_cache_key"))
+    return next((name for name in found if isinstance(name, str) and name), "")
 
 
 def _needs(members: Members) -> frozenset[str]:

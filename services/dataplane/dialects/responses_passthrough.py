@@ -12,8 +12,6 @@ from typing import Any
 import msgspec
 
 from services.core.errors import Failure, FailureKind, RouterError
-from services.core.routing.plan import Candidate
-from services.dataplane.codec import ProviderCodec
 from services.dataplane.dialects.passthrough import TypedPassthrough
 from services.dataplane.dialects.responses_form import METADATA, Seam
 from services.dataplane.dialects.responses_write import broken_frames
@@ -42,17 +40,8 @@ from services.dataplane.translation import Evidence, Progress
 class ResponsesPassthrough(TypedPassthrough):
     """One attempt's passthrough."""
 
-    def __init__(
-        self,
-        codec: ProviderCodec,
-        candidate: Candidate,
-        body: bytes,
-        inbound: Mapping[str, str],
-        warnings: list[str],
-        *,
-        stream: bool,
-    ) -> None:
-        super().__init__(codec, candidate, body, inbound, warnings, stream=stream)
+    def _begin(self) -> None:
+        super()._begin()
         self._seam = Seam()
         self.facts.seam = self._seam
         self._response: Members = {}

@@ -18,11 +18,11 @@ from services.core.policy.snapshot import CompiledProvider
 from services.dataplane.members import raw
 from services.dataplane.operations.call import JsonPayload, OperationCall
 from services.dataplane.operations.speech import may_have_voice, own_voice
+from services.dataplane.operations.wrapped import ReadPiece
 from services.dataplane.providers.openai_errors import error_object
 from services.dataplane.translation import TokenUsage, Untranslatable
 
 Classify = Callable[[int, Mapping[str, str], bytes], Failure]
-ReadPiece = Callable[[Mapping[str, Any]], tuple[str, TokenUsage | None] | Failure]
 
 _FIELDS: Mapping[str, str] = {"audio.speech": "voice", "inworld.speech": "voiceId"}
 """The field that names the voice, by API."""

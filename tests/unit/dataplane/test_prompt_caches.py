@@ -32,7 +32,7 @@ def served(session: str = "s", model: str = "openai/gpt-5", **more: Any) -> Trai
     one = candidate(model, prices=PRICES)
     usage, success = more.pop("usage", USAGE), more.pop("success", True)
     tried = attempt(candidate=one, usage=usage, success=success)
-    return trail(plan=plan(one, conversation=session), attempts=[tried], **{"api_key_name": "k", **more})
+    return trail(plan=plan(one, session=session), attempts=[tried], **{"api_key_name": "k", **more})
 
 
 def shares(caches: PromptCaches, session: str = "s", caller: str = "k", now: float = 110.0) -> dict[str, float]:

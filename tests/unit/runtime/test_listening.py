@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import socket
+from itertools import cycle
 
 import pytest
 
-from services.runtime.listening import CannotListen, check_address, check_listen
+from services.runtime.listening import CannotListen, check_address, check_listen, free_ports
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0"])
@@ -46,3 +47,8 @@ def test_a_negative_port_is_none() -> None:
 @pytest.mark.parametrize("address", ["127.0.0.1:0", "localhost:0"])
 def test_any_port_will_do(address: str) -> None:
     check_address(address)
+
+
+def test_ports_that_are_all_taken_are_told_and_not_tried_for_ever() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(CannotListen, match=r"0 of .* ports are free"):
+        free_ports(1, cycle([taken.getsockname()[1]]))

@@ -26,8 +26,10 @@ SHARPNESS = 10.0
 """How fast probability follows a gap; times the square root of what was seen."""
 DRAW = "learned choice"
 
+REWARD_ALONE = "quality"
+"""The objective that counts nothing but rewards."""
 OBJECTIVES: Mapping[str, tuple[float, float]] = {
-    "quality": (0.0, 0.0),
+    REWARD_ALONE: (0.0, 0.0),
     "balanced": (0.1, 0.05),
     "cost": (0.4, 0.0),
     "latency": (0.0, 0.4),
@@ -164,7 +166,7 @@ def choose(
     models: Sequence[str],
     seed: int | str,
     *,
-    objective: str = "quality",
+    objective: str = REWARD_ALONE,
     segment: str = EVERYBODY,
     floor: float = FLOOR,
     max_regret: float | None = None,

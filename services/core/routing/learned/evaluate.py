@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from services.core.routing.draw import uniform
-from services.core.routing.learned.choice import scored
+from services.core.routing.learned.choice import REWARD_ALONE, scored
 from services.core.routing.learned.clusters import trained, weights
 from services.core.routing.learned.features import features
 from services.core.routing.learned.mixing import Mixing, mixing
@@ -47,7 +47,9 @@ class Evaluated(Value, frozen=True):
     mixing: Mixing | None = None
 
 
-def evaluated(rows: Sequence[Row], *, objective: str = "quality", clusters: int = CLUSTERS, seed: int = 1) -> Evaluated:
+def evaluated(
+    rows: Sequence[Row], *, objective: str = REWARD_ALONE, clusters: int = CLUSTERS, seed: int = 1
+) -> Evaluated:
     """One split; equal arguments give an equal one.
 
     Raises:
@@ -72,7 +74,7 @@ def evaluated(rows: Sequence[Row], *, objective: str = "quality", clusters: int 
         _line("random", test, drawn),
         _line("oracle", test, best),
     )
-    if len(models) > 2:
+    if len(models) != 2:
         return Evaluated(lines)
     return Evaluated(lines, _mixing(single, test, estimates, _estimates(table, training)))
 

@@ -15,8 +15,6 @@ from services.core.values import Value
 
 POINTS = (0.01, 0.005, 0.0)
 """How far below the strong model's reward is still good enough, in units of reward."""
-
-
 SHARES = (0.25, 0.5, 0.75)
 """Shares of requests that are meant for the strong model, where it is too dear for all of them."""
 

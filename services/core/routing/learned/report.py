@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from services.core.experiments.off_policy import Estimated, Logged, OffPolicy, doubly_robust, evaluated
 from services.core.routing.draw import uniform
-from services.core.routing.learned.choice import scale_of, scored
+from services.core.routing.learned.choice import REWARD_ALONE, scale_of, scored
 from services.core.routing.learned.decision import Decision
 from services.core.routing.learned.learner import learned_table
 from services.core.routing.learned.table import Table
@@ -63,7 +63,7 @@ class _Seen(Value, frozen=True):
 UTILITY, REWARD, COST, SECONDS = range(4)
 
 
-def report_of(decisions: Sequence[Decision], count: int, objective: str = "quality") -> Report:
+def report_of(decisions: Sequence[Decision], count: int, objective: str = REWARD_ALONE) -> Report:
     """The report; each half is judged by the table of the other one.
 
     Args:

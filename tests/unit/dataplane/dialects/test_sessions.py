@@ -21,6 +21,7 @@ CASES = [
         "u",
         "s",
     ),
+    ("messages", {**MESSAGES, "max_tokens": 9, "session_id": "s"}, {"x-session-id": "other"}, "s", "s"),
     ("responses", {"input": "Hi", "safety_identifier": "u"}, {}, "u", ""),
     ("responses", {"input": "Hi", "safety_identifier": "u", "conversation": {"id": "s"}}, {}, "u", "s"),
     ("responses", {"input": "Hi", "prompt_cache_key": "s"}, {}, "s", "s"),

@@ -131,3 +131,9 @@ def test_where_kinds_differ_the_learned_choice_beats_every_single_model() -> Non
     assert chance.reward < found.reward <= oracle.reward
     with pytest.raises(ValueError, match="ten rows"):
         evaluated(rows[:3])
+
+
+def test_of_one_model_there_is_nothing_to_mix() -> None:
+    found = evaluated([Row(f"prompt {n}", {"a": n % 2 / 1.0}) for n in range(20)], clusters=2)
+    assert found.mixing is None
+    assert found.lines[0].reward == found.lines[1].reward
